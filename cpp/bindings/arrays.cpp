@@ -1,0 +1,94 @@
+#include "arrays.hpp"
+
+#include <pybind11/stl.h>
+
+#include <cstring>
+
+namespace mujigae::bindings {
+namespace {
+
+std::string text(const py::handle& value) { return py::str(value).cast<std::string>(); }
+
+template <class T>
+py::array_t<T, py::array::c_style> converted(const char* name, const py::handle& value, py::ssize_t ndim, const char* kinds,
+                                             const char* expected) {
+  const auto array = py::array::ensure(value);
+  if (!array) {
+    PyErr_Clear();
+    throw py::type_error(concat(name, ": expected ", expected, ", got ", text(py::type::handle_of(value).attr("__name__"))));
+  }
+  const bool is_empty_list = array.size() == 0 && array.dtype().kind() == 'f';
+  if (std::strchr(kinds, array.dtype().kind()) == nullptr && !is_empty_list) {
+    throw py::type_error(concat(name, ": expected ", expected, ", got dtype ", text(array.dtype())));
+  }
+  if (array.ndim() != ndim) {
+    fail_value(name, ": expected ", ndim, " dimension(s), got shape ", describe(Shape(array.shape(), array.shape() + array.ndim())));
+  }
+  return py::array_t<T, py::array::c_style>(py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(array));
+}
+
+const py::array checked(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape) {
+  if (!py::isinstance<py::array>(value)) {
+    throw py::type_error(concat(name, ": expected a NumPy array, got ", text(py::type::handle_of(value).attr("__name__"))));
+  }
+  const auto array = py::reinterpret_borrow<py::array>(value);
+  if (!array.dtype().is(dtype) && !array.dtype().equal(dtype)) {
+    throw py::type_error(concat(name, ": expected dtype ", text(dtype), ", got ", text(array.dtype())));
+  }
+  const Shape got(array.shape(), array.shape() + array.ndim());
+  if (got != shape) fail_value(name, ": expected shape ", describe(shape), ", got ", describe(got));
+  if ((array.flags() & py::array::c_style) == 0) fail_value(name, ": expected a C-contiguous array, got another layout");
+  return array;
+}
+
+}  // namespace
+
+std::string describe(const Shape& shape) {
+  std::string out = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) out += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return out + (shape.size() == 1 ? ",)" : ")");
+}
+
+py::array_t<std::int64_t, py::array::c_style> integers(const char* name, const py::handle& value, py::ssize_t ndim) {
+  return converted<std::int64_t>(name, value, ndim, "iu", "integers");
+}
+
+py::array_t<double, py::array::c_style> reals(const char* name, const py::handle& value, py::ssize_t ndim) {
+  return converted<double>(name, value, ndim, "fiu", "real numbers");
+}
+
+py::array_t<bool, py::array::c_style> booleans(const char* name, const py::handle& value, py::ssize_t ndim) {
+  return converted<bool>(name, value, ndim, "b", "booleans");
+}
+
+const std::byte* data_in(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape) {
+  return static_cast<const std::byte*>(checked(name, value, dtype, shape).data());
+}
+
+std::byte* data_out(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape) {
+  const py::array array = checked(name, value, dtype, shape);
+  if (!array.writeable()) fail_value(name, ": expected a writeable array, got a read-only one");
+  return static_cast<std::byte*>(const_cast<void*>(array.data()));
+}
+
+py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape) {
+  auto bytes = static_cast<std::size_t>(dtype.itemsize());
+  for (const py::ssize_t extent : shape) bytes *= static_cast<std::size_t>(extent);
+  auto block = std::make_unique<std::shared_ptr<std::byte>>(arena.take(bytes));
+  std::byte* memory = block->get();
+  const py::capsule owner(block.release(), [](void* p) { delete static_cast<std::shared_ptr<std::byte>*>(p); });
+  return py::array(dtype, shape, memory, owner);
+}
+
+Philox::Key philox_key(const py::object& seed) {
+  const py::object sequence_type = py::module_::import("numpy.random").attr("SeedSequence");
+  const py::object sequence = py::isinstance(seed, sequence_type) ? seed : sequence_type(seed);
+  const auto words = sequence.attr("generate_state")(2, "uint64").attr("tolist")().cast<std::vector<std::uint64_t>>();
+  return {words[0], words[1]};
+}
+
+py::object validity(const std::string& reason) {
+  return py::module_::import("mujigae.replay.batch").attr("Validity")(reason.empty(), reason);
+}
+
+}  // namespace mujigae::bindings

@@ -1,0 +1,48 @@
+// The one gate for arrays: what comes in is checked here by name, and what goes out is allocated here.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mujigae/arena.hpp"
+#include "mujigae/check.hpp"
+#include "mujigae/random.hpp"
+
+namespace mujigae::bindings {
+
+namespace py = pybind11;
+
+using Shape = std::vector<py::ssize_t>;
+
+// Small arguments: lists and arrays of another width are converted within their kind; another kind is a TypeError.
+py::array_t<std::int64_t, py::array::c_style> integers(const char* name, const py::handle& value, py::ssize_t ndim = 1);
+py::array_t<double, py::array::c_style> reals(const char* name, const py::handle& value, py::ssize_t ndim = 1);
+py::array_t<bool, py::array::c_style> booleans(const char* name, const py::handle& value, py::ssize_t ndim = 1);
+
+// Data: exactly this dtype and shape, C-contiguous; never cast or copied.
+const std::byte* data_in(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape);
+std::byte* data_out(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape);
+
+// A new array on recycled memory: the block returns to the arena with the last view of it.
+py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape);
+
+template <class T>
+std::span<const T> view(const py::array_t<T, py::array::c_style>& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+std::string describe(const Shape& shape);
+
+// None, an int or a numpy SeedSequence -> the key that NumPy's Philox would have.
+Philox::Key philox_key(const py::object& seed);
+
+// (ok, reason): see mujigae.replay.batch.Validity.
+py::object validity(const std::string& reason);
+
+}  // namespace mujigae::bindings

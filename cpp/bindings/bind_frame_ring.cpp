@@ -1,0 +1,113 @@
+#include <pybind11/stl.h>
+
+#include <mutex>
+
+#include "arrays.hpp"
+#include "module.hpp"
+#include "mujigae/frame_ring.hpp"
+
+namespace mujigae::bindings {
+namespace {
+
+std::int64_t bytes_of(const py::dtype& dtype, const Shape& shape) {
+  std::int64_t bytes = dtype.itemsize();
+  for (const py::ssize_t extent : shape) {
+    if (extent < 1) fail_value("frame_shape: expected positive extents, got ", describe(shape));
+    bytes *= extent;
+  }
+  return bytes;
+}
+
+std::int64_t at_least_one(const char* name, std::int64_t value, std::int64_t most) {
+  if (value < 1 || value > most) fail_value(name, ": expected 1 to ", most, ", got ", value);
+  return value;
+}
+
+Shape prepend(py::ssize_t extent, const Shape& shape) {
+  Shape out = {extent};
+  out.insert(out.end(), shape.begin(), shape.end());
+  return out;
+}
+
+class LockedFrameRing {
+ public:
+  LockedFrameRing(std::int64_t capacity, const Shape& frame_shape, std::int64_t stack, const py::object& dtype)
+      : dtype_(py::dtype::from_args(dtype)),
+        frame_shape_(frame_shape),
+        stack_shape_(prepend(at_least_one("stack", stack, StackLane::kMaxStack), frame_shape)),
+        ring_(at_least_one("capacity", capacity, std::int64_t{1} << 40), bytes_of(dtype_, frame_shape), stack) {}
+
+  std::int64_t start(const py::object& frames) {
+    const std::byte* memory = data_in("frames", frames, dtype_, stack_shape_);
+    const std::lock_guard lock(mutex_);
+    return ring_.start(memory);
+  }
+
+  std::int64_t append(const py::object& frame) {
+    const std::byte* memory = data_in("frame", frame, dtype_, frame_shape_);
+    const std::lock_guard lock(mutex_);
+    return ring_.append(memory);
+  }
+
+  py::object stacks(const py::object& slots, const py::object& out) const {
+    const auto slot_array = integers("slots", slots);
+    const Shape shape = prepend(slot_array.size(), stack_shape_);
+    py::object result = out.is_none() ? py::array(dtype_, shape) : out;
+    std::byte* to = data_out("out", result, dtype_, shape);
+    read_all(view(slot_array), to, static_cast<std::size_t>(bytes_of(dtype_, stack_shape_)));
+    return result;
+  }
+
+  template <class Call>
+  auto locked(const Call& call) const {
+    const std::lock_guard lock(mutex_);
+    return call();
+  }
+
+  std::int64_t size() const { return locked([this] { return ring_.size(); }); }
+  std::int64_t capacity() const { return ring_.capacity(); }
+  std::int64_t nbytes() const { return locked([this] { return ring_.nbytes(); }); }
+  py::object check_valid() const { return validity(locked([this] { return ring_.why_invalid(); })); }
+
+ private:
+  void read_all(std::span<const std::int64_t> slots, std::byte* to, std::size_t stack_bytes) const {
+    const py::gil_scoped_release release;  // plain memory from here on
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < slots.size(); ++i) ring_.check_slot(slots[i], i);
+    for (std::size_t i = 0; i < slots.size(); ++i) ring_.read(slots[i], to + i * stack_bytes);
+  }
+
+  py::dtype dtype_;
+  Shape frame_shape_, stack_shape_;
+  FrameRing ring_;
+  mutable std::mutex mutex_;
+};
+
+}  // namespace
+
+void bind_frame_ring(py::module_& m) {
+  py::class_<LockedFrameRing>(m, "FrameRing", R"(The last `capacity` rolling stacks of one stream, every frame stored once.
+
+Args:
+    capacity: stacks kept, each in a slot 0 ... capacity - 1; the oldest is overwritten.
+    frame_shape: shape of one frame, without the stack axis.
+    stack: frames in a stack (K), 1 to 255.
+    dtype: of the frames.
+
+An episode's first stack comes back exactly, whatever its padding; zeros, repeats of its first frame and a continuation of
+the stack before it cost no memory beyond the new frames. Any thread may call anything.)")
+      .def(py::init<std::int64_t, Shape, std::int64_t, py::object>(), py::arg("capacity"), py::arg("frame_shape"),
+           py::arg("stack"), py::kw_only(), py::arg("dtype") = "uint8")
+      .def("start", &LockedFrameRing::start, py::arg("frames"),
+           "Begins an episode with its first stack [K, *frame_shape]; returns the stack's slot.")
+      .def("append", &LockedFrameRing::append, py::arg("frame"),
+           "Rolls the newest stack on by one frame [*frame_shape]; returns the new stack's slot. ValueError before any start.")
+      .def("stacks", &LockedFrameRing::stacks, py::arg("slots"), py::arg("out") = py::none(),
+           "The stacks [B, K, *frame_shape] in [B] slots, into `out` if given. IndexError for a slot that was never written.")
+      .def_property_readonly("capacity", &LockedFrameRing::capacity)
+      .def_property_readonly("nbytes", &LockedFrameRing::nbytes, "Bytes of memory in use.")
+      .def("__len__", &LockedFrameRing::size)
+      .def("check_valid", &LockedFrameRing::check_valid, "(ok, reason): true when every slot refers to frames that are held.");
+}
+
+}  // namespace mujigae::bindings

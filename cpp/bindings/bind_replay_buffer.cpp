@@ -1,0 +1,242 @@
+#include <pybind11/stl.h>
+
+#include <system_error>
+
+#include "arrays.hpp"
+#include "module.hpp"
+#include "mujigae/replay_buffer.hpp"
+
+namespace mujigae::bindings {
+namespace {
+
+struct ArrayLayout {
+  py::dtype dtype;
+  Shape shape;
+
+  Shape batch_shape(py::ssize_t rows) const {
+    Shape out = {rows};
+    out.insert(out.end(), shape.begin(), shape.end());
+    return out;
+  }
+  std::int64_t bytes() const {
+    std::int64_t bytes = dtype.itemsize();
+    for (const py::ssize_t extent : shape) bytes *= extent;
+    return bytes;
+  }
+};
+
+ArrayLayout to_layout(const py::handle& dtype_and_shape) {
+  const auto pair = dtype_and_shape.cast<py::tuple>();
+  return {py::dtype::from_args(pair[0]), pair[1].cast<Shape>()};
+}
+
+struct Layouts {
+  std::vector<ArrayLayout> obs;
+  ArrayLayout action;
+};
+
+// The typed face of one ReplayBuffer<S>: knows dtypes and shapes, allocates batches, and releases the GIL around every call
+// into the core, which locks by itself and touches nothing of Python.
+template <Sampler S>
+class BoundBuffer {
+ public:
+  BoundBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings, Layouts layouts)
+      : layouts_(std::move(layouts)), arena_(std::make_shared<Arena>()), buffer_(settings, sampler_settings) {}
+
+  void add(const std::vector<py::object>& obs, const py::object& action, const py::object& reward,
+           const std::vector<py::object>& next_obs, const py::object& terminated, const py::object& truncated,
+           const py::object& env_ids, std::int64_t num_steps) {
+    const auto ids = integers("env_ids", env_ids);
+    const py::ssize_t rows = num_steps * ids.size();
+    StepsView steps{num_steps, view(ids), {}, {}, nullptr, nullptr, nullptr, nullptr};
+    steps.obs = inputs("obs", obs, rows);
+    steps.next_obs = inputs("next_obs", next_obs, rows);
+    steps.action = data_in("action", action, layouts_.action.dtype, layouts_.action.batch_shape(rows));
+    steps.reward = scalars<double>("reward", reward, rows);
+    steps.terminated = scalars<bool>("terminated", terminated, rows);
+    steps.truncated = scalars<bool>("truncated", truncated, rows);
+    const py::gil_scoped_release release;  // the arguments keep the arrays alive
+    buffer_.add(steps);
+  }
+
+  // (obs list, action, reward, next_obs list, discount, terminated, weight, key), fresh or the arrays of `out` refilled.
+  py::tuple sample(std::int64_t batch_size, double beta, const py::object& out) {
+    if (batch_size < 1) fail_value("batch_size: expected at least 1, got ", batch_size);
+    const py::tuple arrays = out.is_none() ? allocate_batch(batch_size) : out.cast<py::tuple>();
+    const BatchView batch = to_view(arrays, batch_size);
+    {
+      const py::gil_scoped_release release;
+      buffer_.sample(beta, batch);
+    }
+    return arrays;
+  }
+
+  std::int64_t update_priorities(const py::object& key, const py::object& priorities) {
+    const auto keys = integers("key", key);
+    const auto values = reals("priorities", priorities);
+    const py::gil_scoped_release release;
+    return buffer_.update_priorities(view(keys), view(values));
+  }
+
+  ReplayBuffer<S>& buffer() { return buffer_; }
+
+  py::object check_valid() const {
+    const std::string reason = [this] {
+      const py::gil_scoped_release release;
+      return buffer_.why_invalid();
+    }();
+    return validity(reason);
+  }
+
+ private:
+  std::vector<const std::byte*> inputs(const char* name, const std::vector<py::object>& arrays, py::ssize_t rows) const {
+    if (arrays.size() != layouts_.obs.size()) {
+      fail_value(name, ": expected ", layouts_.obs.size(), " arrays, got ", arrays.size());
+    }
+    std::vector<const std::byte*> out;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      out.push_back(data_in(name, arrays[i], layouts_.obs[i].dtype, layouts_.obs[i].batch_shape(rows)));
+    }
+    return out;
+  }
+
+  template <class T>
+  static const T* scalars(const char* name, const py::object& array, py::ssize_t rows) {
+    return reinterpret_cast<const T*>(data_in(name, array, py::dtype::of<T>(), {rows}));
+  }
+
+  py::tuple allocate_batch(std::int64_t size) const {
+    const auto one = [&](const ArrayLayout& layout) { return allocate(*arena_, layout.dtype, layout.batch_shape(size)); };
+    const auto all_obs = [&] {
+      py::list arrays;
+      for (const ArrayLayout& layout : layouts_.obs) arrays.append(one(layout));
+      return arrays;
+    };
+    return py::make_tuple(all_obs(), one(layouts_.action), one({py::dtype::of<float>(), {}}), all_obs(),
+                          one({py::dtype::of<float>(), {}}), one({py::dtype::of<bool>(), {}}),
+                          one({py::dtype::of<float>(), {}}), one({py::dtype::of<std::int64_t>(), {}}));
+  }
+
+  BatchView to_view(const py::tuple& arrays, std::int64_t size) const {
+    const auto outputs = [&](const char* name, const py::handle& list) {
+      const auto items = list.cast<std::vector<py::object>>();
+      if (items.size() != layouts_.obs.size()) fail_value(name, ": expected ", layouts_.obs.size(), " arrays, got ", items.size());
+      std::vector<std::byte*> out;
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        out.push_back(data_out(name, items[i], layouts_.obs[i].dtype, layouts_.obs[i].batch_shape(size)));
+      }
+      return out;
+    };
+    const auto column = [&]<class T>(const char* name, std::size_t field, T*& to) {
+      to = reinterpret_cast<T*>(data_out(name, arrays[field], py::dtype::of<T>(), {static_cast<py::ssize_t>(size)}));
+    };
+    BatchView batch{};
+    batch.batch_size = size;
+    batch.obs = outputs("out.obs", arrays[0]);
+    batch.action = data_out("out.action", arrays[1], layouts_.action.dtype, layouts_.action.batch_shape(size));
+    column("out.reward", 2, batch.reward);
+    batch.next_obs = outputs("out.next_obs", arrays[3]);
+    column("out.discount", 4, batch.discount);
+    column("out.terminated", 5, batch.terminated);
+    column("out.weight", 6, batch.weight);
+    column("out.key", 7, batch.key);
+    return batch;
+  }
+
+  Layouts layouts_;
+  std::shared_ptr<Arena> arena_;
+  ReplayBuffer<S> buffer_;
+};
+
+Layouts to_layouts(const py::list& obs, const py::tuple& action) {
+  Layouts layouts{{}, to_layout(action)};
+  for (const py::handle one : obs) layouts.obs.push_back(to_layout(one));
+  return layouts;
+}
+
+BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma,
+                           const Layouts& layouts, const std::vector<std::int64_t>& stacks, bool validate,
+                           const py::object& seed) {
+  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed)};
+  for (std::size_t i = 0; i < layouts.obs.size(); ++i) settings.obs.push_back({layouts.obs[i].bytes() / stacks[i], stacks[i]});
+  return settings;
+}
+
+// What both buffers have; the returned class takes what only one has.
+template <Sampler S>
+py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
+  using Bound = BoundBuffer<S>;
+  const auto release = py::call_guard<py::gil_scoped_release>();
+  return py::class_<Bound>(m, name)
+      .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
+           py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"))
+      .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
+      .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
+      .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
+           py::arg("path"), py::arg("meta"), release)
+      .def("load", [](Bound& self, const std::string& path) { self.buffer().load(path); }, py::arg("path"), release)
+      .def("check_valid", &Bound::check_valid)
+      .def("__len__", [](Bound& self) { return self.buffer().size(); }, release)
+      .def_property("n_step", [](Bound& self) { return self.buffer().n_step(); },
+                    py::cpp_function([](Bound& self, std::int64_t n) { self.buffer().set_n_step(n); }, release))
+      .def_property("gamma", [](Bound& self) { return self.buffer().gamma(); },
+                    py::cpp_function([](Bound& self, double gamma) { self.buffer().set_gamma(gamma); }, release))
+      .def_property_readonly("nbytes", [](Bound& self) { return self.buffer().nbytes(); })
+      .def_property_readonly("num_added", [](Bound& self) { return self.buffer().num_added(); })
+      .def_property_readonly("num_silent_boundaries", [](Bound& self) { return self.buffer().num_silent_boundaries(); });
+}
+
+void bind_errors(py::module_& m) {
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const SnapshotError& e) {
+      py::set_error(py::module_::import("mujigae.errors").attr("SnapshotError"), e.what());
+    } catch (const std::system_error& e) {
+      const py::object os_error = py::module_::import("builtins").attr("OSError")(e.code().value(), e.what());
+      PyErr_SetObject(PyExc_OSError, os_error.ptr());
+    }
+  });
+  m.def("read_snapshot_meta", &read_snapshot_meta, py::arg("path"), py::call_guard<py::gil_scoped_release>());
+}
+
+}  // namespace
+
+void bind_replay_buffer(py::module_& m) {
+  bind_errors(m);
+
+  bind_buffer<UniformSampler>(m, "UniformBuffer")
+      .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
+                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed) {
+             Layouts layouts = to_layouts(obs, action);
+             const BufferSettings settings =
+                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed);
+             return std::make_unique<BoundBuffer<UniformSampler>>(settings, UniformSampler::Settings{}, std::move(layouts));
+           }),
+           py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
+           py::arg("action"), py::arg("validate"), py::arg("seed"));
+
+  using Prioritized = BoundBuffer<PrioritizedSampler>;
+  const auto release = py::call_guard<py::gil_scoped_release>();
+  bind_buffer<PrioritizedSampler>(m, "PrioritizedBuffer")
+      .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
+                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
+                       double alpha, double beta, double eps, bool stratified) {
+             Layouts layouts = to_layouts(obs, action);
+             const BufferSettings settings =
+                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed);
+             const PrioritizedSampler::Settings sampler{alpha, beta, eps, stratified};
+             return std::make_unique<Prioritized>(settings, sampler, std::move(layouts));
+           }),
+           py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("alpha"), py::arg("beta"), py::arg("eps"),
+           py::arg("stratified"))
+      .def("update_priorities", &Prioritized::update_priorities, py::arg("key"), py::arg("priorities"))
+      .def_property("alpha", [](Prioritized& self) { return self.buffer().sampler_settings().alpha; },
+                    py::cpp_function([](Prioritized& self, double alpha) { self.buffer().set_alpha(alpha); }, release))
+      .def_property("beta", [](Prioritized& self) { return self.buffer().sampler_settings().beta; },
+                    py::cpp_function([](Prioritized& self, double beta) { self.buffer().set_beta(beta); }, release))
+      .def_property_readonly("max_priority", [](Prioritized& self) { return self.buffer().max_priority(); });
+}
+
+}  // namespace mujigae::bindings

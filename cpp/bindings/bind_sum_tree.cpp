@@ -1,0 +1,125 @@
+#include <mutex>
+#include <optional>
+
+#include "arrays.hpp"
+#include "module.hpp"
+#include "mujigae/sum_tree.hpp"
+
+namespace mujigae::bindings {
+namespace {
+
+// The tree with a generator of its own, behind one mutex. The GIL is released before the mutex is taken, and nothing of
+// Python is touched while it is held.
+class LockedSumTree {
+ public:
+  LockedSumTree(std::int64_t capacity, const py::object& seed) : tree_(capacity), random_(philox_key(seed)) {}
+
+  void update(const py::object& indices, const py::object& values) {
+    const auto index_array = integers("indices", indices);
+    const auto value_array = reals("values", values);
+    const py::gil_scoped_release release;
+    const std::lock_guard lock(mutex_);
+    tree_.update(view(index_array), view(value_array));
+  }
+
+  py::array_t<std::int64_t> sample(std::int64_t batch_size, bool stratified) {
+    if (batch_size < 1) fail_value("batch_size: expected at least 1, got ", batch_size);
+    py::array_t<std::int64_t> out(batch_size);
+    const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(batch_size));
+    const py::gil_scoped_release release;
+    const std::lock_guard lock(mutex_);
+    tree_.sample(random_, stratified, slots);
+    return out;
+  }
+
+  py::array_t<std::int64_t> find(const py::object& targets) const {
+    const auto target_array = reals("targets", targets);
+    py::array_t<std::int64_t> out(target_array.size());
+    const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(out.size()));
+    const py::gil_scoped_release release;
+    const std::lock_guard lock(mutex_);
+    tree_.find(view(target_array), slots);
+    return out;
+  }
+
+  double total() const {
+    const std::lock_guard lock(mutex_);
+    return tree_.total();
+  }
+
+  double min() const {
+    const py::gil_scoped_release release;
+    const std::lock_guard lock(mutex_);
+    return tree_.min_positive();
+  }
+
+  double at(std::int64_t index) const {
+    if (index < 0 || index >= tree_.capacity()) {
+      fail_index("index: expected 0 <= index < ", tree_.capacity(), ", got ", index);
+    }
+    const std::lock_guard lock(mutex_);
+    return tree_[index];
+  }
+
+  py::array_t<double> at_many(const py::object& indices) const {
+    const auto index_array = integers("index", indices);
+    py::array_t<double> out(index_array.size());
+    for (py::ssize_t i = 0; i < index_array.size(); ++i) out.mutable_at(i) = at(index_array.at(i));
+    return out;
+  }
+
+  std::int64_t capacity() const { return tree_.capacity(); }
+
+  std::int64_t nbytes() const { return tree_.nbytes(); }
+
+  py::object check_valid() const {
+    const std::string reason = [this] {
+      const py::gil_scoped_release release;
+      const std::lock_guard lock(mutex_);
+      return tree_.why_invalid();
+    }();
+    return validity(reason);
+  }
+
+ private:
+  SumTree tree_;
+  Philox random_;
+  mutable std::mutex mutex_;
+};
+
+}  // namespace
+
+void bind_sum_tree(py::module_& m) {
+  py::class_<LockedSumTree>(m, "SumTree", R"(Draws indices in proportion to non-negative values; O(log16 capacity).
+
+Leaves and sums are float64 and every sum is recomputed from its children, so the tree is a function of its leaves
+whatever the order of the updates. A leaf of zero is never drawn. Random numbers are Philox4x64-10 (as NumPy's).
+Any thread may call anything.
+
+Args:
+    capacity: number of leaves, all zero at first.
+    seed: int, numpy SeedSequence, or None for a seed from the operating system.
+
+Raises ValueError for a capacity below 1.)")
+      .def(py::init<std::int64_t, py::object>(), py::arg("capacity"), py::arg("seed") = py::none())
+      .def("update", &LockedSumTree::update, py::arg("indices"), py::arg("values"),
+           R"(Sets leaf[indices[i]] = values[i]; of duplicates the last wins. indices: [B] integers; values: [B] real, 0 to 2^900.
+
+Raises IndexError, ValueError or TypeError, and changes nothing, when any of them is out of range.)")
+      .def("sample", &LockedSumTree::sample, py::arg("batch_size"), py::arg("stratified") = false,
+           R"(Draws [batch_size] int64 indices with P(i) = leaf[i] / total, with replacement. stratified: the i-th index comes from
+the i-th of batch_size equal slices of the total. Raises ValueError when the total is zero.)")
+      .def("find", &LockedSumTree::find, py::arg("targets"),
+           R"(The smallest index i with target < leaf[0] + ... + leaf[i], for each of [B] targets; the last positive leaf for a
+target at or beyond the total. Raises ValueError for a negative target or NaN, and when the total is zero.)")
+      .def_property_readonly("total", &LockedSumTree::total, "The sum of all leaves.")
+      .def_property_readonly("min", &LockedSumTree::min, "The smallest positive leaf, infinity if there is none; O(capacity).")
+      .def_property_readonly("nbytes", &LockedSumTree::nbytes, "Bytes of memory in use.")
+      .def("__getitem__", &LockedSumTree::at, py::arg("index"))
+      .def("__getitem__", &LockedSumTree::at_many, py::arg("index"))
+      .def("__len__", &LockedSumTree::capacity)
+      .def("check_valid", &LockedSumTree::check_valid,
+           "Recomputes every sum: (ok, reason), true when each node is the sum of its children.");
+}
+
+}  // namespace mujigae::bindings

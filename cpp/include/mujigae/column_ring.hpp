@@ -1,0 +1,89 @@
+// The rows of every lane (one lane per environment): rewards, actions, flags and the stacks that they refer to.
+//
+//   lane       rows  first ............ episode_start ..... next        counted from 0 for ever
+//   slot = offset + row % slots         each lane owns `slots` neighbouring slots of the columns
+//   key  = generation << 32 | slot      generation = row / slots: a key outlives its row and can tell
+//
+// A row can be drawn when its window is complete: n rows from it on, or its episode's end. In a lane these are the rows from
+// `first` up to ready_end(n), without gaps. A lane holds at most `capacity` of them and evicts its own oldest row.
+//
+// Everything is O(1) in the number of rows. Threads: none; the owner locks.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "mujigae/frame_ring.hpp"
+#include "mujigae/n_step.hpp"
+
+namespace mujigae {
+
+struct Lane {
+  std::int64_t offset, capacity, slots;
+  std::int64_t first = 0, next = 0, episode_start = 0;
+
+  std::int64_t num_held() const { return next - first; }
+  bool has_open_episode() const { return episode_start < next; }
+  std::int64_t slot(std::int64_t row) const { return offset + row % slots; }
+  std::int64_t ready_end(std::int64_t n_step) const { return std::max({first, episode_start, next - n_step + 1}); }
+  std::int64_t num_ready(std::int64_t n_step) const { return ready_end(n_step) - first; }
+};
+
+class ColumnRing {
+ public:
+  enum Flag : std::uint8_t { kTerminated = 1, kTruncated = 2, kInterrupted = 4 };  // interrupted: reset behind our back
+  struct Row {
+    std::int64_t lane, row;
+  };
+
+  // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
+  ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
+             std::int64_t num_obs);
+
+  std::int64_t append(std::int64_t lane, double reward, std::uint8_t flags, const std::byte* action);  // -> slot
+  void interrupt(std::int64_t lane);  // the open episode of the lane ended with its newest row
+  void clear();
+
+  std::int64_t num_ready(std::int64_t n_step) const;  // rows that can be drawn
+
+  Row row_in(std::int64_t slot) const;  // the newest row that was written there or will be: may lie outside first..next
+  std::int64_t key_of(std::int64_t slot) const;
+  // The row of a key: IndexError when it was never issued.
+  Row row_of_key(std::int64_t key, std::size_t at) const;
+  bool is_held(const Row& row) const;
+  bool is_ready(const Row& row, std::int64_t n_step) const;
+
+  Window window(const Row& row, std::int64_t n_step, double gamma) const;
+
+  Stack& stack(std::int64_t obs, std::int64_t slot) { return stacks_[index(obs)][index(slot)]; }
+  const Stack& stack(std::int64_t obs, std::int64_t slot) const { return stacks_[index(obs)][index(slot)]; }
+  const std::byte* action(std::int64_t slot) const { return actions_.data() + slot * action_bytes_; }
+  std::byte* action(std::int64_t slot) { return actions_.data() + slot * action_bytes_; }
+  double& reward(std::int64_t slot) { return rewards_[index(slot)]; }
+  double reward(std::int64_t slot) const { return rewards_[index(slot)]; }
+  std::uint8_t& flags(std::int64_t slot) { return flags_[index(slot)]; }
+  std::uint8_t flags(std::int64_t slot) const { return flags_[index(slot)]; }
+
+  Lane& lane(std::int64_t e) { return lanes_[index(e)]; }
+  const Lane& lane(std::int64_t e) const { return lanes_[index(e)]; }
+  std::int64_t num_lanes() const { return static_cast<std::int64_t>(lanes_.size()); }
+  std::int64_t num_slots() const { return static_cast<std::int64_t>(rewards_.size()); }
+  std::int64_t num_obs() const { return static_cast<std::int64_t>(stacks_.size()); }
+  std::int64_t action_bytes() const { return action_bytes_; }
+  std::int64_t nbytes() const;
+
+ private:
+  static std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+  std::int64_t lane_of(std::int64_t slot) const;
+
+  std::int64_t action_bytes_;
+  std::vector<Lane> lanes_;
+  std::vector<double> rewards_;
+  std::vector<std::uint8_t> flags_;
+  std::vector<std::byte> actions_;
+  std::vector<std::vector<Stack>> stacks_;  // [obs][slot]
+};
+
+}  // namespace mujigae

@@ -1,0 +1,136 @@
+// Add transitions of many environments, draw n-step batches of them: the whole of a replay buffer behind one mutex.
+//
+//   add      ColumnRing + StackLane     one row and (mostly) one frame for each transition
+//   sample   Sampler -> slots -> n-step windows -> frames copied straight into the caller's memory
+//
+// One-step rows are stored and windows are worked out when a batch is drawn, so n_step and gamma may change at any time, every
+// start can be drawn, and no window or stack crosses an episode. An obs that differs from the next_obs before it starts a new
+// episode (the environment was reset behind our back).
+//
+// All memory arguments are checked by the caller; values are checked here, before the first change.
+// O(bytes) add and sample, plus O(log N) for priorities. Threads: any may call anything.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mujigae/column_ring.hpp"
+#include "mujigae/frame_ring.hpp"
+#include "mujigae/random.hpp"
+#include "mujigae/sampler.hpp"
+#include "mujigae/snapshot.hpp"
+
+namespace mujigae {
+
+struct ObsLayout {
+  std::int64_t frame_bytes;
+  std::int64_t stack;  // 1: not stacked
+
+  std::int64_t bytes() const { return frame_bytes * stack; }
+};
+
+struct BufferSettings {
+  std::int64_t capacity, num_envs, n_step;
+  double gamma;
+  std::vector<ObsLayout> obs;
+  std::int64_t action_bytes;
+  bool validate;
+  Philox::Key key;
+};
+
+// Transitions [T, E, ...] in order, C-contiguous; one pointer for each observation.
+struct StepsView {
+  std::int64_t num_steps;                   // T
+  std::span<const std::int64_t> env_ids;    // [E]
+  std::vector<const std::byte*> obs, next_obs;
+  const std::byte* action;
+  const double* reward;
+  const bool* terminated;
+  const bool* truncated;
+};
+
+// Where a batch goes: [B, ...] each.
+struct BatchView {
+  std::int64_t batch_size;
+  std::vector<std::byte*> obs, next_obs;
+  std::byte* action;
+  float* reward;
+  float* discount;
+  bool* terminated;
+  float* weight;
+  std::int64_t* key;
+};
+
+template <Sampler S>
+class ReplayBuffer {
+ public:
+  ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings);
+
+  void add(const StepsView& steps);
+  void sample(double beta, const BatchView& out);
+  void clear();
+
+  std::int64_t update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
+    requires S::kHasPriorities;
+  void set_alpha(double alpha)
+    requires S::kHasPriorities;
+  void set_beta(double beta)
+    requires S::kHasPriorities;
+  typename S::Settings sampler_settings() const
+    requires S::kHasPriorities;
+  double max_priority() const
+    requires S::kHasPriorities;
+
+  void set_n_step(std::int64_t n_step);
+  void set_gamma(double gamma);
+  std::int64_t n_step() const;
+  double gamma() const;
+  std::int64_t size() const;  // rows that can be drawn
+  std::int64_t num_added() const;
+  std::int64_t num_silent_boundaries() const;
+  std::int64_t nbytes() const;
+  std::string why_invalid() const;
+
+  // The whole state behind `meta`, the caller's description of how to construct the buffer again. Load takes a buffer
+  // constructed in that way; after a SnapshotError it must be thrown away.
+  void save(const std::string& path, const std::string& meta) const;
+  void load(const std::string& path);
+
+  const BufferSettings& settings() const { return settings_; }
+
+ private:
+  struct RowPointers;
+
+  void check(const StepsView& steps) const;
+  void check_stack_rolls(const StepsView& steps, std::int64_t row) const;
+  void add_row(std::int64_t lane, const RowPointers& row);
+  bool is_interrupted(std::int64_t lane, const RowPointers& row) const;
+  void evict_oldest(std::int64_t lane);
+  void announce_ready(std::int64_t lane, std::int64_t old_ready_end);
+  void announce_all();
+  void gather(std::int64_t slot, std::int64_t to, const BatchView& out) const;
+  StackLane& stacks(std::int64_t lane, std::size_t obs) { return stacks_[static_cast<std::size_t>(lane)][obs]; }
+  const StackLane& stacks(std::int64_t lane, std::size_t obs) const { return stacks_[static_cast<std::size_t>(lane)][obs]; }
+
+  void save_rows(SnapshotWriter& writer) const;
+  void save_frames(SnapshotWriter& writer) const;
+  void load_rows(SnapshotReader& reader);
+  void load_frames(SnapshotReader& reader);
+  std::string why_rows_invalid() const;
+
+  BufferSettings settings_;
+  ColumnRing rows_;
+  std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
+  S sampler_;
+  Philox random_;
+  std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
+  mutable std::mutex mutex_;
+};
+
+std::string read_snapshot_meta(const std::string& path);
+
+}  // namespace mujigae

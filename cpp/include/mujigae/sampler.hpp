@@ -1,0 +1,111 @@
+// Which row comes next. A sampler is told of every row that is written, can be drawn from now on, or no longer can, and draws.
+//
+//   UniformSampler       every row alike; weight 1
+//   PrioritizedSampler   P(i) = leaf_i / sum of leaves, leaf = (p + eps)^alpha; weight = (N P(i))^-beta / max over the batch
+//                        (Schaul et al. 2016, eq. 1 and section 3.4)
+//
+// The raw priority p is what is kept, so alpha may change; a new row gets the largest p ever given.
+// Threads: none; the owner locks.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mujigae/column_ring.hpp"
+#include "mujigae/random.hpp"
+#include "mujigae/snapshot.hpp"
+#include "mujigae/sum_tree.hpp"
+
+namespace mujigae {
+
+template <class S>
+concept Sampler = requires(S sampler, const S& constant, const typename S::Settings& settings, std::int64_t i, double beta,
+                           const ColumnRing& rows, Philox& random, std::span<std::int64_t> slots, std::span<float> weights) {
+  { S::kHasPriorities } -> std::convertible_to<bool>;
+  S(settings, i);
+  sampler.reserve(i);  // room for so many of the next three calls before commit
+  sampler.write(i);    // a new row in slot i
+  sampler.enter(i);    // the row in slot i can be drawn
+  sampler.leave(i);    // ... no longer
+  sampler.commit();
+  sampler.clear();
+  constant.draw(rows, i, beta, random, slots, weights);  // i: n_step
+  { constant.nbytes() } -> std::convertible_to<std::int64_t>;
+  { constant.why_invalid(rows, i) } -> std::convertible_to<std::string>;
+};
+
+class UniformSampler {
+ public:
+  static constexpr bool kHasPriorities = false;
+  struct Settings {};
+
+  UniformSampler(const Settings&, std::int64_t) {}
+
+  void reserve(std::int64_t) {}
+  void write(std::int64_t) {}
+  void enter(std::int64_t) {}
+  void leave(std::int64_t) {}
+  void commit() {}
+  void clear() {}
+  void draw(const ColumnRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
+            std::span<float> weights) const;
+  std::int64_t nbytes() const { return 0; }
+  std::string why_invalid(const ColumnRing&, std::int64_t) const { return {}; }
+  void save(SnapshotWriter&, const ColumnRing&) const {}
+  void load(SnapshotReader&, const ColumnRing&) {}
+};
+
+class PrioritizedSampler {
+ public:
+  static constexpr bool kHasPriorities = true;
+  struct Settings {
+    double alpha = 0.6, beta = 0.4, eps = 1e-6;
+    bool stratified = true;
+  };
+
+  PrioritizedSampler(const Settings& settings, std::int64_t num_slots);
+
+  void reserve(std::int64_t num_changes);
+  void write(std::int64_t slot) { priorities_[static_cast<std::size_t>(slot)] = max_priority_; }
+  void enter(std::int64_t slot) { change(slot, leaf(priorities_[static_cast<std::size_t>(slot)])); }
+  void leave(std::int64_t slot) { change(slot, 0.0); }
+  void commit();
+  void clear();
+
+  void draw(const ColumnRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
+            std::span<float> weights) const;
+
+  void check_priorities(std::span<const double> priorities) const;
+  void set_priority(std::int64_t slot, double priority);  // takes effect by enter() and commit()
+  void set_alpha(double alpha);                           // the caller enters every row that can be drawn again
+  void set_beta(double beta);
+  double priority(std::int64_t slot) const { return priorities_[static_cast<std::size_t>(slot)]; }
+  double max_priority() const { return max_priority_; }
+  double leaf(double priority) const;
+  const Settings& settings() const { return settings_; }
+
+  std::int64_t nbytes() const;
+  std::string why_invalid(const ColumnRing& rows, std::int64_t n_step) const;
+  void save(SnapshotWriter& writer, const ColumnRing& rows) const;  // the priorities of the rows held
+  void load(SnapshotReader& reader, const ColumnRing& rows);
+
+ private:
+  void change(std::int64_t slot, double leaf) {
+    changed_slots_.push_back(slot);
+    changed_leaves_.push_back(leaf);
+  }
+
+  Settings settings_;
+  std::vector<double> priorities_;  // raw p of every slot
+  double max_priority_ = 1.0;
+  SumTree tree_;
+  std::vector<std::int64_t> changed_slots_;
+  std::vector<double> changed_leaves_;
+};
+
+static_assert(Sampler<UniformSampler> && Sampler<PrioritizedSampler>);
+
+}  // namespace mujigae

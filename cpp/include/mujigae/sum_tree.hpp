@@ -1,0 +1,68 @@
+// A tree of partial sums over `capacity` non-negative float64 leaves, for drawing leaves in proportion to their values.
+//
+//   level 2            [ node 0 ]                        one node: its last prefix is the total
+//                     /    |     \                       .
+//   level 1     [ node 0 ]  ...  [ node 15 ]             16 children each: their totals, and the running prefix of the totals
+//                /  |  \           /  |  \               .
+//   leaves    [0..15] [16..31] ...  [4080..4095] ...     blocks of 16 values
+//
+// A total is the sum of 16 children from left to right, recomputed, never incremented: the tree is a function of its leaves,
+// whatever the order or batching of the updates. A descent compares the target with a node's 16 prefixes, goes to the first
+// prefix above it, and subtracts the prefix before. Prefixes grow monotonically and a zero child leaves them unchanged, so a
+// zero leaf is never found. A target that rounding pushed to or past a subtree's total goes to that subtree's last positive leaf.
+//
+// O(log16 N) find and update, O(N) min_positive. float64: totals carry relative errors of a few 2^-53.
+// Threads: any number of readers, or one writer; the owner locks.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mujigae/random.hpp"
+
+namespace mujigae {
+
+class SumTree {
+ public:
+  static constexpr std::int64_t kFanOut = 16;
+  static constexpr double kMaxValue = 0x1p900;  // no sum of them overflows
+
+  explicit SumTree(std::int64_t capacity);
+
+  // leaf[indices[i]] = values[i]; of duplicates the last wins. Checks every argument before the first change.
+  void update(std::span<const std::int64_t> indices, std::span<const double> values);
+  void clear();
+
+  // The smallest i with target < leaf[0] + ... + leaf[i]; the last positive leaf if there is none.
+  void find(std::span<const double> targets, std::span<std::int64_t> out) const;
+
+  // out.size() leaves with P(i) = leaf[i] / total. Stratified: the i-th from the i-th of out.size() equal slices of the total.
+  void sample(Philox& random, bool stratified, std::span<std::int64_t> out) const;
+
+  double operator[](std::int64_t index) const { return leaves_[static_cast<std::size_t>(index)]; }
+  std::int64_t capacity() const { return capacity_; }
+  double total() const { return levels_.back().prefixes.back(); }
+  double min_positive() const;  // infinity when every leaf is zero
+  std::int64_t nbytes() const;
+
+  std::string why_invalid() const;  // empty when every node is the sum of its children
+
+ private:
+  struct Level {  // node j has totals[16 j ... 16 j + 15] of its children, and their running sums in prefixes
+    std::vector<double> totals, prefixes;
+    std::vector<std::uint32_t> stamp;  // [nodes] the update that last touched a node: each is recomputed once an update
+  };
+
+  void check(std::span<const std::int64_t> indices, std::span<const double> values) const;
+  void refresh_level(Level& level, const double* grandchildren, std::vector<std::int64_t>& touched);
+
+  std::int64_t capacity_;
+  std::vector<double> leaves_;  // padded with zeros to whole blocks
+  std::vector<Level> levels_;   // from the parents of the blocks up to the root; never empty
+  std::vector<std::int64_t> touched_;
+  std::uint32_t num_updates_ = 0;
+};
+
+}  // namespace mujigae

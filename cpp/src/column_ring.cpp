@@ -1,0 +1,106 @@
+#include "mujigae/column_ring.hpp"
+
+#include <cstring>
+
+#include "mujigae/check.hpp"
+
+namespace mujigae {
+
+ColumnRing::ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
+                       std::int64_t num_obs)
+    : action_bytes_(action_bytes) {
+  std::int64_t offset = 0;
+  for (std::int64_t e = 0; e < num_lanes; ++e) {
+    const std::int64_t share = capacity / num_lanes + (e < capacity % num_lanes ? 1 : 0);
+    lanes_.push_back({offset, share, share + spare_slots});
+    offset += share + spare_slots;
+  }
+  rewards_.resize(index(offset));
+  flags_.resize(index(offset));
+  actions_.resize(index(offset * action_bytes));
+  stacks_.assign(index(num_obs), std::vector<Stack>(index(offset)));
+}
+
+std::int64_t ColumnRing::append(std::int64_t lane_index, double reward, std::uint8_t flags, const std::byte* action_bytes) {
+  Lane& lane = lanes_[index(lane_index)];
+  const std::int64_t slot = lane.slot(lane.next++);
+  rewards_[index(slot)] = reward;
+  flags_[index(slot)] = flags;
+  std::memcpy(action(slot), action_bytes, index(action_bytes_));
+  if (flags != 0) lane.episode_start = lane.next;
+  return slot;
+}
+
+void ColumnRing::interrupt(std::int64_t lane_index) {
+  Lane& lane = lanes_[index(lane_index)];
+  flags_[index(lane.slot(lane.next - 1))] |= kInterrupted;
+  lane.episode_start = lane.next;
+}
+
+void ColumnRing::clear() {
+  for (Lane& lane : lanes_) lane.first = lane.episode_start = lane.next;
+}
+
+std::int64_t ColumnRing::num_ready(std::int64_t n_step) const {
+  std::int64_t count = 0;
+  for (const Lane& lane : lanes_) count += lane.num_ready(n_step);
+  return count;
+}
+
+std::int64_t ColumnRing::lane_of(std::int64_t slot) const {
+  // The lanes with one row more come first; within each kind all lanes have the same number of slots.
+  const Lane& large = lanes_.front();
+  const std::int64_t small_slots = lanes_.back().slots;
+  if (small_slots == large.slots) return slot / large.slots;
+  const std::int64_t num_large = (num_slots() - num_lanes() * small_slots) / (large.slots - small_slots);
+  const std::int64_t boundary = num_large * large.slots;
+  return slot < boundary ? slot / large.slots : num_large + (slot - boundary) / small_slots;
+}
+
+ColumnRing::Row ColumnRing::row_in(std::int64_t slot) const {
+  const std::int64_t e = lane_of(slot);
+  const Lane& lane = lanes_[index(e)];
+  const std::int64_t ahead = (slot - lane.offset - lane.first % lane.slots + lane.slots) % lane.slots;
+  return {e, lane.first + ahead};
+}
+
+std::int64_t ColumnRing::key_of(std::int64_t slot) const {
+  const Row row = row_in(slot);
+  return row.row / lanes_[index(row.lane)].slots << 32 | slot;
+}
+
+ColumnRing::Row ColumnRing::row_of_key(std::int64_t key, std::size_t at) const {
+  const std::int64_t slot = key & 0xFFFFFFFF;
+  if (key < 0 || slot >= num_slots()) fail_index("key[", at, "]: expected a key of this buffer, got ", key);
+  const std::int64_t e = lane_of(slot);
+  const Lane& lane = lanes_[index(e)];
+  const Row row = {e, (key >> 32) * lane.slots + (slot - lane.offset)};
+  if (row.row >= lane.next) fail_index("key[", at, "]: expected a key that was issued, got ", key);
+  return row;
+}
+
+bool ColumnRing::is_held(const Row& row) const {
+  const Lane& lane = lanes_[index(row.lane)];
+  return row.row >= lane.first && row.row < lane.next;
+}
+
+bool ColumnRing::is_ready(const Row& row, std::int64_t n_step) const {
+  const Lane& lane = lanes_[index(row.lane)];
+  return row.row >= lane.first && row.row < lane.ready_end(n_step);
+}
+
+Window ColumnRing::window(const Row& row, std::int64_t n_step, double gamma) const {
+  const Lane& lane = lanes_[index(row.lane)];
+  return n_step_window(n_step, gamma, [&](std::int64_t step) {
+    const std::size_t slot = index(lane.slot(row.row + step));
+    return StepOutcome{rewards_[slot], (flags_[slot] & kTerminated) != 0, flags_[slot] != 0};
+  });
+}
+
+std::int64_t ColumnRing::nbytes() const {
+  const std::int64_t row_bytes = static_cast<std::int64_t>(sizeof(double) + 1) + action_bytes_ +
+                                 num_obs() * static_cast<std::int64_t>(sizeof(Stack));
+  return num_slots() * row_bytes + num_lanes() * static_cast<std::int64_t>(sizeof(Lane));
+}
+
+}  // namespace mujigae

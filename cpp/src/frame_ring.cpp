@@ -1,0 +1,226 @@
+#include "mujigae/frame_ring.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "mujigae/check.hpp"
+
+namespace mujigae {
+namespace {
+
+constexpr std::int64_t kMaxChunkBytes = 2 << 20, kMinChunkBytes = 4096;
+
+std::int64_t choose_frames_per_chunk(std::int64_t frame_bytes, std::int64_t num_frames_hint) {
+  const std::int64_t share = num_frames_hint / 64;  // two partly filled chunks a lane waste about a thirtieth
+  const std::int64_t largest = std::max<std::int64_t>(kMaxChunkBytes / frame_bytes, 1);
+  const std::int64_t smallest = std::clamp<std::int64_t>(kMinChunkBytes / frame_bytes, 1, largest);
+  return static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::clamp(share, smallest, largest))));
+}
+
+bool is_zero(const std::byte* bytes, std::int64_t count) {
+  return count == 0 || (bytes[0] == std::byte{0} && std::memcmp(bytes, bytes + 1, static_cast<std::size_t>(count) - 1) == 0);
+}
+
+bool are_equal(const std::byte* a, const std::byte* b, std::int64_t count) {
+  return std::memcmp(a, b, static_cast<std::size_t>(count)) == 0;
+}
+
+}  // namespace
+
+// --- FrameLog
+
+FrameLog::FrameLog(std::int64_t frame_bytes, std::int64_t num_frames_hint)
+    : frame_bytes_(frame_bytes), frames_per_chunk_(choose_frames_per_chunk(frame_bytes, num_frames_hint)) {}
+
+void FrameLog::reserve(std::int64_t num_frames) {
+  const std::int64_t num_chunks = num_frames > 0 ? chunk_of(end_ + num_frames - 1) - first_chunk_ + 1 : 0;
+  while (static_cast<std::int64_t>(chunks_.size()) < num_chunks) {
+    chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(frames_per_chunk_ * frame_bytes_)));
+  }
+}
+
+std::int64_t FrameLog::append(const std::byte* frame) {
+  reserve(1);
+  const auto chunk = static_cast<std::size_t>(chunk_of(end_) - first_chunk_);
+  std::byte* target = chunks_[chunk].get() + (end_ & (frames_per_chunk_ - 1)) * frame_bytes_;
+  std::memcpy(target, frame, static_cast<std::size_t>(frame_bytes_));
+  return end_++;
+}
+
+void FrameLog::drop_before(std::int64_t position) {
+  begin_ = std::clamp(position, begin_, end_);
+  while (first_chunk_ < chunk_of(begin_) && !chunks_.empty()) {
+    chunks_.pop_front();
+    ++first_chunk_;
+  }
+}
+
+void FrameLog::restart_at(std::int64_t position) {
+  chunks_.clear();
+  begin_ = end_ = position;
+  first_chunk_ = chunk_of(position);
+}
+
+const std::byte* FrameLog::operator[](std::int64_t position) const {
+  const auto chunk = static_cast<std::size_t>(chunk_of(position) - first_chunk_);
+  return chunks_[chunk].get() + (position & (frames_per_chunk_ - 1)) * frame_bytes_;
+}
+
+std::int64_t FrameLog::nbytes() const {
+  return static_cast<std::int64_t>(chunks_.size()) * (frames_per_chunk_ * frame_bytes_ + static_cast<std::int64_t>(sizeof(Chunk)));
+}
+
+// --- StackLane
+
+StackLane::StackLane(std::int64_t frame_bytes, std::int64_t stack, std::int64_t num_frames_hint)
+    : log_(frame_bytes, num_frames_hint), stack_(stack) {}
+
+// The cheapest of the encodings that give back exactly these frames.
+Stack StackLane::start(const std::byte* frames) {
+  if (current_.newest >= 0 && equals_current(frames)) return current_;
+  const std::byte* newest = frames + (stack_ - 1) * log_.frame_bytes();
+  if (current_.newest >= 0 && continues_current(frames)) return append(newest);
+  const std::int64_t zeros = num_leading_zeros(frames);
+  const std::int64_t repeats = num_leading_repeats(frames) - 1;
+  const std::int64_t num_padding = std::max(zeros, repeats);
+  for (std::int64_t i = num_padding; i < stack_; ++i) log_.append(frames + i * log_.frame_bytes());
+  current_ = {log_.end() - 1, static_cast<std::uint8_t>(stack_ - 1 - num_padding),
+              zeros >= repeats ? Padding::kZeros : Padding::kRepeat};
+  return current_;
+}
+
+Stack StackLane::append(const std::byte* frame) {
+  const std::int64_t newest = log_.append(frame);
+  current_ = successor(current_);
+  current_.newest = newest;
+  return current_;
+}
+
+Stack StackLane::successor(const Stack& stack) const {
+  const std::int64_t depth = std::min<std::int64_t>(stack.depth + 1, stack_ - 1);
+  return {stack.newest + 1, static_cast<std::uint8_t>(depth), stack.padding};
+}
+
+const std::byte* StackLane::frame_at(const Stack& stack, std::int64_t index) const {
+  const std::int64_t age = stack_ - 1 - index;
+  if (age <= stack.depth) return log_[stack.newest - age];
+  return stack.padding == Padding::kRepeat ? log_[stack.oldest()] : nullptr;
+}
+
+bool StackLane::equals_current(const std::byte* frames) const {
+  const std::int64_t bytes = log_.frame_bytes();
+  for (std::int64_t i = stack_ - 1; i >= 0; --i) {  // the newest frame differs most often
+    const std::byte* frame = frame_at(current_, i);
+    if (frame ? !are_equal(frame, frames + i * bytes, bytes) : !is_zero(frames + i * bytes, bytes)) return false;
+  }
+  return true;
+}
+
+bool StackLane::continues_current(const std::byte* frames) const {
+  const std::int64_t bytes = log_.frame_bytes();
+  for (std::int64_t i = stack_ - 2; i >= 0; --i) {
+    const std::byte* frame = frame_at(current_, i + 1);
+    if (frame ? !are_equal(frame, frames + i * bytes, bytes) : !is_zero(frames + i * bytes, bytes)) return false;
+  }
+  return true;
+}
+
+std::int64_t StackLane::num_leading_zeros(const std::byte* frames) const {
+  std::int64_t count = 0;
+  while (count < stack_ - 1 && is_zero(frames + count * log_.frame_bytes(), log_.frame_bytes())) ++count;
+  return count;
+}
+
+std::int64_t StackLane::num_leading_repeats(const std::byte* frames) const {
+  std::int64_t count = 1;
+  while (count < stack_ && are_equal(frames, frames + count * log_.frame_bytes(), log_.frame_bytes())) ++count;
+  return count;
+}
+
+void StackLane::read(const Stack& stack, std::byte* out) const {
+  const std::int64_t bytes = log_.frame_bytes();
+  std::int64_t index = stack_ - 1 - stack.depth;  // the first place that is no padding
+  for (std::int64_t i = 0; i < index; ++i) {
+    if (stack.padding == Padding::kZeros) {
+      std::memset(out + i * bytes, 0, static_cast<std::size_t>(bytes));
+    } else {
+      std::memcpy(out + i * bytes, log_[stack.oldest()], static_cast<std::size_t>(bytes));
+    }
+  }
+  for (std::int64_t position = stack.oldest(); position <= stack.newest;) {
+    const std::int64_t run = std::min(log_.run_length(position), stack.newest - position + 1);
+    std::memcpy(out + index * bytes, log_[position], static_cast<std::size_t>(run * bytes));
+    position += run;
+    index += run;
+  }
+}
+
+void StackLane::clear() {
+  log_.restart_at(log_.end());
+  current_ = {};
+  num_expected_frames_ = -1;
+}
+
+void StackLane::expect_frames(std::int64_t num_frames, const Stack& current) {
+  num_expected_frames_ = num_frames;
+  current_ = current;
+}
+
+std::string StackLane::why_invalid() const {
+  const std::int64_t num_frames = log_.end() - log_.begin();
+  if (num_expected_frames_ >= 0 && num_frames != num_expected_frames_) {
+    return concat(num_frames, " frames, expected ", num_expected_frames_);
+  }
+  if (num_frames == 0 ? current_.newest >= 0 : current_.newest != log_.end() - 1 || current_.oldest() < log_.begin()) {
+    return "a current stack that is not among the frames";
+  }
+  return current_.depth < stack_ ? "" : "a current stack that is too deep";
+}
+
+// --- FrameRing
+
+FrameRing::FrameRing(std::int64_t capacity, std::int64_t frame_bytes, std::int64_t stack)
+    : lane_(frame_bytes, stack, capacity), slots_(static_cast<std::size_t>(capacity)) {}
+
+std::int64_t FrameRing::start(const std::byte* frames) {
+  lane_.reserve(lane_.stack());
+  return keep(lane_.start(frames));
+}
+
+std::int64_t FrameRing::append(const std::byte* frame) {
+  if (lane_.current().newest < 0) fail_value("append: expected a started episode, got none: call start(frames) first");
+  lane_.reserve(1);
+  return keep(lane_.append(frame));
+}
+
+std::int64_t FrameRing::keep(const Stack& stack) {
+  const std::int64_t slot = num_stacks_++ % capacity();
+  slots_[static_cast<std::size_t>(slot)] = stack;
+  const std::int64_t oldest_slot = num_stacks_ <= capacity() ? 0 : num_stacks_ % capacity();
+  lane_.drop_before(std::min(slots_[static_cast<std::size_t>(oldest_slot)].oldest(), stack.oldest()));
+  return slot;
+}
+
+void FrameRing::check_slot(std::int64_t slot, std::size_t at) const {
+  if (slot < 0 || slot >= size()) fail_index("slots[", at, "]: expected 0 <= slot < ", size(), " (written so far), got ", slot);
+}
+
+void FrameRing::read(std::int64_t slot, std::byte* out) const { lane_.read(slots_[static_cast<std::size_t>(slot)], out); }
+
+std::int64_t FrameRing::nbytes() const {
+  return lane_.log().nbytes() + static_cast<std::int64_t>(slots_.size() * sizeof(Stack));
+}
+
+std::string FrameRing::why_invalid() const {
+  for (std::int64_t slot = 0; slot < size(); ++slot) {
+    const Stack& stack = slots_[static_cast<std::size_t>(slot)];
+    if (stack.depth >= lane_.stack()) return concat("slot ", slot, " is deeper than the stack");
+    if (stack.oldest() < lane_.log().begin() || stack.newest >= lane_.log().end()) {
+      return concat("slot ", slot, " refers to frames that are not held");
+    }
+  }
+  return {};
+}
+
+}  // namespace mujigae

@@ -1,0 +1,366 @@
+#include "mujigae/replay_buffer.hpp"
+
+#include <cmath>
+#include <cstring>
+
+#include "mujigae/check.hpp"
+
+namespace mujigae {
+namespace {
+
+const BufferSettings& checked(const BufferSettings& settings) {
+  if (settings.num_envs < 1) fail_value("num_envs: expected at least 1, got ", settings.num_envs);
+  if (settings.capacity < settings.num_envs) {
+    fail_value("capacity: expected at least num_envs = ", settings.num_envs, ", got ", settings.capacity);
+  }
+  check_n_step(settings.n_step);
+  check_gamma(settings.gamma);
+  constexpr std::int64_t kMaxSlots = std::int64_t{1} << 32;  // a key has 32 bits for the slot
+  if (settings.capacity > kMaxSlots / 2 || settings.n_step > kMaxSlots / 4 / settings.num_envs) {
+    fail_value("capacity: expected at most 2^31 rows in all, got ", settings.capacity, " with n_step ", settings.n_step);
+  }
+  for (const ObsLayout& obs : settings.obs) {
+    if (obs.frame_bytes < 1) fail_value("observation_space: expected observations of at least one byte");
+    if (obs.stack < 1 || obs.stack > StackLane::kMaxStack) {
+      fail_value("frame_stack: expected 1 to ", StackLane::kMaxStack, ", got ", obs.stack);
+    }
+  }
+  return settings;
+}
+
+std::int64_t num_spare_slots(const BufferSettings& settings) {
+  std::int64_t stack = 1;
+  for (const ObsLayout& obs : settings.obs) stack = std::max(stack, obs.stack);
+  return settings.n_step - 1 + stack;
+}
+
+}  // namespace
+
+template <Sampler S>
+struct ReplayBuffer<S>::RowPointers {
+  const StepsView& steps;
+  const std::vector<ObsLayout>& layouts;
+  std::int64_t index;  // in [0, T x E)
+
+  const std::byte* obs(std::size_t c) const { return steps.obs[c] + index * layouts[c].bytes(); }
+  const std::byte* next_obs(std::size_t c) const { return steps.next_obs[c] + index * layouts[c].bytes(); }
+  const std::byte* newest_frame(std::size_t c) const { return next_obs(c) + layouts[c].bytes() - layouts[c].frame_bytes; }
+  std::uint8_t flags() const {  // both at once: terminated wins
+    if (steps.terminated[index]) return ColumnRing::kTerminated;
+    return steps.truncated[index] ? std::uint8_t{ColumnRing::kTruncated} : std::uint8_t{0};
+  }
+};
+
+template <Sampler S>
+ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings)
+    : settings_(checked(settings)),
+      rows_(settings.capacity, settings.num_envs, num_spare_slots(settings), settings.action_bytes,
+            static_cast<std::int64_t>(settings.obs.size())),
+      stacks_(static_cast<std::size_t>(settings.num_envs)),
+      sampler_(sampler_settings, rows_.num_slots()),
+      random_(settings.key) {
+  for (std::int64_t e = 0; e < settings.num_envs; ++e) {
+    for (const ObsLayout& obs : settings.obs) {
+      stacks_[static_cast<std::size_t>(e)].emplace_back(obs.frame_bytes, obs.stack, rows_.lane(e).slots);
+    }
+  }
+}
+
+// --- add
+
+template <Sampler S>
+void ReplayBuffer<S>::add(const StepsView& steps) {
+  const std::lock_guard lock(mutex_);
+  check(steps);
+  const auto num_envs = static_cast<std::int64_t>(steps.env_ids.size());
+  for (std::int64_t t = 0; t < steps.num_steps; ++t) {
+    for (const std::int64_t env : steps.env_ids) {
+      for (std::size_t c = 0; c < settings_.obs.size(); ++c) stacks(env, c).reserve(settings_.obs[c].stack + 1);
+    }
+    sampler_.reserve(num_envs * (2 * settings_.n_step + 4));
+    for (std::int64_t i = 0; i < num_envs; ++i) {
+      add_row(steps.env_ids[static_cast<std::size_t>(i)], {steps, settings_.obs, t * num_envs + i});
+    }
+    sampler_.commit();
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::check(const StepsView& steps) const {
+  check_env_ids(steps.env_ids, settings_.num_envs);
+  const std::int64_t num_rows = steps.num_steps * static_cast<std::int64_t>(steps.env_ids.size());
+  for (std::int64_t row = 0; row < num_rows; ++row) {
+    if (!std::isfinite(steps.reward[row])) fail_value("reward[", row, "]: expected a finite number, got ", steps.reward[row]);
+    if (settings_.validate) check_stack_rolls(steps, row);
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::check_stack_rolls(const StepsView& steps, std::int64_t row) const {
+  const RowPointers pointers{steps, settings_.obs, row};
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    const ObsLayout& layout = settings_.obs[c];
+    const auto overlap = static_cast<std::size_t>(layout.bytes() - layout.frame_bytes);
+    if (std::memcmp(pointers.next_obs(c), pointers.obs(c) + layout.frame_bytes, overlap) == 0) continue;
+    fail_value("next_obs[", row, "]: expected its first ", layout.stack - 1, " frames to be the last ", layout.stack - 1,
+               " of obs (frame_stack ", layout.stack, "), got other frames");
+  }
+}
+
+template <Sampler S>
+bool ReplayBuffer<S>::is_interrupted(std::int64_t lane, const RowPointers& row) const {
+  if (!settings_.validate) return false;
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    if (!stacks(lane, c).equals_current(row.obs(c))) return true;
+  }
+  return false;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::add_row(std::int64_t lane_index, const RowPointers& row) {
+  Lane& lane = rows_.lane(lane_index);
+  const std::int64_t old_ready_end = lane.ready_end(settings_.n_step);
+  if (lane.has_open_episode() && is_interrupted(lane_index, row)) {
+    rows_.interrupt(lane_index);
+    ++num_silent_boundaries_;
+  }
+  if (lane.num_held() == lane.slots) evict_oldest(lane_index);
+  const bool starts_episode = !lane.has_open_episode();
+  const std::int64_t slot = lane.slot(lane.next);
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    StackLane& stack_lane = stacks(lane_index, c);
+    rows_.stack(static_cast<std::int64_t>(c), slot) = starts_episode ? stack_lane.start(row.obs(c)) : stack_lane.current();
+    stack_lane.append(row.newest_frame(c));
+  }
+  rows_.append(lane_index, row.steps.reward[row.index], row.flags(), row.steps.action + row.index * settings_.action_bytes);
+  sampler_.write(slot);
+  announce_ready(lane_index, old_ready_end);
+  while (lane.num_ready(settings_.n_step) > lane.capacity) evict_oldest(lane_index);
+  ++num_added_;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::evict_oldest(std::int64_t lane_index) {
+  Lane& lane = rows_.lane(lane_index);
+  sampler_.leave(lane.slot(lane.first++));
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    const Stack& oldest = rows_.stack(static_cast<std::int64_t>(c), lane.slot(lane.first));  // a lane never evicts its last row
+    stacks(lane_index, c).drop_before(oldest.oldest());
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::announce_ready(std::int64_t lane_index, std::int64_t old_ready_end) {
+  const Lane& lane = rows_.lane(lane_index);
+  for (std::int64_t row = std::max(old_ready_end, lane.first); row < lane.ready_end(settings_.n_step); ++row) {
+    sampler_.enter(lane.slot(row));
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::clear() {
+  const std::lock_guard lock(mutex_);
+  rows_.clear();
+  sampler_.clear();
+  num_added_ = num_silent_boundaries_ = 0;
+  for (auto& lane : stacks_) {
+    for (StackLane& stack_lane : lane) stack_lane.clear();
+  }
+}
+
+// --- sample
+
+template <Sampler S>
+void ReplayBuffer<S>::sample(double beta, const BatchView& out) {
+  const std::lock_guard lock(mutex_);
+  if (rows_.num_ready(settings_.n_step) == 0) {
+    fail_value("sample: expected at least one row whose n-step window is complete, got none");
+  }
+  const std::span slots(out.key, static_cast<std::size_t>(out.batch_size));
+  const std::span weights(out.weight, slots.size());
+  sampler_.draw(rows_, settings_.n_step, beta, random_, slots, weights);
+  for (std::int64_t i = 0; i < out.batch_size; ++i) {
+    const std::int64_t slot = out.key[i];
+    gather(slot, i, out);
+    out.key[i] = rows_.key_of(slot);
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::gather(std::int64_t slot, std::int64_t to, const BatchView& out) const {
+  const ColumnRing::Row row = rows_.row_in(slot);
+  const Window window = rows_.window(row, settings_.n_step, settings_.gamma);
+  out.reward[to] = static_cast<float>(window.reward);
+  out.discount[to] = static_cast<float>(window.discount);
+  out.terminated[to] = window.terminated;
+  const std::int64_t last_slot = rows_.lane(row.lane).slot(row.row + window.num_steps - 1);
+  std::memcpy(out.action + to * settings_.action_bytes, rows_.action(slot), static_cast<std::size_t>(settings_.action_bytes));
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    const StackLane& stack_lane = stacks(row.lane, c);
+    const auto obs = static_cast<std::int64_t>(c);
+    stack_lane.read(rows_.stack(obs, slot), out.obs[c] + to * settings_.obs[c].bytes());
+    stack_lane.read(stack_lane.successor(rows_.stack(obs, last_slot)), out.next_obs[c] + to * settings_.obs[c].bytes());
+  }
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
+  requires S::kHasPriorities
+{
+  const std::lock_guard lock(mutex_);
+  if (keys.size() != priorities.size()) {
+    fail_value("priorities: expected ", keys.size(), " of them, one for each key, got ", priorities.size());
+  }
+  sampler_.check_priorities(priorities);
+  std::vector<ColumnRing::Row> rows;
+  for (std::size_t i = 0; i < keys.size(); ++i) rows.push_back(rows_.row_of_key(keys[i], i));
+  sampler_.reserve(static_cast<std::int64_t>(keys.size()));
+  std::int64_t applied = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (!rows_.is_held(rows[i])) continue;
+    const std::int64_t slot = rows_.lane(rows[i].lane).slot(rows[i].row);
+    sampler_.set_priority(slot, priorities[i]);
+    if (rows_.is_ready(rows[i], settings_.n_step)) sampler_.enter(slot);
+    ++applied;
+  }
+  sampler_.commit();
+  return applied;
+}
+
+// --- settings that may change between samples
+
+template <Sampler S>
+void ReplayBuffer<S>::announce_all() {
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
+    Lane& lane = rows_.lane(e);
+    sampler_.reserve(2 * lane.num_held());
+    for (std::int64_t row = lane.first; row < lane.next; ++row) sampler_.leave(lane.slot(row));
+    while (lane.num_ready(settings_.n_step) > lane.capacity) evict_oldest(e);
+    announce_ready(e, lane.first);
+  }
+  sampler_.commit();
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_n_step(std::int64_t n_step) {
+  const std::lock_guard lock(mutex_);
+  check_n_step(n_step);
+  settings_.n_step = n_step;
+  announce_all();
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_gamma(double gamma) {
+  const std::lock_guard lock(mutex_);
+  check_gamma(gamma);
+  settings_.gamma = gamma;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_alpha(double alpha)
+  requires S::kHasPriorities
+{
+  const std::lock_guard lock(mutex_);
+  sampler_.set_alpha(alpha);
+  announce_all();
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_beta(double beta)
+  requires S::kHasPriorities
+{
+  const std::lock_guard lock(mutex_);
+  sampler_.set_beta(beta);
+}
+
+template <Sampler S>
+typename S::Settings ReplayBuffer<S>::sampler_settings() const
+  requires S::kHasPriorities
+{
+  const std::lock_guard lock(mutex_);
+  return sampler_.settings();
+}
+
+template <Sampler S>
+double ReplayBuffer<S>::max_priority() const
+  requires S::kHasPriorities
+{
+  const std::lock_guard lock(mutex_);
+  return sampler_.max_priority();
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::n_step() const {
+  const std::lock_guard lock(mutex_);
+  return settings_.n_step;
+}
+
+template <Sampler S>
+double ReplayBuffer<S>::gamma() const {
+  const std::lock_guard lock(mutex_);
+  return settings_.gamma;
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::size() const {
+  const std::lock_guard lock(mutex_);
+  return rows_.num_ready(settings_.n_step);
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::num_added() const {
+  const std::lock_guard lock(mutex_);
+  return num_added_;
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::num_silent_boundaries() const {
+  const std::lock_guard lock(mutex_);
+  return num_silent_boundaries_;
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::nbytes() const {
+  const std::lock_guard lock(mutex_);
+  std::int64_t bytes = rows_.nbytes() + sampler_.nbytes();
+  for (const auto& lane : stacks_) {
+    for (const StackLane& stack_lane : lane) bytes += stack_lane.log().nbytes();
+  }
+  return bytes;
+}
+
+// --- checks of our own state
+
+template <Sampler S>
+std::string ReplayBuffer<S>::why_invalid() const {
+  const std::lock_guard lock(mutex_);
+  const std::string reason = why_rows_invalid();
+  return reason.empty() ? sampler_.why_invalid(rows_, settings_.n_step) : reason;
+}
+
+template <Sampler S>
+std::string ReplayBuffer<S>::why_rows_invalid() const {
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
+    const Lane& lane = rows_.lane(e);
+    if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots || lane.episode_start > lane.next ||
+        lane.episode_start < 0 || lane.num_ready(settings_.n_step) > lane.capacity) {
+      return concat("lane ", e, " holds rows ", lane.first, " to ", lane.next, " in ", lane.slots, " slots");
+    }
+    for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+      const StackLane& stack_lane = stacks(e, c);
+      for (std::int64_t row = lane.first; row < lane.next; ++row) {
+        const Stack& stack = rows_.stack(static_cast<std::int64_t>(c), lane.slot(row));
+        if (stack.depth >= stack_lane.stack() || stack.oldest() < stack_lane.log().begin() ||
+            stack.newest + 1 >= stack_lane.log().end()) {
+          return concat("row ", row, " of lane ", e, " refers to frames that are not held");
+        }
+      }
+    }
+  }
+  return {};
+}
+
+template class ReplayBuffer<UniformSampler>;
+template class ReplayBuffer<PrioritizedSampler>;
+
+}  // namespace mujigae

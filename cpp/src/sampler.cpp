@@ -1,0 +1,152 @@
+#include "mujigae/sampler.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "mujigae/check.hpp"
+#include "mujigae/power.hpp"
+
+namespace mujigae {
+namespace {
+
+void check_exponent(const char* argument, double value) {
+  if (!(value >= 0.0 && std::isfinite(value))) fail_value(argument, ": expected a finite number of at least 0, got ", value);
+}
+
+// floor(word x count / 2^64): every position alike up to count / 2^64 (Lemire 2019).
+std::int64_t scale_word(std::uint64_t word, std::int64_t count) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::int64_t>(static_cast<Wide>(word) * static_cast<std::uint64_t>(count) >> 64);
+}
+
+}  // namespace
+
+void UniformSampler::draw(const ColumnRing& rows, std::int64_t n_step, double, Philox& random, std::span<std::int64_t> slots,
+                          std::span<float> weights) const {
+  std::vector<std::int64_t> ends;  // of each lane's rows, counted over the lanes in order
+  for (std::int64_t e = 0, end = 0; e < rows.num_lanes(); ++e) ends.push_back(end += rows.lane(e).num_ready(n_step));
+  std::vector<std::uint64_t> words(slots.size());
+  random.fill(words);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::int64_t position = scale_word(words[i], ends.back());
+    const auto e = std::upper_bound(ends.begin(), ends.end(), position) - ends.begin();
+    const Lane& lane = rows.lane(e);
+    slots[i] = lane.slot(lane.ready_end(n_step) - (ends[static_cast<std::size_t>(e)] - position));
+  }
+  std::fill(weights.begin(), weights.end(), 1.0F);
+}
+
+PrioritizedSampler::PrioritizedSampler(const Settings& settings, std::int64_t num_slots)
+    : settings_(settings), priorities_(static_cast<std::size_t>(num_slots)), tree_(num_slots) {
+  check_exponent("alpha", settings.alpha);
+  check_exponent("beta", settings.beta);
+  check_exponent("eps", settings.eps);
+  check_priorities(std::span(&max_priority_, 1));
+}
+
+void PrioritizedSampler::reserve(std::int64_t num_changes) {
+  changed_slots_.reserve(changed_slots_.size() + static_cast<std::size_t>(num_changes));
+  changed_leaves_.reserve(changed_leaves_.size() + static_cast<std::size_t>(num_changes));
+}
+
+void PrioritizedSampler::commit() {
+  tree_.update(changed_slots_, changed_leaves_);
+  changed_slots_.clear();
+  changed_leaves_.clear();
+}
+
+void PrioritizedSampler::clear() {
+  tree_.clear();
+  std::fill(priorities_.begin(), priorities_.end(), 0.0);
+  max_priority_ = 1.0;
+}
+
+double PrioritizedSampler::leaf(double priority) const { return power(priority + settings_.eps, settings_.alpha); }
+
+void PrioritizedSampler::check_priorities(std::span<const double> priorities) const {
+  for (std::size_t i = 0; i < priorities.size(); ++i) {
+    if (!(priorities[i] >= 0.0 && std::isfinite(priorities[i]))) {
+      fail_value("priorities[", i, "]: expected a finite number of at least 0, got ", priorities[i]);
+    }
+    if (leaf(priorities[i]) > SumTree::kMaxValue) {
+      fail_value("priorities[", i, "]: expected (priority + eps)^alpha of at most 2^900, got ", priorities[i], " with alpha ",
+                 settings_.alpha);
+    }
+  }
+}
+
+void PrioritizedSampler::set_priority(std::int64_t slot, double priority) {
+  priorities_[static_cast<std::size_t>(slot)] = priority;
+  max_priority_ = std::max(max_priority_, priority);
+}
+
+void PrioritizedSampler::set_alpha(double alpha) {
+  check_exponent("alpha", alpha);
+  if (power(max_priority_ + settings_.eps, alpha) > SumTree::kMaxValue) {
+    fail_value("alpha: expected (largest priority + eps)^alpha of at most 2^900, got ", alpha, " with a largest priority of ",
+               max_priority_);
+  }
+  settings_.alpha = alpha;
+}
+
+void PrioritizedSampler::set_beta(double beta) {
+  check_exponent("beta", beta);
+  settings_.beta = beta;
+}
+
+// (N P(i))^-beta / max_j (N P(j))^-beta = (min_j leaf_j / leaf_i)^beta: N and the total cancel.
+void PrioritizedSampler::draw(const ColumnRing&, std::int64_t, double beta, Philox& random, std::span<std::int64_t> slots,
+                              std::span<float> weights) const {
+  check_exponent("beta", beta);
+  tree_.sample(random, settings_.stratified, slots);
+  double smallest = std::numeric_limits<double>::infinity();
+  for (const std::int64_t slot : slots) smallest = std::min(smallest, tree_[slot]);
+  for (std::size_t i = 0; i < slots.size(); ++i) weights[i] = static_cast<float>(power(smallest / tree_[slots[i]], beta));
+}
+
+std::int64_t PrioritizedSampler::nbytes() const {
+  return tree_.nbytes() + static_cast<std::int64_t>(priorities_.size() * sizeof(double));
+}
+
+std::string PrioritizedSampler::why_invalid(const ColumnRing& rows, std::int64_t n_step) const {
+  for (std::int64_t slot = 0; slot < rows.num_slots(); ++slot) {
+    const double p = priority(slot);
+    if (!(p >= 0.0 && p <= max_priority_)) return concat("slot ", slot, " has priority ", p);
+    const double expected = rows.is_ready(rows.row_in(slot), n_step) ? leaf(p) : 0.0;
+    if (tree_[slot] != expected) return concat("slot ", slot, " has leaf ", tree_[slot], " instead of ", expected);
+  }
+  return tree_.why_invalid();
+}
+
+void PrioritizedSampler::save(SnapshotWriter& writer, const ColumnRing& rows) const {
+  std::vector<double> state = {settings_.alpha, settings_.beta, max_priority_};
+  for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {
+    const Lane& lane = rows.lane(e);
+    for (std::int64_t row = lane.first; row < lane.next; ++row) state.push_back(priority(lane.slot(row)));
+  }
+  writer.section(section_tag("PRIO"), std::span<const double>(state));
+}
+
+void PrioritizedSampler::load(SnapshotReader& reader, const ColumnRing& rows) {
+  std::size_t num_held = 0;
+  for (std::int64_t e = 0; e < rows.num_lanes(); ++e) num_held += static_cast<std::size_t>(rows.lane(e).num_held());
+  const std::vector<double> state = reader.section<double>(section_tag("PRIO"), num_held + 3);
+  if (!std::all_of(state.begin(), state.end(), [](double x) { return x >= 0.0 && std::isfinite(x); })) {
+    reader.fail("a priority or exponent that is negative or not finite");
+  }
+  settings_.alpha = state[0];
+  settings_.beta = state[1];
+  max_priority_ = state[2];
+  if (leaf(max_priority_) > SumTree::kMaxValue) reader.fail("a largest priority that is too large");
+  auto p = state.begin() + 3;
+  for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {
+    const Lane& lane = rows.lane(e);
+    for (std::int64_t row = lane.first; row < lane.next; ++row) {
+      if (*p > max_priority_) reader.fail("a priority above the largest priority");
+      priorities_[static_cast<std::size_t>(lane.slot(row))] = *p++;
+    }
+  }
+}
+
+}  // namespace mujigae

@@ -1,0 +1,225 @@
+"""The DQN family in one agent: its parts (double, dueling, noisy, categorical ...) are switches.
+
+The agent owns two networks, an Adam optimizer and two generators of its own (torch's for noise, NumPy's for
+exploration); the global random state of either library is neither read nor moved.
+Shapes: E environments, B batch, A actions, N atoms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mujigae.agents.learner import bootstrap, step_target, weighted_loss
+from mujigae.agents.spaces import check_spaces
+from mujigae.errors import ConfigError
+from mujigae.losses import LOSSES
+from mujigae.networks import QNetwork, build_network
+from mujigae.training.config import Config
+from mujigae.training.seeds import child_seed
+
+if TYPE_CHECKING:
+    from mujigae.replay.batch import Batch
+
+__all__ = ["DQN", "Learned", "explore"]
+
+
+class Learned(NamedTuple):
+    """What one update found; tensors stay on the agent's device until someone reads them."""
+
+    td: Tensor  # [B] new priorities, never weighted
+    loss: Tensor  # []
+    mean_q: Tensor  # []
+
+
+class DQN:
+    """Acts and learns; raises ConfigError for spaces it cannot handle and a device that is not there."""
+
+    def __init__(self, config: Config, observation_space: Any, action_space: Any) -> None:
+        self.config = config
+        self.spaces = check_spaces(observation_space, action_space)
+        self.device = _checked_device(config.device)
+        self.online = self._build()
+        self.target = self._build()
+        self.target.requires_grad_(False)
+        step_target(self.online, self.target, tau=1)
+        self.optimizer = torch.optim.Adam(
+            self.online.parameters(), lr=config.learning_rate, eps=config.adam_eps, fused=True
+        )
+        self.num_updates_done = 0
+        self.noise_rng = torch.Generator().manual_seed(child_seed(config.seed, "noise"))
+        self.explore_rng = np.random.Generator(np.random.PCG64(child_seed(config.seed, "exploration")))
+        self._loss_fn = LOSSES[config.loss]
+
+    def act(self, obs: NDArray[Any], epsilon: float) -> NDArray[np.int64]:
+        """Actions int64 [E] for `obs` [E, *shape]; noisy layers draw anew, then epsilon explores."""
+        self.online.resample_noise(self.noise_rng)
+        return (
+            explore(self._argmax(obs), epsilon, self.spaces.num_actions, self.explore_rng)
+            + self._first_action
+        )
+
+    def act_greedily(
+        self, obs: NDArray[Any], epsilon: float = 0.0, rng: np.random.Generator | None = None
+    ) -> NDArray[np.int64]:
+        """As `act`, for evaluation: noise silent, exploration from `rng`; moves no state of the agent."""
+        self.online.eval()
+        try:
+            greedy = self._argmax(obs)
+        finally:
+            self.online.train()
+        if epsilon > 0:
+            greedy = explore(greedy, epsilon, self.spaces.num_actions, rng or np.random.default_rng())
+        return greedy + self._first_action
+
+    def learn(self, batch: Batch) -> Learned:
+        """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
+        obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
+        action = (batch.action - self._first_action).long()
+        with self._autocast():
+            ahead = bootstrap(
+                self.online, self.target, next_obs, double=self.config.double, generator=self.noise_rng
+            )
+        self.online.resample_noise(self.noise_rng)
+        # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
+        with self._autocast():
+            out = weighted_loss(
+                self.online, self._loss_fn, obs, action, batch.reward, batch.discount, batch.weight, ahead
+            )
+        self._descend(out.loss)
+        return Learned(out.td, out.loss.detach(), out.mean_q)
+
+    def _descend(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.max_grad_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.online.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.num_updates_done += 1
+        if self.num_updates_done % self.config.target_update_period_updates == 0:
+            step_target(self.online, self.target, self.config.tau)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything but `state()` that a checkpoint needs: networks, Adam's moments, the noise generator."""
+        named = dict(self.online.named_parameters())
+        tensors = {f"online.{name}": value for name, value in self.online.state_dict().items()}
+        tensors |= {f"target.{name}": value for name, value in self.target.state_dict().items()}
+        for name, parameter in named.items():
+            for key, value in self._moments(parameter).items():
+                tensors[f"adam.{key}.{name}"] = value
+        tensors["noise_rng"] = self.noise_rng.get_state()
+        return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+    def state(self) -> dict[str, Any]:
+        """The rest of the agent's state, as JSON values."""
+        return {
+            "num_updates_done": self.num_updates_done,
+            "explore_rng": self.explore_rng.bit_generator.state,
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Takes `tensors()` and `state()` back; ValueError (nothing changed) if they fit another network."""
+        _check_same_tensors(tensors, self.tensors())
+        self.online.load_state_dict(_under(tensors, "online."))
+        self.target.load_state_dict(_under(tensors, "target."))
+        for name, parameter in self.online.named_parameters():
+            for key, value in self._moments(parameter).items():
+                value.copy_(tensors[f"adam.{key}.{name}"])
+        self.noise_rng.set_state(tensors["noise_rng"])
+        self.num_updates_done = int(state["num_updates_done"])
+        self.explore_rng.bit_generator.state = state["explore_rng"]
+
+    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Adam's state of one parameter; made as Adam makes it where no step has been taken yet."""
+        moments: dict[str, Tensor] = self.optimizer.state[parameter]
+        if not moments:
+            moments["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            moments["exp_avg"] = torch.zeros_like(parameter)
+            moments["exp_avg_sq"] = torch.zeros_like(parameter)
+        return moments
+
+    def _build(self) -> QNetwork:
+        """A network of the configured parts; both networks start from the seed's weights."""
+        config, spaces = self.config, self.spaces
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(child_seed(config.seed, "networks"))
+            network = build_network(
+                observation_shape=spaces.observation_shape,
+                observation_dtype=spaces.observation_dtype,
+                num_actions=spaces.num_actions,
+                torso=config.torso,
+                hidden_sizes=config.hidden_sizes,
+                hidden_size=config.head_size,
+                dueling=config.dueling,
+                noisy=config.noisy,
+                noisy_sigma=config.noisy_sigma,
+                categorical=config.categorical,
+                num_atoms=config.num_atoms,
+                v_min=config.v_min,
+                v_max=config.v_max,
+            )
+        network = network.to(self.device)
+        if config.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    def _argmax(self, obs: NDArray[Any]) -> NDArray[np.int64]:
+        with torch.no_grad(), self._autocast():
+            tensor = self._image(torch.from_numpy(np.ascontiguousarray(obs)).to(self.device))
+            q = self.online.q_values(self.online(tensor))  # [E, A]
+        return q.argmax(1).cpu().numpy()
+
+    def _image(self, obs: Tensor) -> Tensor:
+        is_image = obs.ndim == 4 and self.config.channels_last
+        return obs.contiguous(memory_format=torch.channels_last) if is_image else obs
+
+    @property
+    def _first_action(self) -> int:
+        return self.spaces.first_action
+
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        is_enabled = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_enabled):
+            yield
+
+
+def explore(
+    greedy: NDArray[np.int64], epsilon: float, num_actions: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Each of `greedy` [E] replaced, with probability epsilon, by a uniformly random action."""
+    if epsilon == 0:
+        return greedy
+    is_random = rng.random(len(greedy)) < epsilon
+    return np.where(is_random, rng.integers(num_actions, size=len(greedy)), greedy)
+
+
+def _checked_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # CUDA that is absent is an AssertionError in some builds
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device: expected a device of this machine, got {name!r} ({reason})") from None
+    return device
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _check_same_tensors(got: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    for name in sorted(got.keys() ^ expected.keys()):
+        raise ValueError(f"tensor {name} is {'missing' if name in expected else 'unknown'}")
+    for name, tensor in expected.items():
+        if (got[name].shape, got[name].dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(
+                f"tensor {name}: expected {tensor.dtype} {list(tensor.shape)}, "
+                f"got {got[name].dtype} {list(got[name].shape)}"
+            )

@@ -1,0 +1,34 @@
+"""Which spaces an agent of the DQN family can handle, said before anything is built."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mujigae.errors import ConfigError
+
+__all__ = ["Spaces", "check_spaces"]
+
+_CAN_HANDLE = "DQN handles Discrete actions and Box observations (vectors or images)"
+
+
+class Spaces(NamedTuple):
+    """What the network needs to know of an environment."""
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: np.dtype[Any]
+    num_actions: int
+    first_action: int  # Gymnasium's Discrete may start anywhere; the network's outputs start at 0
+
+
+def check_spaces(observation_space: Any, action_space: Any) -> Spaces:
+    """Reads Gymnasium spaces by their attributes; raises ConfigError for one that DQN cannot handle."""
+    num_actions = getattr(action_space, "n", None)
+    if num_actions is None or getattr(action_space, "shape", None) != ():
+        raise ConfigError(f"action_space: {_CAN_HANDLE}, got {action_space}")
+    shape, dtype = getattr(observation_space, "shape", None), getattr(observation_space, "dtype", None)
+    is_box = hasattr(observation_space, "low") and dtype is not None
+    if shape is None or not is_box or len(shape) not in (1, 2, 3) or 0 in shape:
+        raise ConfigError(f"observation_space: {_CAN_HANDLE}, got {observation_space}")
+    return Spaces(tuple(shape), np.dtype(dtype), int(num_actions), int(getattr(action_space, "start", 0)))

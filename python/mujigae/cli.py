@@ -1,0 +1,206 @@
+"""The command line: `mujigae train | evaluate | record | plot | info`.
+
+Every deliberate error is one line on stderr and exit status 2; --traceback or MUJIGAE_TRACEBACK=1 shows
+where it came from. Only `info` works without the train extra, and importing this module needs nothing but
+NumPy.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.training.config import Config, close_matches, field_types
+from mujigae.training.presets import FAMILIES, PRESETS, default_environment, defaults, resolve
+
+__all__ = ["main"]
+
+USAGE = """\
+usage: mujigae COMMAND ...
+
+  train PRESET [--env ID] [--steps N] ...   train an agent; every field of the configuration is an option
+  train --resume RUN [--steps N]            continue a run from its checkpoint
+  evaluate RUN [--episodes N]               play whole games; ends with the mean return +- its standard error
+  record RUN                                film one game: play.gif and play.mp4
+  plot RUN...                               draw learning curves into one picture
+  info                                      versions, build, presets, families, devices
+
+mujigae COMMAND --help has the options of each."""
+
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    wants_traceback = "--traceback" in args or os.environ.get("MUJIGAE_TRACEBACK", "") not in ("", "0")
+    args = [arg for arg in args if arg != "--traceback"]
+    try:
+        return _dispatch(args)
+    except MujigaeError as error:
+        if wants_traceback:
+            traceback.print_exc()
+        print(f"mujigae: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("mujigae: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _dispatch(args: list[str]) -> int:
+    if args[:1] == ["info"]:
+        return _info(args[1:])
+    require("tyro", "train")
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "record": _record,
+        "plot": _plot,
+    }
+    if args[0] not in commands:
+        raise ConfigError(f"unknown command {args[0]!r}{close_matches(args[0], [*commands, 'info'])}")
+    return commands[args[0]](args[1:])
+
+
+def _train(args: list[str]) -> int:
+    from mujigae.training.options import parse, train_options
+
+    given = [arg for arg in args if arg not in ("-h", "--help")]
+    chosen = parse(train_options({"env_id": ""}), given, "train")
+    if given == args and chosen.preset is None and chosen.resume is None:
+        raise ConfigError("train: expected a preset (mujigae info lists them) or --resume RUN, got neither")
+    require("torch", "train")
+    # The second reading has the defaults of preset and environment: for its help, and to see what changed.
+    base = _base_values(chosen)
+    options = parse(train_options(base), args, "train")
+    changes = {name: getattr(options, name) for name in field_types() if getattr(options, name) != base[name]}
+    if options.resume is not None:
+        return _resume(options, changes)
+    return _train_new(options, base["env_id"], changes)
+
+
+def _base_values(chosen: Any) -> dict[str, Any]:
+    """The configuration before the options: a resumed run's own, or what preset and environment choose."""
+    from mujigae.training.run_folder import find, read_config
+
+    if chosen.resume is not None:
+        saved = vars(read_config(find(chosen.resume, chosen.runs)))
+        return saved if chosen.preset is not None else {**saved, "preset": None}
+    preset = chosen.preset or Config.preset
+    env_id = chosen.env_id or default_environment(preset)
+    return vars(Config.from_mapping(defaults(preset, env_id))) | {"preset": chosen.preset}
+
+
+def _train_new(options: Any, env_id: str, changes: dict[str, Any]) -> int:
+    from mujigae.training.session import train_run
+
+    config = resolve(options.preset, env_id, changes)
+    return _conclude(train_run(config, root=options.runs, name=options.name), options.eval_episodes)
+
+
+def _resume(options: Any, changes: dict[str, Any]) -> int:
+    from mujigae.training.run_folder import find
+    from mujigae.training.session import resume_run
+
+    if options.name is not None:
+        raise ConfigError("name: cannot change when a run is resumed")
+    return _conclude(resume_run(find(options.resume, options.runs), changes), options.eval_episodes)
+
+
+def _conclude(outcome: Any, eval_episodes: int) -> int:
+    if outcome.was_interrupted:
+        print(f"interrupted; to go on: mujigae train --resume {outcome.folder}")
+        return EXIT_INTERRUPTED
+    if eval_episodes > 0:
+        _print_scores(outcome.folder, eval_episodes, device=None)
+    return 0
+
+
+def _evaluate(args: list[str]) -> int:
+    from mujigae.training.options import EvaluateOptions, parse
+    from mujigae.training.run_folder import find
+
+    options = parse(EvaluateOptions, args, "evaluate")
+    _print_scores(find(options.run), options.episodes, options.device)
+    return 0
+
+
+def _print_scores(folder: Path, num_episodes: int, device: str | None) -> None:
+    from mujigae.training.evaluate import summary
+    from mujigae.training.session import evaluate_run
+
+    if num_episodes < 1:
+        raise ConfigError(f"episodes: expected at least 1, got {num_episodes}")
+    scores = evaluate_run(folder, num_episodes, device)
+    print(f"lowest {scores.min():.1f}, highest {scores.max():.1f}")
+    print(summary(scores))
+
+
+def _record(args: list[str]) -> int:
+    from mujigae.training.options import RecordOptions, parse
+    from mujigae.training.run_folder import find
+    from mujigae.training.session import record_run
+
+    options = parse(RecordOptions, args, "record")
+    for path in record_run(find(options.run), max_steps=options.max_steps, device=options.device):
+        print(path)
+    return 0
+
+
+def _plot(args: list[str]) -> int:
+    from mujigae.pictures import curves
+    from mujigae.training.options import PlotOptions, parse
+    from mujigae.training.run_folder import find
+
+    options = parse(PlotOptions, args, "plot")
+    if not options.runs:
+        raise ConfigError("plot: expected at least one run folder, got none")
+    folders = [find(run) for run in options.runs]
+    out = options.out or (folders[0] / "curve.png" if len(folders) == 1 else Path("curves.png"))
+    print(curves.plot(folders, out))
+    return 0
+
+
+def _info(args: list[str]) -> int:
+    if args:
+        print("usage: mujigae info\n\nversions, build, presets, families, devices")
+        return 0 if args[0] in ("-h", "--help") else EXIT_ERROR
+    print(f"python {platform.python_version()} on {platform.machine()}")
+    for package in ("mujigae", "numpy", "torch", "gymnasium", "ale-py"):
+        print(f"{package} {_version(package)}")
+    print(f"engine: {_build_line()}")
+    print(f"devices: {', '.join(_devices())}")
+    for title, table in (("preset", PRESETS), ("family", FAMILIES)):
+        for name, values in table.items():
+            print(f"{title} {name}: {' '.join(f'{k}={v}' for k, v in values.items()) or 'the defaults'}")
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _build_line() -> str:
+    build: dict[str, Any] = import_module("mujigae").build_info()
+    return ", ".join(f"{name} {value}" for name, value in build.items())
+
+
+def _devices() -> list[str]:
+    try:
+        torch = import_module("torch")
+    except ImportError:
+        return ["none (torch is not installed)"]
+    return ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count()))]

@@ -1,0 +1,198 @@
+"""Honest transitions from any Gymnasium vector environment, whatever its autoreset mode (Gymnasium 1.4.0).
+
+    NEXT_STEP   the step after an end ignores the action and returns the reset observation: no row for it
+    SAME_STEP   the reset has happened already; the true last observation is in info["final_obs"]
+    DISABLED    nobody resets: the stream does, with a mask, before anybody acts on the dead episode
+
+The rows of the same deterministic environments are identical under all three. A terminal that does not end
+the game (a lost life) ends the learner's episode only: `game_over` tells the two apart.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+__all__ = ["Episode", "GameOver", "StepStream", "Steps"]
+
+GameOver = Callable[[Mapping[str, Any], NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]]
+"""(info, terminated [E], truncated [E]) -> bool [E]: which of these ends are followed by a reset."""
+
+
+class Episode(NamedTuple):
+    """One finished game: `score` is the undiscounted sum of its raw rewards, `length_steps` its decisions."""
+
+    env_id: int
+    score: float
+    length_steps: int
+
+
+class Steps(NamedTuple):
+    """The transitions of one vector step, R <= E rows; R can be 0 while every environment is being reset.
+
+    An observation or action is an array [R, ...], or a dict or tuple of those. Arrays are the stream's own,
+    never the environment's memory; treat them as read-only: `next_obs` may share memory with the next rows'
+    `obs`.
+    """
+
+    env_ids: NDArray[np.int64]  # [R], ascending
+    obs: Any  # [R, ...]
+    action: Any  # [R, ...]
+    reward: NDArray[np.float64]  # [R], raw
+    next_obs: Any  # [R, ...], the true successor, at the end of an episode too
+    terminated: NDArray[np.bool_]  # [R], for the learner: lost lives too
+    truncated: NDArray[np.bool_]  # [R], never together with terminated
+    episodes: tuple[Episode, ...]  # games that ended in this step
+
+
+class StepStream:
+    """Steps a vector environment of E environments and keeps the score of every game.
+
+    Args:
+        env: any Gymnasium 1.x vector environment.
+        game_over: which ends are followed by a reset; by default all.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], *, game_over: GameOver | None = None) -> None:
+        self.env = env
+        self.num_envs = int(env.num_envs)
+        self.autoreset_mode = autoreset_mode_of(env)
+        self._game_over = game_over
+        self._obs: Any = None
+        self._being_reset: NDArray[np.bool_]
+        self._forget_open_episodes()
+
+    @property
+    def obs(self) -> Any:
+        """What to act on next: [E, ...], or a dict or tuple of such arrays.
+
+        Where a NEXT_STEP environment is about to be reset this is the last observation of the old episode;
+        the action taken on it is ignored and makes no row.
+        """
+        if self._obs is None:
+            raise RuntimeError("StepStream has no observation yet: call reset() first")
+        return self._obs
+
+    def reset(self, seed: int | None = None) -> Any:
+        """Resets all environments, each with its own seed drawn from `seed` >= 0; forgets open episodes."""
+        first_seed = None if seed is None else first_env_seed(seed, self.num_envs)
+        obs, _ = self.env.reset(seed=first_seed)
+        self._forget_open_episodes()
+        self._obs = _map(np.array, obs)
+        return self._obs
+
+    def step(self, action: Any) -> Steps:
+        """Takes one action [E, ...] in every environment; one that is being reset ignores it: no row."""
+        obs, action = self.obs, _map(np.array, action)
+        new_obs, raw_reward, raw_terminated, raw_truncated, info = self.env.step(action)
+        reward = np.array(raw_reward, dtype=np.float64)
+        terminated = np.array(raw_terminated, dtype=bool)
+        truncated = np.array(raw_truncated, dtype=bool)
+        live = ~self._being_reset
+        ended = live & (terminated | truncated)
+        if self._game_over is not None:
+            ended &= self._game_over(info, terminated, truncated)
+        next_obs = self._advance(_map(np.array, new_obs), ended, info)
+        episodes = self._keep_score(reward, live, ended)
+        self._being_reset = ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else np.zeros_like(ended)
+        everything = (obs, action, reward, next_obs, terminated, truncated & ~terminated)
+        rows = everything if live.all() else _map(lambda array: array[live], everything)
+        return Steps._make((np.flatnonzero(live), *rows, episodes))
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self.env.close()
+
+    def _advance(self, new_obs: Any, ended: NDArray[np.bool_], info: Mapping[str, Any]) -> Any:
+        """Sets what to act on next; returns the true successors [E, ...]."""
+        self._obs = new_obs
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP or not ended.any():
+            return new_obs
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            return _with_final_obs(new_obs, ended, info)
+        fresh, _ = self.env.reset(options={"reset_mask": ended.copy()})
+        self._obs = _map(lambda last, first: np.where(_like(ended, last), first, last), new_obs, fresh)
+        return new_obs
+
+    def _keep_score(
+        self, reward: NDArray[np.float64], live: NDArray[np.bool_], ended: NDArray[np.bool_]
+    ) -> tuple[Episode, ...]:
+        self._scores[live] += reward[live]
+        self._lengths[live] += 1
+        finished = np.flatnonzero(ended)
+        episodes = tuple(Episode(int(e), float(self._scores[e]), int(self._lengths[e])) for e in finished)
+        self._scores[finished] = 0.0
+        self._lengths[finished] = 0
+        return episodes
+
+    def _forget_open_episodes(self) -> None:
+        self._being_reset = np.zeros(self.num_envs, dtype=bool)
+        self._scores = np.zeros(self.num_envs, dtype=np.float64)
+        self._lengths = np.zeros(self.num_envs, dtype=np.int64)
+
+
+def autoreset_mode_of(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:
+    """The mode that `env` declares in its metadata, or NEXT_STEP, as Gymnasium 1.4.0 assumes where none is.
+
+    ale-py 0.12.1 writes its mode into `VectorEnv.metadata`, the dict that all vector environments without one
+    of their own share, so what stands there says nothing about `env`; its attribute does.
+    """
+    declared = getattr(env.unwrapped, "autoreset_mode", None)
+    if env.metadata is not VectorEnv.metadata:
+        declared = env.metadata.get("autoreset_mode", declared)
+    return AutoresetMode.NEXT_STEP if declared is None else AutoresetMode(declared)
+
+
+def first_env_seed(seed: int, num_envs: int) -> int:
+    """The seed that a vector environment gets; it gives consecutive seeds from here on to its environments.
+
+    Consecutive seeds are distinct, and hashing keeps the environments of `seed` apart from those of `seed +
+    1`. An integer is what every vector environment accepts, and 31 bits what ale-py does.
+    """
+    words = np.random.SeedSequence(seed).generate_state(1, np.uint32)
+    return int(words[0]) % (2**31 - num_envs)
+
+
+def _with_final_obs(new_obs: Any, ended: NDArray[np.bool_], info: Mapping[str, Any]) -> Any:
+    """`new_obs` [E, ...] with the last observations of the episodes that ended, which are in `info`."""
+    if "final_obs" not in info:
+        raise RuntimeError(
+            'a SAME_STEP vector environment must put the last observation in info["final_obs"]'
+        )
+    final_obs = info["final_obs"]
+    result = _map(np.copy, new_obs)
+    for e in np.flatnonzero(ended):
+        _map(functools.partial(_put, e), result, _final_obs_of(final_obs, new_obs, e))
+    return result
+
+
+def _final_obs_of(final_obs: Any, like: Any, e: np.intp) -> Any:
+    """One environment's observation out of an object array of observations or a structure of arrays."""
+    if isinstance(final_obs, dict):
+        return {name: _final_obs_of(final_obs[name], part, e) for name, part in like.items()}
+    if isinstance(final_obs, tuple) and isinstance(like, tuple):
+        return tuple(_final_obs_of(final, part, e) for final, part in zip(final_obs, like, strict=True))
+    return final_obs[e]
+
+
+def _like(mask: NDArray[np.bool_], array: NDArray[Any]) -> NDArray[np.bool_]:
+    """`mask` [E] with as many axes as `array` [E, ...]."""
+    return mask.reshape(-1, *[1] * (array.ndim - 1))
+
+
+def _put(e: np.intp, array: NDArray[Any], value: Any) -> None:
+    array[e] = value
+
+
+def _map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Applies a function to the arrays of structures (arrays, or dicts and tuples of structures) alike."""
+    if isinstance(tree, dict):
+        return {name: _map(function, part, *(other[name] for other in others)) for name, part in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(_map(function, *parts) for parts in zip(tree, *others, strict=True))
+    return function(tree, *others)

@@ -1,0 +1,425 @@
+"""The friendly shell of the replay buffers: checks arguments by name, then makes one call into the compiled core."""
+
+from __future__ import annotations
+
+import operator
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mujigae import _core
+from mujigae.replay.batch import Batch, Validity
+from mujigae.replay.device import Placement
+from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
+
+__all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
+
+Seed = int | np.random.SeedSequence | None
+_MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
+
+
+class ReplayBuffer:
+    """Stores transitions of several environments, every frame once, and draws n-step batches uniformly.
+
+    Args:
+        capacity: rows over all environments; environment e owns capacity // num_envs of them, one more for the first
+            capacity % num_envs. A full environment evicts its own oldest row.
+        observation_space: anything with `.shape` and `.dtype`, a Gymnasium Dict or Tuple of those, or
+            `{"name": (shape, dtype)}`.
+        action_space: anything with `.shape` and `.dtype`, or `(shape, dtype)`.
+        num_envs: environments, E.
+        frame_stack: k when axis 0 of an observation is a rolling stack of k frames (its extent a multiple of k); only
+            the newest is stored. For Dict and Tuple spaces `{"name": k}`, nested names as "a.b".
+        n_step: steps in a return; computed when a batch is drawn, so it may be changed at any time.
+        gamma: discount of one step; may be changed at any time.
+        device: None for NumPy arrays; "cpu", "cuda", ... for torch tensors.
+        validate: check that stacks roll and that next_obs meets the following obs; without it the caller vouches.
+        seed: int, numpy SeedSequence, or None for one from the operating system.
+
+    Raises ValueError or TypeError naming the argument, what was expected and what came. An error changes nothing.
+    Any thread may call anything.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        observation_space: Any,
+        action_space: Any,
+        *,
+        num_envs: int = 1,
+        frame_stack: int | Mapping[str, int] | None = None,
+        n_step: int = 1,
+        gamma: float = 0.99,
+        device: Any = None,
+        validate: bool = True,
+        seed: Seed = None,
+    ) -> None:
+        self._construct(
+            {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma, "validate": validate},
+            ObsLayout.of(observation_space, frame_stack),
+            action_spec(action_space),
+            device,
+            seed,
+        )
+
+    def _construct(
+        self, arguments: dict[str, Any], obs: ObsLayout, action: ArraySpec, device: Any, seed: Seed
+    ) -> None:
+        for name in ("capacity", "num_envs", "n_step"):
+            arguments[name] = _as_int(name, arguments[name])
+        for name in sorted({"gamma", "alpha", "beta", "eps"} & set(arguments)):
+            arguments[name] = _as_float(name, arguments[name])
+        self._arguments = arguments
+        self._obs, self._action = obs, action
+        self._placement = Placement.of(device)
+        self._all_envs = np.arange(arguments["num_envs"])
+        self._has_warned = False
+        self._core: Any = self._make_core(
+            obs=[(spec.dtype, spec.shape) for spec in obs.specs],
+            stacks=[spec.stack for spec in obs.specs],
+            action=(action.dtype, action.shape),
+            seed=seed,
+            **arguments,
+        )
+
+    def _make_core(self, **arguments: Any) -> Any:
+        return _core.UniformBuffer(**arguments)
+
+    def add(
+        self,
+        obs: Any,
+        action: Any,
+        reward: Any,
+        next_obs: Any,
+        terminated: Any,
+        truncated: Any,
+        env_ids: Any = None,
+    ) -> None:
+        """Adds one transition of each environment, or of those in `env_ids` (each once, in any order).
+
+        Shapes have a leading axis of environments [E, ...]; with num_envs=1 all arguments alike may leave it out.
+
+        Args:
+            obs: [E, *obs_shape], exactly the space's dtype: s_t.
+            action: [E, *action_shape], cast within its kind.
+            reward: [E] real and finite.
+            next_obs: as obs: the true successor, never the reset observation.
+            terminated: [E] bool: next_obs is terminal, nothing is bootstrapped from it.
+            truncated: [E] bool: the episode was cut here, next_obs is bootstrapped from. Both: terminated wins.
+            env_ids: [E] integers, or None for all environments in order.
+
+        Raises ValueError, TypeError or IndexError naming the argument; the buffer is then unchanged. An obs that differs
+        from the environment's previous next_obs starts a new episode and is counted in `num_silent_boundaries`.
+        """
+        lead = () if env_ids is None and np.ndim(reward) == 0 and self.num_envs == 1 else None
+        self._add(lead, 1, (obs, action, reward, next_obs, terminated, truncated), env_ids)
+
+    def extend(
+        self,
+        obs: Any,
+        action: Any,
+        reward: Any,
+        next_obs: Any,
+        terminated: Any,
+        truncated: Any,
+        env_ids: Any = None,
+    ) -> None:
+        """Adds T transitions of each environment: as `add`, with a leading time axis [T, E, ...]."""
+        shape = np.shape(reward)
+        if not shape:
+            raise ValueError("reward: expected a leading time axis [T, E], got a scalar")
+        lead = shape if env_ids is None and len(shape) == 1 and self.num_envs == 1 else None
+        self._add(lead, shape[0], (obs, action, reward, next_obs, terminated, truncated), env_ids, time_axis=True)
+
+    def _add(
+        self,
+        lead: tuple[int, ...] | None,
+        num_steps: int,
+        arguments: tuple[Any, ...],
+        env_ids: Any,
+        time_axis: bool = False,
+    ) -> None:
+        obs, action, reward, next_obs, terminated, truncated = arguments
+        ids = self._all_envs if env_ids is None else np.asarray(env_ids)
+        if lead is None:
+            lead = (num_steps, *ids.shape) if time_axis else ids.shape
+        if self._placement.is_torch:
+            obs, action, reward, next_obs, terminated, truncated = map(self._placement.to_numpy, arguments)
+        self._core.add(
+            self._checked_obs("obs", obs, lead),
+            _rows("action", _cast("action", action, self._action.dtype), lead, self._action.shape),
+            _rows("reward", _as_reals("reward", reward), lead, ()),
+            self._checked_obs("next_obs", next_obs, lead),
+            _rows("terminated", _as_bools("terminated", terminated), lead, ()),
+            _rows("truncated", _as_bools("truncated", truncated), lead, ()),
+            ids,
+            num_steps,
+        )
+        self._warn_of_silent_boundaries()
+
+    def _checked_obs(self, argument: str, value: Any, lead: tuple[int, ...]) -> list[Any]:
+        arrays = []
+        for spec, leaf in zip(self._obs.specs, self._obs.flatten(argument, value), strict=True):
+            name = argument if len(self._obs.specs) == 1 else f"{argument}[{spec.name}]"
+            array = np.asarray(leaf)
+            if array.dtype != spec.dtype:
+                raise TypeError(f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}")
+            arrays.append(_rows(name, array, lead, spec.shape))
+        return arrays
+
+    def _warn_of_silent_boundaries(self) -> None:
+        if self._has_warned:
+            return
+        num_silent = self._core.num_silent_boundaries
+        if num_silent >= _MANY_SILENT_BOUNDARIES and num_silent * 10 > self._core.num_added:
+            self._has_warned = True
+            warnings.warn(
+                f"{num_silent} of {self._core.num_added} rows had an obs that differs from the next_obs before it, and "
+                "started a new episode: is next_obs the true successor, and are env_ids right?",
+                stacklevel=4,
+            )
+
+    def sample(self, batch_size: int, beta: float | None = None, out: Batch | None = None) -> Batch:
+        """Draws a batch with replacement; see `Batch` for its fields.
+
+        Args:
+            batch_size: B, at least 1.
+            beta: accepted so that both buffers are called alike; without priorities every weight is 1.
+            out: a batch of this buffer and size to refill, instead of a new one.
+
+        A batch is yours: its memory is not reused while you hold it or a view of it.
+        Raises ValueError when no row can be drawn yet.
+        """
+        del beta
+        return self._sample(batch_size, 0.0, out)
+
+    def _sample(self, batch_size: int, beta: float, out: Batch | None) -> Batch:
+        refill = None if out is None else self._placement.arrays_of(out, self._obs)
+        arrays = self._core.sample(_as_int("batch_size", batch_size), beta, refill)
+        if out is not None and refill is not None:
+            return self._placement.refilled(out, refill)
+        obs, action, reward, next_obs, *rest = arrays
+        return self._placement.batch(
+            Batch(self._obs.unflatten(obs), action, reward, self._obs.unflatten(next_obs), *rest)
+        )
+
+    def clear(self) -> None:
+        """Forgets every row and open episode; keys handed out before stay dead, the random stream goes on."""
+        self._core.clear()
+        self._has_warned = False
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes everything that decides the future: rows, priorities, generator. Atomic and checksummed.
+
+        Raises OSError, and leaves an existing file as it was, when the file cannot be written.
+        """
+        from mujigae.replay.saving import describe
+
+        self._core.save(os.fspath(path), describe(type(self).__name__, self._arguments, self._obs, self._action))
+
+    def check_valid(self) -> Validity:
+        """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""
+        validity: Validity = self._core.check_valid()
+        return validity
+
+    @property
+    def capacity(self) -> int:
+        """Rows over all environments that can be drawn at most."""
+        return int(self._arguments["capacity"])
+
+    @property
+    def num_envs(self) -> int:
+        """Environments, E."""
+        return int(self._arguments["num_envs"])
+
+    @property
+    def n_step(self) -> int:
+        """Steps in a return. A larger one makes the newest rows wait longer; no slots are added."""
+        return int(self._core.n_step)
+
+    @n_step.setter
+    def n_step(self, n_step: int) -> None:
+        self._core.n_step = _as_int("n_step", n_step)
+
+    @property
+    def gamma(self) -> float:
+        """Discount of one step."""
+        return float(self._core.gamma)
+
+    @gamma.setter
+    def gamma(self, gamma: float) -> None:
+        self._core.gamma = _as_float("gamma", gamma)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the buffer holds now."""
+        return int(self._core.nbytes)
+
+    @property
+    def num_silent_boundaries(self) -> int:
+        """Rows since the start or `clear` whose obs differed from the next_obs before it."""
+        return int(self._core.num_silent_boundaries)
+
+    def __len__(self) -> int:
+        """Rows that can be drawn now: their window is complete and nothing of it has been overwritten."""
+        return len(self._core)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} of {self.capacity} rows, {self.num_envs} environments)"
+
+
+class PrioritizedReplayBuffer(ReplayBuffer):
+    """A replay buffer that draws rows in proportion to their priorities (Schaul et al. 2016).
+
+    P(i) = (p_i + eps)^alpha / sum, weight_i = (N P(i))^-beta / max over the batch. A new row gets the largest priority
+    ever given (1 at first). The raw p is stored, so alpha may change.
+
+    Args: as `ReplayBuffer`, and
+        alpha: priority exponent, 0 for uniform; 0.6 is the paper's for proportional priorities.
+        beta: importance-sampling exponent, 0 for none, 1 for full correction; the paper's grows from 0.4 to 1.
+        eps: added to each priority, so that none is zero.
+        stratified: draw the i-th of B rows from the i-th of B equal slices of the total, as in the paper.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        observation_space: Any,
+        action_space: Any,
+        *,
+        num_envs: int = 1,
+        frame_stack: int | Mapping[str, int] | None = None,
+        n_step: int = 1,
+        gamma: float = 0.99,
+        alpha: float = 0.6,
+        beta: float = 0.4,
+        eps: float = 1e-6,
+        stratified: bool = True,
+        device: Any = None,
+        validate: bool = True,
+        seed: Seed = None,
+    ) -> None:
+        self._construct(
+            {
+                "capacity": capacity,
+                "num_envs": num_envs,
+                "n_step": n_step,
+                "gamma": gamma,
+                "validate": validate,
+                "alpha": alpha,
+                "beta": beta,
+                "eps": eps,
+                "stratified": stratified,
+            },
+            ObsLayout.of(observation_space, frame_stack),
+            action_spec(action_space),
+            device,
+            seed,
+        )
+
+    def _make_core(self, **arguments: Any) -> Any:
+        return _core.PrioritizedBuffer(**arguments)
+
+    def sample(self, batch_size: int, beta: float | None = None, out: Batch | None = None) -> Batch:
+        """Draws a batch in proportion to the priorities, with replacement; see `Batch` for its fields.
+
+        Args:
+            batch_size: B, at least 1.
+            beta: importance-sampling exponent of this batch; None for the buffer's own.
+            out: a batch of this buffer and size to refill, instead of a new one.
+
+        A batch is yours: its memory is not reused while you hold it or a view of it.
+        Raises ValueError when no row can be drawn yet, or every priority is zero.
+        """
+        return self._sample(batch_size, self._core.beta if beta is None else _as_float("beta", beta), out)
+
+    def update_priorities(self, key: Any, priorities: Any) -> int:
+        """Sets the priorities of rows by the keys of a batch; returns how many rows were still there.
+
+        Args:
+            key: [B] integers from `Batch.key`. A key whose row was overwritten is ignored and not counted; of duplicates
+                the last wins, and each is counted.
+            priorities: [B] real, finite, at least 0: the unweighted |TD error| or cross-entropy. Torch tensors too.
+
+        Raises ValueError, TypeError or IndexError (a key that was never issued), and changes nothing then.
+        """
+        return int(self._core.update_priorities(key, self._placement.to_numpy(priorities)))
+
+    @property
+    def alpha(self) -> float:
+        """Priority exponent; setting it rewrites every leaf from the raw priorities."""
+        return float(self._core.alpha)
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        self._core.alpha = _as_float("alpha", alpha)
+
+    @property
+    def beta(self) -> float:
+        """Importance-sampling exponent of `sample(beta=None)`."""
+        return float(self._core.beta)
+
+    @beta.setter
+    def beta(self, beta: float) -> None:
+        self._core.beta = _as_float("beta", beta)
+
+    @property
+    def max_priority(self) -> float:
+        """The largest priority ever given: what a new row gets."""
+        return float(self._core.max_priority)
+
+
+def _as_int(argument: str, value: Any) -> int:
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument}: expected an integer, got {value!r}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument}: expected an integer, got {value!r}") from None
+
+
+def _as_float(argument: str, value: Any) -> float:
+    if isinstance(value, bool | np.bool_ | str):
+        raise TypeError(f"{argument}: expected a number, got {value!r}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument}: expected a number, got {value!r}") from None
+
+
+def _as_reals(argument: str, value: Any) -> Any:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def _as_bools(argument: str, value: Any) -> Any:
+    array = np.asarray(value)
+    if array.dtype.kind != "b":
+        raise TypeError(f"{argument}: expected booleans, got dtype {array.dtype}")
+    return array
+
+
+def _cast(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    """`value` in `dtype` if that is a cast within its kind that keeps every integer."""
+    array = np.asarray(value)
+    if array.dtype == dtype:
+        return array
+    are_integers = array.dtype.kind in "iu" and dtype.kind in "iu"
+    if not are_integers and not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise TypeError(f"{argument}: expected dtype {dtype} or one of its kind, got {array.dtype}")
+    cast = array.astype(dtype)
+    if are_integers and not np.array_equal(cast, array):
+        raise ValueError(f"{argument}: expected values that fit {dtype}, got {array.min()} to {array.max()}")
+    return cast
+
+
+def _rows(argument: str, array: Any, lead: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    """`array` of shape [*lead, *shape] as C-contiguous [rows, *shape]."""
+    if array.shape != lead + shape:
+        raise ValueError(f"{argument}: expected shape {lead + shape}, got {array.shape}")
+    return np.ascontiguousarray(array).reshape(-1, *shape)

@@ -1,0 +1,67 @@
+"""Scores of whole games in an environment of their own: raw rewards, no life-loss ends, noise silent.
+
+With E environments side by side, the games that finish first are the short ones. Each environment therefore
+plays a fixed number of games, and what it plays beyond them is not counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mujigae.envs.make import Environment
+from mujigae.training.seeds import child_seed
+
+__all__ = ["evaluate", "play", "quotas", "summary"]
+
+
+def evaluate(
+    agent: Any, environment: Environment, *, num_episodes: int, epsilon: float, seed: int
+) -> NDArray[np.float64]:
+    """Raw undiscounted returns [num_episodes]: the first games of each environment after a reset.
+
+    `agent.act_greedily(obs, epsilon, rng)` plays; its own random state is not moved.
+    """
+    stream = environment.stream
+    stream.reset(seed)
+    rng = np.random.default_rng(child_seed(seed, "evaluation", 1))
+    left = quotas(num_episodes, stream.num_envs)
+    scores: list[list[float]] = [[] for _ in left]
+    while any(left):
+        steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
+        for episode in steps.episodes:
+            if left[episode.env_id] > 0:
+                left[episode.env_id] -= 1
+                scores[episode.env_id].append(episode.score)
+    return np.array([score for games in scores for score in games])
+
+
+def play(
+    agent: Any, environment: Environment, *, epsilon: float, seed: int, max_steps: int
+) -> Iterator[NDArray[np.uint8]]:
+    """RGB frames uint8 [H, W, 3] of one game in environment 0; at most `max_steps` + 1 of them."""
+    stream = environment.stream
+    stream.reset(seed)
+    rng = np.random.default_rng(child_seed(seed, "recording", 1))
+    yield environment.render()
+    for _ in range(max_steps):
+        steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
+        if any(episode.env_id == 0 for episode in steps.episodes):
+            return
+        yield environment.render()
+
+
+def quotas(num_episodes: int, num_envs: int) -> list[int]:
+    """`num_episodes` shared out as evenly as it goes."""
+    return [num_episodes // num_envs + (e < num_episodes % num_envs) for e in range(num_envs)]
+
+
+def summary(scores: Sequence[float] | NDArray[np.float64]) -> str:
+    """`return 493.2 +- 3.1 over 100 episodes`: the mean and its standard error (0 for a single game)."""
+    values = np.asarray(scores, dtype=np.float64)
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return f"return {values.mean():.1f} +- {error:.1f} over {len(values)} episodes"

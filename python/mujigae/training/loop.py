@@ -1,0 +1,210 @@
+"""The training loop: collect -> add -> learn -> new priorities -> target, one vector step at a time.
+
+`run` is a generator that yields after every vector step, so that display, logs and checkpoints stay
+outside. At each checkpoint period (and where a run stops) it closes the open episodes as truncated and
+yields a boundary; afterwards every environment is reset with a seed of (seed, number of the boundary).
+Environments cannot be saved, and so a run that was saved at a boundary and resumed equals the uninterrupted
+one bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mujigae
+from mujigae.agents.dqn import DQN, Learned
+from mujigae.envs.make import Environment, EnvOptions, make
+from mujigae.envs.steps import Episode, Steps
+from mujigae.errors import MujigaeError, require
+from mujigae.training.config import Config
+from mujigae.training.schedules import beta_at, epsilon_at
+from mujigae.training.seeds import child_seed
+
+__all__ = ["Counters", "Progress", "Training", "build", "env_options", "is_finished", "make_buffer", "run"]
+
+NUM_STOP_GAMES = 100  # the mean that stop_score looks at needs this many finished games
+
+
+@dataclass
+class Counters:
+    """What has happened so far; a checkpoint holds all of it."""
+
+    steps: int = 0
+    episodes: int = 0
+    boundaries: int = 0
+    seconds: float = 0.0
+    recent_scores: deque[float] = field(default_factory=lambda: deque(maxlen=NUM_STOP_GAMES))
+
+
+@dataclass
+class Training:
+    """Everything that a run is made of; `checkpoint` saves and restores all but the environment."""
+
+    config: Config
+    environment: Environment
+    agent: DQN
+    buffer: Any  # mujigae.PrioritizedReplayBuffer or mujigae.ReplayBuffer
+    counters: Counters
+
+
+class Progress(NamedTuple):
+    """What one vector step did."""
+
+    step: int  # agent decisions so far
+    frames: int  # emulator frames so far
+    seconds: float  # wall-clock time so far, earlier parts of a resumed run included
+    epsilon: float
+    beta: float
+    episodes: tuple[Episode, ...]  # games that ended in this step, raw scores
+    learned: tuple[Learned, ...]  # one for each update in this step
+    is_boundary: bool  # episodes are closed: a checkpoint taken now resumes exactly
+
+
+def build(config: Config) -> Training:
+    """A new run, with nothing written anywhere; raises MujigaeError for what cannot work."""
+    require("torch", "train").set_num_threads(config.num_threads or 1)
+    environment = make(env_options(config), training=True)
+    agent = DQN(config, environment.observation_space, environment.action_space)
+    return Training(config, environment, agent, make_buffer(config, environment), Counters())
+
+
+def env_options(config: Config, **changes: Any) -> EnvOptions:
+    """The environment's part of the configuration."""
+    shared = {f.name: getattr(config, f.name) for f in fields(EnvOptions) if hasattr(config, f.name)}
+    return EnvOptions(**{**shared, **changes})
+
+
+def make_buffer(config: Config, environment: Environment) -> Any:
+    """The replay buffer that the configuration asks for, empty."""
+    options: dict[str, Any] = {
+        "num_envs": config.num_envs,
+        "frame_stack": environment.frame_stack,
+        "n_step": config.n_step,
+        "gamma": config.gamma,
+        "device": config.device,
+        "seed": child_seed(config.seed, "replay"),
+    }
+    spaces = environment.observation_space, environment.action_space
+    if not config.prioritized:
+        return mujigae.ReplayBuffer(config.capacity, *spaces, **options)
+    return mujigae.PrioritizedReplayBuffer(
+        config.capacity, *spaces, **options, alpha=config.alpha, beta=config.beta_start
+    )
+
+
+def run(training: Training, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+    """Trains to the end of a budget, to stop_score or to `should_stop()`; the last step is a boundary.
+
+    A run that is finished already yields nothing. Raises MujigaeError when the loss is no longer finite.
+    """
+    config, counters = training.config, training.counters
+    started = time.monotonic() - counters.seconds
+    while not is_finished(training):
+        training.environment.stream.reset(child_seed(config.seed, "environments", counters.boundaries))
+        is_boundary = was_stopped = False
+        while not is_boundary:
+            was_stopped = should_stop()
+            progress = advance(training, closing=was_stopped or is_finished(training))
+            counters.seconds = time.monotonic() - started
+            is_boundary = progress.is_boundary
+            yield progress._replace(seconds=counters.seconds)
+        if was_stopped:
+            return
+
+
+def is_finished(training: Training) -> bool:
+    """Whether the steps or minutes are used up, or the last 100 games are good enough."""
+    config, counters = training.config, training.counters
+    if counters.steps >= config.steps:
+        return True
+    if config.minutes is not None and counters.seconds >= 60 * config.minutes:
+        return True
+    scores = counters.recent_scores
+    is_good = config.stop_score is not None and sum(scores) >= config.stop_score * NUM_STOP_GAMES
+    return is_good and len(scores) == NUM_STOP_GAMES
+
+
+def advance(training: Training, closing: bool) -> Progress:
+    """One vector step and the updates that are due after it; `closing` makes it a boundary."""
+    config, counters, stream = training.config, training.counters, training.environment.stream
+    before = counters.steps
+    epsilon, beta = epsilon_at(config, before), beta_at(config, before)
+    steps = stream.step(training.agent.act(stream.obs, epsilon))
+    counters.steps += len(steps.env_ids)
+    is_boundary = (
+        closing
+        or counters.steps >= config.steps
+        or _periods(before, counters.steps, config.checkpoint_period_steps) > 0
+    )
+    counters.boundaries += is_boundary
+    _store(training, steps, closing=is_boundary)
+    _count_episodes(counters, steps.episodes)
+    learned = tuple(_learn(training, beta) for _ in range(_updates_due(training, before)))
+    if learned and _periods(before, counters.steps, config.log_period_steps) > 0:
+        _check_finite(training, learned[-1].loss.item())
+    return Progress(
+        step=counters.steps,
+        frames=counters.steps * training.environment.frames_per_step,
+        seconds=counters.seconds,
+        epsilon=epsilon,
+        beta=beta,
+        episodes=steps.episodes,
+        learned=learned,
+        is_boundary=is_boundary,
+    )
+
+
+def _store(training: Training, steps: Steps, closing: bool) -> None:
+    """Clips rewards, here and nowhere else; `closing` truncates every open episode, which bootstraps."""
+    reward = np.clip(steps.reward, -1.0, 1.0) if training.config.clip_rewards else steps.reward
+    if len(steps.env_ids) == 0:
+        return
+    truncated = ~steps.terminated if closing else steps.truncated
+    training.buffer.add(
+        steps.obs, steps.action, reward, steps.next_obs, steps.terminated, truncated, env_ids=steps.env_ids
+    )
+
+
+def _count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:
+    counters.episodes += len(episodes)
+    counters.recent_scores.extend(episode.score for episode in episodes)
+
+
+def _updates_due(training: Training, before: int) -> int:
+    config, steps = training.config, training.counters.steps
+    if steps < config.min_replay_steps or len(training.buffer) == 0:
+        return 0
+    return _periods(before, steps, config.learn_period_steps) * config.num_updates
+
+
+def _periods(before: int, after: int, period: int) -> int:
+    """How many multiples of `period` lie in (before, after]."""
+    return after // period - before // period
+
+
+def _learn(training: Training, beta: float) -> Learned:
+    config, buffer = training.config, training.buffer
+    if not config.prioritized:
+        return training.agent.learn(buffer.sample(config.batch_size))
+    batch = buffer.sample(config.batch_size, beta=beta)
+    learned = training.agent.learn(batch)
+    priorities = learned.td.cpu().numpy()
+    if not np.isfinite(priorities).all():
+        _check_finite(training, math.nan)
+    buffer.update_priorities(batch.key, priorities)
+    return learned
+
+
+def _check_finite(training: Training, loss: float) -> None:
+    if not math.isfinite(loss):
+        raise MujigaeError(
+            f"training diverged at step {training.counters.steps}: the loss is {loss}; "
+            f"try a learning_rate below {training.config.learning_rate:g}"
+        )

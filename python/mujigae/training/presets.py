@@ -1,0 +1,169 @@
+"""What a run is made of: a preset chooses the parts, the environment's family gives sizes, rates and budget.
+
+    Config's defaults  <  FAMILIES[family]  <  ENVIRONMENTS[env_id]  <  PRESETS[preset]  <  what the caller
+    overrides
+
+Every value of the "atari" family is that of Hessel et al. 2018, table 1, except that four environments are
+stepped together with one update per vector step (the paper: one environment, one update every four steps).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mujigae.errors import ConfigError, require
+from mujigae.training.config import Config, close_matches
+
+__all__ = ["DEFAULT_ENVIRONMENTS", "ENVIRONMENTS", "FAMILIES", "PRESETS", "default_environment", "resolve"]
+
+Values = Mapping[str, Any]
+
+# One line for each preset in `mujigae info`; the parts are the family of Hessel et al. 2018, figure 1.
+PRESETS: dict[str, Values] = {
+    "dqn": {},
+    "double": {"double": True},
+    "dueling": {"dueling": True},
+    "prioritized": {"prioritized": True},
+    "n_step": {"n_step": 3},
+    "noisy": {"noisy": True},
+    "c51": {"loss": "cross_entropy"},
+    "rainbow": {
+        "double": True,
+        "dueling": True,
+        "prioritized": True,
+        "alpha": 0.5,
+        "n_step": 3,
+        "noisy": True,
+        "loss": "cross_entropy",
+    },
+    # Pong on two CPU cores: frames a quarter of the usual area, a smaller torso, bfloat16 arithmetic.
+    "pong": {
+        "double": True,
+        "dueling": True,
+        "prioritized": True,
+        "n_step": 3,
+        "num_envs": 8,
+        "frame_size": 42,
+        "life_loss": False,
+        "torso": "small_pixels",
+        "head_size": 256,
+        "learning_rate": 3e-4,
+        "batch_size": 128,
+        "learn_period_steps": 8,
+        "target_update_period_updates": 500,
+        "capacity": 100_000,
+        "min_replay_steps": 10_000,
+        "alpha": 0.5,
+        "epsilon_steps": 50_000,
+        "precision": "bfloat16",
+        "channels_last": True,
+        "steps": 600_000,
+        "stop_score": 18.0,
+        "checkpoint_period_steps": 100_000,
+    },
+}
+
+FAMILIES: dict[str, Values] = {
+    "vector": {},
+    "pixels": {
+        "clip_rewards": True,
+        "torso": "small_pixels",
+        "learning_rate": 3e-4,
+        "capacity": 100_000,
+        "min_replay_steps": 5_000,
+        "batch_size": 32,
+        "target_update_period_updates": 1_000,
+        "epsilon_end": 0.01,
+        "epsilon_steps": 100_000,
+        "steps": 1_000_000,
+        "checkpoint_period_steps": 100_000,
+        "log_period_steps": 5_000,
+    },
+    "tiny_pixels": {
+        "clip_rewards": True,
+        "torso": "tiny_pixels",
+        "head_size": 128,
+        "learning_rate": 3e-4,
+        "capacity": 100_000,
+        "min_replay_steps": 5_000,
+        "batch_size": 32,
+        "target_update_period_updates": 1_000,
+        "epsilon_end": 0.01,
+        "epsilon_steps": 100_000,
+        "steps": 1_000_000,
+        "checkpoint_period_steps": 100_000,
+        "log_period_steps": 5_000,
+    },
+    "atari": {
+        "clip_rewards": True,
+        "torso": "nature",
+        "head_size": 512,
+        "learning_rate": 6.25e-5,
+        "batch_size": 32,
+        "learn_period_steps": 4,
+        "target_update_period_updates": 2_000,
+        "capacity": 1_000_000,
+        "min_replay_steps": 20_000,
+        "epsilon_end": 0.01,
+        "epsilon_steps": 250_000,
+        "eval_epsilon": 0.001,
+        "steps": 50_000_000,
+        "checkpoint_period_steps": 1_000_000,
+        "log_period_steps": 5_000,
+    },
+}
+
+ENVIRONMENTS: dict[str, Values] = {
+    "CartPole-v1": {"steps": 50_000, "max_reward_per_step": 1.0, "v_min": 0.0, "v_max": 100.0},
+}
+
+DEFAULT_ENVIRONMENTS: dict[str, str] = {"pong": "ALE/Pong-v5"}
+
+
+def default_environment(preset: str) -> str:
+    """The environment of a preset that was asked for without one."""
+    return DEFAULT_ENVIRONMENTS.get(preset, Config.env_id)
+
+
+def resolve(preset: str, env_id: str | None = None, overrides: Values | None = None) -> Config:
+    """The merged Config, with nothing left to decide: the same on every machine once it is saved.
+
+    Raises ConfigError for an unknown preset, environment or option (with close matches) and for values that
+    do not fit.
+    """
+    env_id = default_environment(preset) if env_id is None else env_id
+    merged = {**defaults(preset, env_id), **(overrides or {})}
+    return decided(Config.from_mapping(merged))
+
+
+def defaults(preset: str, env_id: str) -> dict[str, Any]:
+    """What `preset` on `env_id` sets before anyone overrides it."""
+    if preset not in PRESETS:
+        raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, list(PRESETS))}")
+    environment = {**_family_values(env_id), **ENVIRONMENTS.get(env_id, {})}
+    return {**environment, **PRESETS[preset], "preset": preset, "env_id": env_id}
+
+
+def decided(config: Config) -> Config:
+    """Fills in what depends on the machine or on other fields."""
+    beta_steps = config.steps if config.beta_steps is None else config.beta_steps
+    num_threads = _num_threads(config) if config.num_threads is None else config.num_threads
+    return replace(config, beta_steps=beta_steps, num_threads=num_threads)
+
+
+def _num_threads(config: Config) -> int:
+    """A small mlp is done before a second thread has woken up."""
+    if config.torso == "mlp":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _family_values(env_id: str) -> Values:
+    """Empty for spaces of no family: the agent says best what it cannot handle."""
+    require("gymnasium", "train")
+    from mujigae.envs.make import family_of
+
+    return FAMILIES.get(family_of(env_id), {})

@@ -1,0 +1,149 @@
+"""A whole training run: the loop, and around it what makes it watchable, resumable and worth keeping."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.training import checkpoint, run_folder
+from mujigae.training.config import Config
+from mujigae.training.display import Display
+from mujigae.training.evaluate import evaluate, play
+from mujigae.training.log import RunLog
+from mujigae.training.loop import Training, build, is_finished, run
+from mujigae.training.seeds import child_seed
+
+__all__ = ["Outcome", "evaluate_run", "record_run", "resume_run", "train_run"]
+
+Say = Callable[[str], None]
+
+_ATARI_FRAMES_PER_SECOND = 60
+_RENDERED_STEPS_PER_SECOND = 30
+_NUM_EVALUATION_ENVS = 10
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    folder: Path
+    was_interrupted: bool
+
+
+def train_run(config: Config, *, root: Path, name: str | None = None, say: Say = print) -> Outcome:
+    """A new run in `root/name`; everything that can be known to fail does so before anything is written."""
+    training = build(config)
+    require("torch.utils.tensorboard", "train")
+    folder = run_folder.create(root, name or run_folder.default_name(config))
+    return _train(training, folder, say)
+
+
+def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) -> Outcome:
+    """Continues the run in `folder` from its checkpoint, with other budgets if `changes` has some."""
+    config = run_folder.read_config(folder)
+    fixed = sorted(changes.keys() - {"steps", "minutes", "stop_score"})
+    if fixed:
+        raise ConfigError(
+            f"{fixed[0]}: cannot change when a run is resumed; steps, minutes and stop_score can"
+        )
+    training = build(replace(config, **changes))  # type: ignore[arg-type]
+    checkpoint.restore(training, checkpoint.latest(folder))
+    return _train(training, folder, say)
+
+
+def evaluate_run(folder: Path, num_episodes: int, device: str | None = None) -> NDArray[np.float64]:
+    """Raw returns [num_episodes] of the run's latest checkpoint."""
+    num_envs = min(num_episodes, _NUM_EVALUATION_ENVS)
+    config, environment, agent, _ = run_folder.load_player(folder, num_envs=num_envs, device=device)
+    with closing(environment):
+        seed = child_seed(config.seed, "evaluation")
+        return evaluate(agent, environment, num_episodes=num_episodes, epsilon=config.eval_epsilon, seed=seed)
+
+
+def record_run(folder: Path, *, max_steps: int = 4_000, device: str | None = None) -> tuple[Path, Path]:
+    """Films one game of the latest checkpoint: play.gif and play.mp4."""
+    from mujigae.pictures import video
+
+    config, environment, agent, _ = run_folder.load_player(folder, num_envs=1, device=device, render=True)
+    is_atari = environment.family == "atari"
+    fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND
+    with closing(environment):
+        seed = child_seed(config.seed, "recording")
+        frames = play(agent, environment, epsilon=config.eval_epsilon, seed=seed, max_steps=max_steps)
+        return video.record(frames, folder, "play", fps)
+
+
+def _train(training: Training, folder: Path, say: Say) -> Outcome:
+    protocol = run_folder.protocol_line(training.config, training.environment)
+    run_folder.write_config(folder, training.config, protocol)
+    for line in (
+        f"run: {folder}",
+        f"protocol: {protocol}",
+        f"configuration: {_in_one_line(training.config)}",
+    ):
+        say(line)
+    if is_finished(training):
+        say(f"already finished at step {training.counters.steps:,}; a larger --steps or --minutes goes on")
+    with closing(training.environment), _interrupt_flag() as is_interrupted:
+        _follow(training, folder, is_interrupted)
+        was_interrupted = is_interrupted()
+    if not was_interrupted:
+        _draw(folder, say)
+    return Outcome(folder, was_interrupted)
+
+
+def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -> None:
+    """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
+    with closing(RunLog(folder, training)) as log, Display(training) as display:
+        for progress in run(training, should_stop):
+            row = log.observe(progress)
+            if progress.is_boundary:
+                log.flush()
+                checkpoint.save(training, folder)
+            display.show(progress, row)
+
+
+def _draw(folder: Path, say: Say) -> None:
+    """The pictures of a finished run; one that cannot be drawn (no game finished) is no reason to fail."""
+    from mujigae.pictures import curves
+
+    pictures: dict[str, Callable[[], Path]] = {
+        "curve": lambda: curves.plot([folder], folder / "curve.png"),
+        "film": lambda: record_run(folder)[0],
+    }
+    for what, draw in pictures.items():
+        try:
+            say(f"{what}: {draw()}")
+        except MujigaeError as error:
+            say(f"{what}: none ({error})")
+
+
+def _in_one_line(config: Config) -> str:
+    return " ".join(f"{name}={value}" for name, value in vars(config).items())
+
+
+@contextmanager
+def _interrupt_flag() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C asks the loop to stop at its next step; the second is a KeyboardInterrupt."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag.is_set
+        return
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        flag.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield flag.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,179 @@
+"""Config and presets: validation, the JSON round trip, and who overrides whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from mujigae.errors import ConfigError
+from mujigae.training.config import Config, field_docs
+from mujigae.training.presets import ENVIRONMENTS, FAMILIES, PRESETS, resolve
+
+PARTS = ("double", "dueling", "prioritized", "n_step", "noisy", "loss")
+
+
+def parts(config: Config) -> tuple[object, ...]:
+    return tuple(getattr(config, part) for part in PARTS)
+
+
+@pytest.mark.parametrize("field", fields(Config), ids=lambda field: str(field.name))
+def test_every_field_has_one_line_of_documentation(field: object) -> None:
+    doc = field_docs()[field.name]  # type: ignore[attr-defined]
+    assert doc and "\n" not in doc and doc[-1] in "."
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "mujigae/Catch-v0"])
+def test_every_preset_resolves_and_survives_json(preset: str, env_id: str) -> None:
+    config = resolve(preset, env_id, {"seed": 3})
+    assert Config.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("dqn", (False, False, False, 1, False, "huber")),
+        ("double", (True, False, False, 1, False, "huber")),
+        ("dueling", (False, True, False, 1, False, "huber")),
+        ("prioritized", (False, False, True, 1, False, "huber")),
+        ("n_step", (False, False, False, 3, False, "huber")),
+        ("noisy", (False, False, False, 1, True, "huber")),
+        ("c51", (False, False, False, 1, False, "cross_entropy")),
+        ("rainbow", (True, True, True, 3, True, "cross_entropy")),
+        ("pong", (True, True, True, 3, False, "huber")),
+    ],
+)
+def test_preset_switches_exactly_its_parts(preset: str, expected: tuple[object, ...]) -> None:
+    assert parts(resolve(preset, "CartPole-v1")) == expected
+
+
+def test_atari_family_is_the_table_of_the_rainbow_paper() -> None:
+    config = resolve("rainbow", "ALE/Pong-v5")
+    table = {  # Hessel et al. 2018, table 1; frames divided by 4
+        "min_replay_steps": 20_000,
+        "learning_rate": 6.25e-5,
+        "adam_eps": 1.5e-4,
+        "noisy_sigma": 0.5,
+        "target_update_period_updates": 2_000,
+        "alpha": 0.5,
+        "beta_start": 0.4,
+        "beta_end": 1.0,
+        "n_step": 3,
+        "num_atoms": 51,
+        "v_min": -10.0,
+        "v_max": 10.0,
+        "batch_size": 32,
+        "gamma": 0.99,
+        "capacity": 1_000_000,
+        "learn_period_steps": 4,
+        "frame_size": 84,
+        "sticky_probability": 0.0,
+        "clip_rewards": True,
+    }
+    assert {name: getattr(config, name) for name in table} == table
+
+
+def test_pong_preset_is_small_and_brings_its_environment() -> None:
+    config = resolve("pong")
+    assert config.env_id == "ALE/Pong-v5"
+    assert (config.frame_size, config.num_envs, config.torso) == (42, 8, "small_pixels")
+    assert (config.precision, config.channels_last) == ("bfloat16", True)
+    assert config.learn_period_steps == config.num_envs  # one update for each vector step
+
+
+def test_cartpole_has_its_documented_budget_and_support() -> None:
+    config = resolve("c51", "CartPole-v1")
+    assert (config.steps, config.v_min, config.v_max) == (50_000, 0.0, 100.0)
+
+
+def test_precedence_is_family_then_environment_then_preset_then_override(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("learning_rate", "adam_eps", "batch_size", "tau")
+    monkeypatch.setitem(FAMILIES, "vector", dict.fromkeys(names[:3], 0.5) | {"batch_size": 11})
+    monkeypatch.setitem(ENVIRONMENTS, "CartPole-v1", {"adam_eps": 0.25, "batch_size": 12})
+    monkeypatch.setitem(PRESETS, "dqn", {"batch_size": 13, "gamma": 0.5})
+    config = resolve("dqn", "CartPole-v1", {"gamma": 0.75})
+    assert (config.learning_rate, config.adam_eps, config.batch_size) == (0.5, 0.25, 13)
+    assert (config.gamma, config.tau) == (0.75, Config.tau)
+
+
+def test_resolving_leaves_nothing_to_the_machine() -> None:
+    config = resolve("dqn", "CartPole-v1", {"steps": 1_234})
+    assert config.beta_steps == 1_234
+    assert config.num_threads == 1
+    assert resolve("dqn", "mujigae/Catch-v0", {"num_threads": 2}).num_threads == 2
+
+
+def test_unknown_preset_names_close_ones() -> None:
+    with pytest.raises(ConfigError, match="unknown preset 'rainbw'; did you mean rainbow"):
+        resolve("rainbw", "CartPole-v1")
+
+
+def test_unknown_option_names_close_ones() -> None:
+    with pytest.raises(ConfigError, match="unknown option 'batch_sise'; did you mean batch_size"):
+        resolve("dqn", "CartPole-v1", {"batch_sise": 3})
+
+
+def test_json_with_an_unknown_name_is_refused() -> None:
+    values = json.loads(Config().to_json()) | {"gama": 0.9}
+    with pytest.raises(ConfigError, match="unknown option 'gama'; did you mean gamma"):
+        Config.from_json(json.dumps(values))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"dqn"'])
+def test_json_that_is_no_configuration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="config: expected"):
+        Config.from_json(text)
+
+
+def test_json_keeps_every_bit_of_a_float() -> None:
+    config = Config(learning_rate=0.1 + 0.2, hidden_sizes=(3, 5), stop_score=-1e-300)
+    assert Config.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n_step", 0, "n_step: expected at least 1, got 0"),
+        ("n_step", 1.5, "n_step: expected an integer, got 1.5"),
+        ("batch_size", True, "batch_size: expected an integer, got True"),
+        ("double", 1, "double: expected true or false, got 1"),
+        ("gamma", 1.01, "gamma: expected a number from 0 to 1, got 1.01"),
+        ("gamma", float("nan"), "gamma: expected a finite number, got nan"),
+        ("tau", 0.0, "tau: expected more than 0, at most 1, got 0.0"),
+        ("loss", "l1", "loss: expected one of huber, squared, cross_entropy, got 'l1'"),
+        ("minutes", 0.0, "minutes: expected more than 0, got 0.0"),
+        ("minutes", "3", "minutes: expected a finite number or None, got '3'"),
+        ("num_atoms", 1, "num_atoms: expected at least 2, got 1"),
+        ("v_max", -10.0, r"v_max: expected more than v_min \(-10\), got -10.0"),
+        ("capacity", 3, r"capacity: expected a row per environment \(4\), got 3"),
+        ("hidden_sizes", (4, 0), r"hidden_sizes: expected sizes of at least 1, got \(4, 0\)"),
+        ("hidden_sizes", 4, "hidden_sizes: expected a tuple of int, got 4"),
+        ("seed", -1, "seed: expected at least 0, got -1"),
+    ],
+)
+def test_bad_value_is_named_with_what_was_expected(name: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.from_mapping({name: value})
+
+
+def test_exponential_schedule_needs_an_end_above_zero() -> None:
+    with pytest.raises(ConfigError, match="epsilon_end: expected more than 0"):
+        Config(epsilon_schedule="exponential", epsilon_end=0.0)
+
+
+def test_support_that_cannot_hold_the_return_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"v_max: expected at least 100 .*gamma 0.99\), got 99"):
+        resolve("c51", "CartPole-v1", {"v_max": 99.0})
+    assert resolve("dqn", "CartPole-v1", {"v_max": 99.0}).v_max == 99.0  # no support in use
+    assert resolve("c51", "CartPole-v1", {"v_max": 50.0, "gamma": 0.98}).v_max == 50.0
+
+
+def test_configuration_is_frozen_and_checked_again_when_replaced() -> None:
+    with pytest.raises(ConfigError, match="batch_size"):
+        replace(Config(), batch_size=-1)
+    with pytest.raises(AttributeError):
+        Config().seed = 1  # type: ignore[misc]
