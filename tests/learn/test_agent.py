@@ -15,6 +15,8 @@ from mujigae.agents.learner import step_target
 from mujigae.errors import ConfigError
 from mujigae.training.config import Config
 
+torch.set_num_threads(1)  # small tensors; a second thread only waits
+
 VECTOR = spaces.Box(-1.0, 1.0, (3,), np.float32)
 PIXELS = spaces.Box(0, 255, (4, 20, 20), np.uint8)
 ACTIONS = spaces.Discrete(2)
@@ -192,7 +194,7 @@ def test_global_random_state_is_neither_read_nor_moved() -> None:
 def test_repeating_one_batch_of_terminals_teaches_its_rewards(parts: dict[str, Any]) -> None:
     agent = make_agent(**parts, learning_rate=1e-2, noisy_sigma=0.1)
     batch = make_batch()._replace(discount=torch.zeros(5))
-    for _ in range(400):
+    for _ in range(250):
         agent.learn(batch)
     agent.online.eval()
     taken = agent.online.q_values(agent.online(batch.obs)).gather(1, batch.action[:, None])[:, 0]
@@ -357,8 +359,8 @@ def test_agent_that_never_learned_can_be_saved_and_restored() -> None:
 def test_state_of_another_network_is_refused_and_changes_nothing() -> None:
     agent, other = make_agent(), make_agent(hidden_sizes=(9,))
     before = parameters(agent.online)
-    with pytest.raises(ValueError, match=r"tensor .*: expected torch.float32 \[8, 8\], got torch.float32 \[8, 9\]"):
+    with pytest.raises(ValueError, match=r"tensor .*: expected torch.float32 \[8, 3\], got torch.float32 \[9, 3\]"):
         agent.restore(other.tensors(), other.state())
-    with pytest.raises(ValueError, match="is unknown"):
+    with pytest.raises(ValueError, match="is missing"):
         agent.restore(make_agent(dueling=True).tensors(), other.state())
     assert are_equal(before, parameters(agent.online))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import warnings
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mujigae import _core
+from mujigae.replay.arguments import as_bools, as_float, as_ids, as_int, as_reals, cast, rows
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.device import Placement
 from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
@@ -58,7 +58,13 @@ class ReplayBuffer:
         seed: Seed = None,
     ) -> None:
         self._construct(
-            {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma, "validate": validate},
+            {
+                "capacity": capacity,
+                "num_envs": num_envs,
+                "n_step": n_step,
+                "gamma": gamma,
+                "validate": validate,
+            },
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
             device,
@@ -69,9 +75,9 @@ class ReplayBuffer:
         self, arguments: dict[str, Any], obs: ObsLayout, action: ArraySpec, device: Any, seed: Seed
     ) -> None:
         for name in ("capacity", "num_envs", "n_step"):
-            arguments[name] = _as_int(name, arguments[name])
+            arguments[name] = as_int(name, arguments[name])
         for name in sorted({"gamma", "alpha", "beta", "eps"} & set(arguments)):
-            arguments[name] = _as_float(name, arguments[name])
+            arguments[name] = as_float(name, arguments[name])
         self._arguments = arguments
         self._obs, self._action = obs, action
         self._placement = Placement.of(device)
@@ -132,7 +138,9 @@ class ReplayBuffer:
         if not shape:
             raise ValueError("reward: expected a leading time axis [T, E], got a scalar")
         lead = shape if env_ids is None and len(shape) == 1 and self.num_envs == 1 else None
-        self._add(lead, shape[0], (obs, action, reward, next_obs, terminated, truncated), env_ids, time_axis=True)
+        self._add(
+            lead, shape[0], (obs, action, reward, next_obs, terminated, truncated), env_ids, time_axis=True
+        )
 
     def _add(
         self,
@@ -143,18 +151,18 @@ class ReplayBuffer:
         time_axis: bool = False,
     ) -> None:
         obs, action, reward, next_obs, terminated, truncated = arguments
-        ids = self._all_envs if env_ids is None else np.asarray(env_ids)
+        ids = self._all_envs if env_ids is None else as_ids("env_ids", env_ids)
         if lead is None:
             lead = (num_steps, *ids.shape) if time_axis else ids.shape
         if self._placement.is_torch:
             obs, action, reward, next_obs, terminated, truncated = map(self._placement.to_numpy, arguments)
         self._core.add(
             self._checked_obs("obs", obs, lead),
-            _rows("action", _cast("action", action, self._action.dtype), lead, self._action.shape),
-            _rows("reward", _as_reals("reward", reward), lead, ()),
+            rows("action", cast("action", action, self._action.dtype), lead, self._action.shape),
+            rows("reward", as_reals("reward", reward), lead, ()),
             self._checked_obs("next_obs", next_obs, lead),
-            _rows("terminated", _as_bools("terminated", terminated), lead, ()),
-            _rows("truncated", _as_bools("truncated", truncated), lead, ()),
+            rows("terminated", as_bools("terminated", terminated), lead, ()),
+            rows("truncated", as_bools("truncated", truncated), lead, ()),
             ids,
             num_steps,
         )
@@ -166,8 +174,10 @@ class ReplayBuffer:
             name = argument if len(self._obs.specs) == 1 else f"{argument}[{spec.name}]"
             array = np.asarray(leaf)
             if array.dtype != spec.dtype:
-                raise TypeError(f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}")
-            arrays.append(_rows(name, array, lead, spec.shape))
+                raise TypeError(
+                    f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
+                )
+            arrays.append(rows(name, array, lead, spec.shape))
         return arrays
 
     def _warn_of_silent_boundaries(self) -> None:
@@ -198,7 +208,7 @@ class ReplayBuffer:
 
     def _sample(self, batch_size: int, beta: float, out: Batch | None) -> Batch:
         refill = None if out is None else self._placement.arrays_of(out, self._obs)
-        arrays = self._core.sample(_as_int("batch_size", batch_size), beta, refill)
+        arrays = self._core.sample(as_int("batch_size", batch_size), beta, refill)
         if out is not None and refill is not None:
             return self._placement.refilled(out, refill)
         obs, action, reward, next_obs, *rest = arrays
@@ -218,7 +228,9 @@ class ReplayBuffer:
         """
         from mujigae.replay.saving import describe
 
-        self._core.save(os.fspath(path), describe(type(self).__name__, self._arguments, self._obs, self._action))
+        self._core.save(
+            os.fspath(path), describe(type(self).__name__, self._arguments, self._obs, self._action)
+        )
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""
@@ -242,7 +254,7 @@ class ReplayBuffer:
 
     @n_step.setter
     def n_step(self, n_step: int) -> None:
-        self._core.n_step = _as_int("n_step", n_step)
+        self._core.n_step = as_int("n_step", n_step)
 
     @property
     def gamma(self) -> float:
@@ -251,7 +263,7 @@ class ReplayBuffer:
 
     @gamma.setter
     def gamma(self, gamma: float) -> None:
-        self._core.gamma = _as_float("gamma", gamma)
+        self._core.gamma = as_float("gamma", gamma)
 
     @property
     def nbytes(self) -> int:
@@ -334,7 +346,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         A batch is yours: its memory is not reused while you hold it or a view of it.
         Raises ValueError when no row can be drawn yet, or every priority is zero.
         """
-        return self._sample(batch_size, self._core.beta if beta is None else _as_float("beta", beta), out)
+        return self._sample(batch_size, self._core.beta if beta is None else as_float("beta", beta), out)
 
     def update_priorities(self, key: Any, priorities: Any) -> int:
         """Sets the priorities of rows by the keys of a batch; returns how many rows were still there.
@@ -355,7 +367,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
 
     @alpha.setter
     def alpha(self, alpha: float) -> None:
-        self._core.alpha = _as_float("alpha", alpha)
+        self._core.alpha = as_float("alpha", alpha)
 
     @property
     def beta(self) -> float:
@@ -364,62 +376,9 @@ class PrioritizedReplayBuffer(ReplayBuffer):
 
     @beta.setter
     def beta(self, beta: float) -> None:
-        self._core.beta = _as_float("beta", beta)
+        self._core.beta = as_float("beta", beta)
 
     @property
     def max_priority(self) -> float:
         """The largest priority ever given: what a new row gets."""
         return float(self._core.max_priority)
-
-
-def _as_int(argument: str, value: Any) -> int:
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument}: expected an integer, got {value!r}")
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument}: expected an integer, got {value!r}") from None
-
-
-def _as_float(argument: str, value: Any) -> float:
-    if isinstance(value, bool | np.bool_ | str):
-        raise TypeError(f"{argument}: expected a number, got {value!r}")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument}: expected a number, got {value!r}") from None
-
-
-def _as_reals(argument: str, value: Any) -> Any:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
-    return array.astype(np.float64, copy=False)
-
-
-def _as_bools(argument: str, value: Any) -> Any:
-    array = np.asarray(value)
-    if array.dtype.kind != "b":
-        raise TypeError(f"{argument}: expected booleans, got dtype {array.dtype}")
-    return array
-
-
-def _cast(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
-    """`value` in `dtype` if that is a cast within its kind that keeps every integer."""
-    array = np.asarray(value)
-    if array.dtype == dtype:
-        return array
-    are_integers = array.dtype.kind in "iu" and dtype.kind in "iu"
-    if not are_integers and not np.can_cast(array.dtype, dtype, casting="same_kind"):
-        raise TypeError(f"{argument}: expected dtype {dtype} or one of its kind, got {array.dtype}")
-    cast = array.astype(dtype)
-    if are_integers and not np.array_equal(cast, array):
-        raise ValueError(f"{argument}: expected values that fit {dtype}, got {array.min()} to {array.max()}")
-    return cast
-
-
-def _rows(argument: str, array: Any, lead: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-    """`array` of shape [*lead, *shape] as C-contiguous [rows, *shape]."""
-    if array.shape != lead + shape:
-        raise ValueError(f"{argument}: expected shape {lead + shape}, got {array.shape}")
-    return np.ascontiguousarray(array).reshape(-1, *shape)

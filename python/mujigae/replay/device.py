@@ -29,7 +29,12 @@ class Placement:
         """The NumPy arrays behind a batch, for the core to refill."""
         if not isinstance(out, Batch):
             raise TypeError(f"out: expected a Batch, got {type(out).__name__}")
-        return (obs.flatten("out.obs", out.obs), *out[1:3], obs.flatten("out.next_obs", out.next_obs), *out[4:])
+        return (
+            obs.flatten("out.obs", out.obs),
+            *out[1:3],
+            obs.flatten("out.next_obs", out.next_obs),
+            *out[4:],
+        )
 
     def refilled(self, out: Batch, arrays: tuple[Any, ...]) -> Batch:
         """`out` after the core has refilled its arrays."""
@@ -58,8 +63,7 @@ class TorchPlacement(Placement):
         self._is_cpu = self._device.type == "cpu"
 
     def batch(self, batch: Batch) -> Batch:
-        tensors = [_map(field, self._to_device) for field in batch[:-1]]
-        return Batch(*tensors, batch.key)
+        return Batch._make([*(_map(field, self._to_device) for field in batch[:-1]), batch.key])
 
     def arrays_of(self, out: Batch, obs: ObsLayout) -> tuple[Any, ...]:
         if not self._is_cpu:

@@ -111,7 +111,9 @@ def _is_shape_and_dtype(value: Sequence[Any]) -> bool:
 def _shape_and_dtype(space: Any, name: str) -> tuple[Any, Any]:
     shape, dtype = getattr(space, "shape", None), getattr(space, "dtype", None)
     if shape is None or dtype is None:
-        raise TypeError(f"{name}: expected a space with shape and dtype, a dict or a tuple of them, got {space!r}")
+        raise TypeError(
+            f"{name}: expected a space with shape and dtype, a dict or a tuple of them, got {space!r}"
+        )
     return shape, dtype
 
 
@@ -139,16 +141,20 @@ def _collect(path: str, tree: Any, value: Any, leaves: list[Any]) -> None:
         leaves[tree] = value
     elif isinstance(tree, dict):
         if not isinstance(value, Mapping) or set(value) != set(tree):
-            got = sorted(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
-            raise ValueError(f"{path}: expected a dict with {sorted(map(str, tree))}, got {got}")
+            raise ValueError(f"{path}: expected a dict with {sorted(tree)}, got {_outline(value)}")
         for key, child in tree.items():
             _collect(f"{path}[{key!r}]", child, value[key], leaves)
     else:
         if not isinstance(value, tuple | list) or len(value) != len(tree):
-            got = len(value) if isinstance(value, tuple | list) else type(value).__name__
-            raise ValueError(f"{path}: expected a tuple of {len(tree)}, got {got}")
+            raise ValueError(f"{path}: expected a tuple of {len(tree)}, got {_outline(value)}")
         for i, child in enumerate(tree):
             _collect(f"{path}[{i}]", child, value[i], leaves)
+
+
+def _outline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a dict with {sorted(map(str, value))}"
+    return f"a tuple of {len(value)}" if isinstance(value, tuple | list) else type(value).__name__
 
 
 def _rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
@@ -157,5 +163,3 @@ def _rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
     if isinstance(tree, dict):
         return {key: _rebuild(child, leaves) for key, child in tree.items()}
     return tuple(_rebuild(child, leaves) for child in tree)
-
-

@@ -77,7 +77,7 @@ def restore(training: Training, checkpoint: Path) -> None:
     _check_digest(checkpoint / REPLAY, state)
     _restore_agent(training.agent, checkpoint, state)
     try:
-        buffer = mujigae.load(checkpoint / REPLAY)
+        buffer = mujigae.load(checkpoint / REPLAY, device=training.config.device)
     except (OSError, SnapshotError, ValueError) as error:
         raise CheckpointError(f"{checkpoint / REPLAY}: {_reason(error)}") from error
     _check_same_replay(buffer, training.buffer, checkpoint / REPLAY)

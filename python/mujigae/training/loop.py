@@ -191,14 +191,13 @@ def _periods(before: int, after: int, period: int) -> int:
 
 def _learn(training: Training, beta: float) -> Learned:
     config, buffer = training.config, training.buffer
-    if not config.prioritized:
-        return training.agent.learn(buffer.sample(config.batch_size))
     batch = buffer.sample(config.batch_size, beta=beta)
     learned = training.agent.learn(batch)
-    priorities = learned.td.cpu().numpy()
-    if not np.isfinite(priorities).all():
-        _check_finite(training, math.nan)
-    buffer.update_priorities(batch.key, priorities)
+    if config.prioritized:
+        priorities = learned.td.cpu().numpy()
+        if not np.isfinite(priorities).all():
+            _check_finite(training, math.nan)
+        buffer.update_priorities(batch.key, priorities)
     return learned
 
 

@@ -1,0 +1,275 @@
+"""The engine's specification: the same interface in plain NumPy, short enough to read in one sitting, and slow.
+
+Every core test runs on this and on the compiled engine, and batches are compared bit for bit. Only `power` is shared.
+Observations are stored twice and whole, windows are found by walking, trees are rebuilt at every change: nothing here is clever.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mujigae import _core
+from mujigae.replay import buffer
+from mujigae.replay.batch import Validity
+from mujigae.replay.reference_parts import (
+    MAX_VALUE,
+    FrameRing,
+    NStepAccumulator,
+    Philox,
+    SumTree,
+    check_env_ids,
+    check_n_step_and_gamma,
+    check_rewards,
+    window_of,
+)
+
+__all__ = ["FrameRing", "NStepAccumulator", "PrioritizedReplayBuffer", "ReplayBuffer", "SumTree"]
+
+
+@dataclass
+class Row:
+    """One transition, whole."""
+
+    obs: list[Any]
+    action: Any
+    reward: float
+    next_obs: list[Any]
+    terminated: bool
+    ended: bool  # terminated, truncated, or the environment was reset behind our back
+    priority: float = 1.0
+
+
+class Lane:
+    """The rows of one environment, oldest first; row i of `rows` is the (first + i)-th ever added."""
+
+    def __init__(self, capacity: int, num_spare: int, offset: int) -> None:
+        self.capacity, self.num_slots, self.offset = capacity, capacity + num_spare, offset
+        self.rows: list[Row] = []
+        self.first = 0
+
+    def num_ready(self, n_step: int) -> int:
+        """Rows whose window is complete: n steps, or the episode's end."""
+        ready = 0
+        for i in range(len(self.rows)):
+            window = self.rows[i : i + n_step]
+            ready += len(window) == n_step or any(row.ended for row in window)
+        return ready
+
+    def evict(self, n_step: int) -> None:
+        while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
+            self.rows.pop(0)
+            self.first += 1
+
+    def slot(self, i: int) -> int:
+        return self.offset + (self.first + i) % self.num_slots
+
+    def key(self, i: int) -> int:
+        return (self.first + i) // self.num_slots << 32 | self.slot(i)
+
+
+class UniformBuffer:
+    """The core behind `ReplayBuffer`, with the interface of `_core.UniformBuffer`."""
+
+    def __init__(
+        self,
+        capacity: int,
+        num_envs: int,
+        n_step: int,
+        gamma: float,
+        obs: list[Any],
+        stacks: list[int],
+        action: Any,
+        validate: bool,
+        seed: Any,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
+        if capacity < num_envs:
+            raise ValueError(f"capacity: expected at least num_envs = {num_envs}, got {capacity}")
+        check_n_step_and_gamma(n_step, gamma)
+        self._n_step, self.gamma, self._stacks, self._validate = n_step, gamma, stacks, validate
+        self._lanes: list[Lane] = []
+        self._num_slots = 0
+        for e in range(num_envs):
+            share = capacity // num_envs + (e < capacity % num_envs)
+            self._lanes.append(Lane(share, n_step - 1 + max(stacks), self._num_slots))
+            self._num_slots += self._lanes[-1].num_slots
+        self._random = Philox(seed)
+        self._new_priority = 1.0
+        self.num_added = self.num_silent_boundaries = 0
+
+    def add(
+        self,
+        obs: list[Any],
+        action: Any,
+        reward: Any,
+        next_obs: list[Any],
+        terminated: Any,
+        truncated: Any,
+        env_ids: Any,
+        num_steps: int,
+    ) -> None:
+        check_env_ids(env_ids, len(self._lanes))
+        check_rewards(reward)
+        if self._validate:
+            self._check_stacks_roll(obs, next_obs)
+        for i in range(len(reward)):
+            row = Row(
+                [o[i].copy() for o in obs],
+                action[i].copy(),
+                float(reward[i]),
+                [o[i].copy() for o in next_obs],
+                bool(terminated[i]),
+                bool(terminated[i] or truncated[i]),
+                self._new_priority,
+            )
+            self._add_row(self._lanes[env_ids[i % len(env_ids)]], row)
+
+    def _check_stacks_roll(self, obs: list[Any], next_obs: list[Any]) -> None:
+        for i in range(len(obs[0])):
+            for c, stack in enumerate(self._stacks):
+                step = len(obs[c][i]) // stack if stack > 1 else 0
+                if stack > 1 and next_obs[c][i][:-step].tobytes() != obs[c][i][step:].tobytes():
+                    raise ValueError(
+                        f"next_obs[{i}]: expected its first {stack - 1} frames to be the last of obs"
+                    )
+
+    def _add_row(self, lane: Lane, row: Row) -> None:
+        if lane.rows and not lane.rows[-1].ended:
+            last = lane.rows[-1]
+            if self._validate and any(
+                a.tobytes() != b.tobytes() for a, b in zip(last.next_obs, row.obs, strict=True)
+            ):
+                last.ended = True
+                self.num_silent_boundaries += 1
+        lane.rows.append(row)
+        lane.evict(self._n_step)
+        self.num_added += 1
+
+    def _draw(self, batch_size: int, beta: float) -> tuple[list[tuple[Lane, int]], Any]:
+        ready = [(lane, i) for lane in self._lanes for i in range(lane.num_ready(self._n_step))]
+        words = self._random.words(batch_size)
+        return [ready[word * len(ready) >> 64] for word in words], np.ones(batch_size, np.float32)
+
+    def sample(self, batch_size: int, beta: float, out: Any) -> tuple[Any, ...]:
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        if len(self) == 0:
+            raise ValueError("sample: expected at least one row whose n-step window is complete, got none")
+        drawn, weight = self._draw(batch_size, beta)
+        rows = [lane.rows[i] for lane, i in drawn]
+        windows = [
+            window_of([(r.reward, r.terminated, r.ended) for r in lane.rows[i:]], self._n_step, self.gamma)
+            for lane, i in drawn
+        ]
+        last = [lane.rows[i + window[2] - 1] for (lane, i), window in zip(drawn, windows, strict=True)]
+        arrays = (
+            [np.stack([row.obs[c] for row in rows]) for c in range(len(self._stacks))],
+            np.stack([row.action for row in rows]),
+            np.array([window[0] for window in windows], np.float32),
+            [np.stack([row.next_obs[c] for row in last]) for c in range(len(self._stacks))],
+            np.array([window[1] for window in windows], np.float32),
+            np.array([window[3] for window in windows], np.bool_),
+            weight,
+            np.array([lane.key(i) for lane, i in drawn], np.int64),
+        )
+        return arrays if out is None else _refill(out, arrays)
+
+    def clear(self) -> None:
+        for lane in self._lanes:
+            lane.first += len(lane.rows)
+            lane.rows.clear()
+        self._new_priority = 1.0
+        self.num_added = self.num_silent_boundaries = 0
+
+    @property
+    def n_step(self) -> int:
+        return self._n_step
+
+    @n_step.setter
+    def n_step(self, n_step: int) -> None:
+        check_n_step_and_gamma(n_step, self.gamma)
+        self._n_step = n_step
+        for lane in self._lanes:
+            lane.evict(n_step)
+
+    def check_valid(self) -> Validity:
+        return Validity(all(lane.num_ready(self._n_step) <= lane.capacity for lane in self._lanes), "")
+
+    def __len__(self) -> int:
+        return sum(lane.num_ready(self._n_step) for lane in self._lanes)
+
+
+class PrioritizedBuffer(UniformBuffer):
+    """The core behind `PrioritizedReplayBuffer`, with the interface of `_core.PrioritizedBuffer`."""
+
+    def __init__(self, *, alpha: float, beta: float, eps: float, stratified: bool, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.alpha, self.beta, self._eps, self._stratified = alpha, beta, eps, stratified
+
+    def _draw(self, batch_size: int, beta: float) -> tuple[list[tuple[Lane, int]], Any]:
+        ready = {lane.slot(i): (lane, i) for lane in self._lanes for i in range(lane.num_ready(self._n_step))}
+        tree = SumTree(self._num_slots)
+        leaves = {slot: self._leaf(lane.rows[i].priority) for slot, (lane, i) in ready.items()}
+        tree.update(list(leaves), list(leaves.values()))
+        tree._random = self._random
+        slots = [int(slot) for slot in tree.sample(batch_size, self._stratified)]
+        smallest = min(leaves[slot] for slot in slots)
+        weight = _core.power([smallest / leaves[slot] for slot in slots], beta).astype(np.float32)
+        return [ready[slot] for slot in slots], weight
+
+    def _leaf(self, priority: float) -> float:
+        return float(_core.power(priority + self._eps, self.alpha))
+
+    def update_priorities(self, key: Any, priorities: Any) -> int:
+        keys, values = [int(k) for k in key], np.asarray(priorities, np.float64)
+        if len(keys) != len(values):
+            raise ValueError(f"priorities: expected {len(keys)} of them, got {len(values)}")
+        for i, value in enumerate(values):
+            if not (math.isfinite(value) and value >= 0.0 and self._leaf(value) <= MAX_VALUE):
+                raise ValueError(f"priorities[{i}]: expected a finite number of at least 0, got {value}")
+        held = {lane.key(i): row for lane in self._lanes for i, row in enumerate(lane.rows)}
+        for i, one in enumerate(keys):
+            if not self._was_issued(one):
+                raise IndexError(f"key[{i}]: expected a key that was issued, got {one}")
+        for one, value in zip(keys, values, strict=True):
+            if one in held:
+                held[one].priority = float(value)
+                self._new_priority = max(self._new_priority, float(value))
+        return sum(one in held for one in keys)
+
+    def _was_issued(self, key: int) -> bool:
+        generation, slot = key >> 32, key & 0xFFFFFFFF
+        for lane in self._lanes:
+            if key >= 0 and lane.offset <= slot < lane.offset + lane.num_slots:
+                return generation * lane.num_slots + slot - lane.offset < lane.first + len(lane.rows)
+        return False
+
+    @property
+    def max_priority(self) -> float:
+        return self._new_priority
+
+
+def _refill(out: Any, arrays: Any) -> Any:
+    for old, new in zip(out, arrays, strict=True):
+        for to, values in zip(old, new, strict=True) if isinstance(old, list) else [(old, new)]:
+            to[...] = values
+    return out
+
+
+class ReplayBuffer(buffer.ReplayBuffer):
+    """`mujigae.ReplayBuffer` on the plain core; it is not saved."""
+
+    def _make_core(self, **arguments: Any) -> Any:
+        return UniformBuffer(**arguments)
+
+
+class PrioritizedReplayBuffer(buffer.PrioritizedReplayBuffer):
+    """`mujigae.PrioritizedReplayBuffer` on the plain core; it is not saved."""
+
+    def _make_core(self, **arguments: Any) -> Any:
+        return PrioritizedBuffer(**arguments)

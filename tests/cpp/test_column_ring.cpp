@@ -1,0 +1,137 @@
+#include "mujigae/column_ring.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <set>
+#include <stdexcept>
+#include <vector>
+
+using namespace mujigae;
+
+namespace {
+
+constexpr std::uint8_t kOpen = 0;
+
+std::int64_t append(ColumnRing& rows, std::int64_t lane, double reward, std::uint8_t flags = kOpen) {
+  const std::int64_t action = static_cast<std::int64_t>(reward) + 1;
+  return rows.append(lane, reward, flags, reinterpret_cast<const std::byte*>(&action));
+}
+
+}  // namespace
+
+TEST_CASE("lanes share the capacity, the first ones get one row more, and no slot is lost or shared") {
+  for (std::int64_t num_lanes = 1; num_lanes <= 9; ++num_lanes) {
+    for (std::int64_t capacity = num_lanes; capacity <= 40; ++capacity) {
+      for (const std::int64_t spare : {0, 1, 5}) {
+        const ColumnRing rows(capacity, num_lanes, spare, 1, 0);
+        REQUIRE(rows.num_slots() == capacity + num_lanes * spare);
+        std::int64_t slot = 0;
+        for (std::int64_t e = 0; e < num_lanes; ++e) {
+          const Lane& lane = rows.lane(e);
+          REQUIRE(lane.capacity == capacity / num_lanes + (e < capacity % num_lanes ? 1 : 0));
+          REQUIRE(lane.slots == lane.capacity + spare);
+          for (std::int64_t i = 0; i < lane.slots; ++i, ++slot) REQUIRE(rows.row_in(slot).lane == e);
+        }
+        REQUIRE(slot == rows.num_slots());
+      }
+    }
+  }
+}
+
+TEST_CASE("what was appended is read back from its slot, with its action") {
+  ColumnRing rows(6, 2, 2, 8, 0);
+  for (int i = 0; i < 30; ++i) {
+    for (std::int64_t e = 0; e < 2; ++e) {
+      const std::int64_t slot = append(rows, e, 100.0 * static_cast<double>(e) + i, i % 4 == 0 ? ColumnRing::kTruncated : kOpen);
+      CHECK(rows.reward(slot) == 100.0 * static_cast<double>(e) + i);
+      CHECK(rows.flags(slot) == (i % 4 == 0 ? ColumnRing::kTruncated : kOpen));
+      CHECK(*reinterpret_cast<const std::int64_t*>(rows.action(slot)) == 100 * e + i + 1);
+      rows.lane(e).first = std::max<std::int64_t>(0, i - 3);
+    }
+  }
+}
+
+TEST_CASE("a key names one row for ever: it is held, then stale, and its slot's next key is another") {
+  ColumnRing rows(5, 2, 1, 8, 0);
+  std::set<std::int64_t> keys;
+  for (std::int64_t i = 0; i < 50; ++i) {
+    for (std::int64_t e = 0; e < 2; ++e) {
+      Lane& lane = rows.lane(e);
+      if (lane.num_held() == lane.slots) ++lane.first;
+      const std::int64_t key = rows.key_of(append(rows, e, 0.0));
+      CHECK(keys.insert(key).second);
+      const ColumnRing::Row row = rows.row_of_key(key, 0);
+      CHECK(row.lane == e);
+      CHECK(row.row == i);
+      CHECK(rows.is_held(row));
+    }
+  }
+  std::int64_t num_held = 0;
+  for (const std::int64_t key : keys) num_held += rows.is_held(rows.row_of_key(key, 0));
+  CHECK(num_held == rows.num_slots());
+}
+
+TEST_CASE("keys that were never issued are refused") {
+  ColumnRing rows(4, 1, 1, 8, 0);
+  CHECK_THROWS_AS(rows.row_of_key(0, 0), std::out_of_range);
+  append(rows, 0, 0.0);
+  CHECK_NOTHROW(rows.row_of_key(0, 0));
+  CHECK_THROWS_AS(rows.row_of_key(1, 0), std::out_of_range);
+  CHECK_THROWS_AS(rows.row_of_key(-1, 0), std::out_of_range);
+  CHECK_THROWS_AS(rows.row_of_key(5, 0), std::out_of_range);  // no such slot
+  CHECK_THROWS_AS(rows.row_of_key(std::int64_t{1} << 32, 0), std::out_of_range);
+  CHECK_THROWS_WITH_AS(rows.row_of_key(INT64_MAX, 7), doctest::Contains("key[7]"), std::out_of_range);
+}
+
+TEST_CASE("the rows that can be drawn are those whose window is complete, for every n and pattern of endings") {
+  for (std::uint32_t pattern = 0; pattern < 256; ++pattern) {
+    ColumnRing rows(8, 1, 8, 8, 0);
+    std::deque<bool> ended;
+    for (int i = 0; i < 8; ++i) {
+      const bool ends = (pattern >> i & 1) != 0;
+      append(rows, 0, i, ends ? ColumnRing::kTerminated : kOpen);
+      ended.push_back(ends);
+    }
+    for (std::int64_t n_step = 1; n_step <= 9; ++n_step) {
+      std::int64_t num_ready = 0;
+      for (std::int64_t row = 0; row < 8; ++row) {
+        bool is_complete = row + n_step <= 8;
+        for (std::int64_t i = row; i < std::min<std::int64_t>(row + n_step, 8); ++i) is_complete |= ended[static_cast<std::size_t>(i)];
+        REQUIRE(rows.is_ready({0, row}, n_step) == is_complete);
+        num_ready += is_complete;
+      }
+      REQUIRE(rows.num_ready(n_step) == num_ready);
+    }
+  }
+}
+
+TEST_CASE("a window stops at an interruption and keeps its discount") {
+  ColumnRing rows(8, 1, 4, 8, 0);
+  append(rows, 0, 1.0);
+  append(rows, 0, 2.0);
+  CHECK(rows.num_ready(3) == 0);
+  CHECK(rows.lane(0).has_open_episode());
+  rows.interrupt(0);
+  CHECK(!rows.lane(0).has_open_episode());
+  append(rows, 0, 100.0);
+  CHECK(rows.num_ready(3) == 2);
+  const Window window = rows.window({0, 0}, 3, 0.5);
+  CHECK(window.reward == 2.0);
+  CHECK(window.discount == 0.25);
+  CHECK(window.num_steps == 2);
+  CHECK(!window.terminated);
+}
+
+TEST_CASE("clear empties every lane, and keys from before are stale, not unknown") {
+  ColumnRing rows(4, 2, 1, 8, 0);
+  const std::int64_t key = rows.key_of(append(rows, 1, 0.0, ColumnRing::kTerminated));
+  CHECK(rows.num_ready(1) == 1);
+  rows.clear();
+  CHECK(rows.num_ready(1) == 0);
+  CHECK(!rows.is_held(rows.row_of_key(key, 0)));
+  CHECK(rows.key_of(append(rows, 1, 0.0)) != key);
+}

@@ -1,0 +1,94 @@
+#include "mujigae/power.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+
+using mujigae::power;
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+double relative_error(double base, double exponent) {
+  const long double exact = std::pow(static_cast<long double>(base), static_cast<long double>(exponent));
+  return static_cast<double>(std::fabs((static_cast<long double>(power(base, exponent)) - exact) / exact));
+}
+
+}  // namespace
+
+TEST_CASE("special cases are exact") {
+  for (const double x : {0.0, 1e-320, 1e-300, 0.3, 1.0, 7.0, 1e300, kInfinity}) {
+    CHECK(power(x, 0.0) == 1.0);
+    CHECK(power(x, -0.0) == 1.0);
+    CHECK(power(x, 1.0) == x);
+  }
+  for (const double y : {-1e300, -2.5, 0.1, 1.0, 1e300}) CHECK(power(1.0, y) == 1.0);
+  CHECK(power(0.0, 1e-300) == 0.0);
+  CHECK(power(0.0, -1e-300) == kInfinity);
+  CHECK(power(kInfinity, 0.5) == kInfinity);
+  CHECK(power(kInfinity, -0.5) == 0.0);
+}
+
+TEST_CASE("powers of two are exact down to the smallest subnormal number") {
+  for (int k = -1074; k <= 1023; ++k) {
+    REQUIRE(power(2.0, k) == std::ldexp(1.0, k));
+    REQUIRE(power(0.5, -k) == std::ldexp(1.0, k));
+  }
+}
+
+TEST_CASE("results beyond the range are infinity and zero") {
+  CHECK(power(2.0, 1024.0) == kInfinity);
+  CHECK(power(10.0, 1e300) == kInfinity);
+  CHECK(power(0.1, -309.0) == kInfinity);
+  CHECK(power(0.1, 1e300) == 0.0);
+  CHECK(power(10.0, -330.0) == 0.0);
+  CHECK(power(std::numeric_limits<double>::max(), 2.0) == kInfinity);
+}
+
+TEST_CASE("the error stays below 1e-15 for priorities and exponents of every magnitude") {
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> magnitude(-300.0, 300.0), mantissa(1.0, 10.0), exponents(-1.0, 1.0);
+  double worst = 0.0;
+  for (int i = 0; i < 200000; ++i) {
+    const double base = mantissa(random) * std::pow(10.0, magnitude(random));
+    worst = std::max(worst, relative_error(base, exponents(random)));
+  }
+  CHECK(worst < 1e-15);
+}
+
+TEST_CASE("the error stays below 1e-15 close to one and for large exponents") {
+  std::mt19937_64 random(2);
+  std::uniform_real_distribution<double> distance(-16.0, -0.5), unit(-1.0, 1.0);
+  double worst = 0.0;
+  for (int i = 0; i < 100000; ++i) {
+    const double base = 1.0 + std::copysign(std::pow(10.0, distance(random)), unit(random));
+    if (base == 1.0) continue;
+    const double exponent = unit(random) * 700.0 / std::fabs(std::log(base));
+    worst = std::max(worst, relative_error(base, exponent));
+  }
+  CHECK(worst < 1e-15);
+}
+
+TEST_CASE("bases below the normal range are as exact as others") {
+  for (const double base : {5e-324, 1e-320, 1e-310, 2.2e-308}) {
+    for (const double exponent : {-0.9, -0.4, 0.25, 0.5, 0.6, 0.99}) {
+      CAPTURE(base);
+      CAPTURE(exponent);
+      CHECK(relative_error(base, exponent) < 1e-15);
+    }
+  }
+}
+
+TEST_CASE("a larger priority never gets a smaller leaf") {
+  for (const double alpha : {0.1, 0.5, 0.6, 0.9}) {
+    double previous = 0.0;
+    for (double p = 1e-6; p < 1e6; p *= 1.001) {
+      const double leaf = power(p, alpha);
+      REQUIRE(leaf > previous);
+      previous = leaf;
+    }
+  }
+}

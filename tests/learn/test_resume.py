@@ -1,0 +1,105 @@
+"""A run that is saved, forgotten and resumed equals the uninterrupted one, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mujigae.training import checkpoint
+from mujigae.training.loop import Training, build, run
+from mujigae.training.presets import resolve
+
+SMALL: dict[str, Any] = {
+    "num_envs": 3,
+    "hidden_sizes": (16,),
+    "head_size": 16,
+    "num_atoms": 11,
+    "batch_size": 8,
+    "capacity": 500,
+    "min_replay_steps": 60,
+    "learn_period_steps": 3,
+    "target_update_period_updates": 50,
+    "checkpoint_period_steps": 300,
+    "steps": 900,
+    "epsilon_steps": 400,
+    "num_threads": 1,
+}
+
+
+def train_to(boundary: int, preset: str, **changes: Any) -> Training:
+    """Trains to the first boundary at or after this step."""
+    training = build(resolve(preset, "CartPole-v1", {**SMALL, **changes}))
+    for progress in run(training):
+        if progress.is_boundary and progress.step >= boundary:
+            return training
+    raise AssertionError("no boundary there")
+
+
+def resumed(folder: Path, preset: str, **changes: Any) -> Training:
+    training = build(resolve(preset, "CartPole-v1", {**SMALL, **changes}))
+    checkpoint.restore(training, checkpoint.latest(folder))
+    return training
+
+
+def assert_equal(left: Training, right: Training) -> None:
+    """Parameters, moments, generators, counters, and the whole future of the replay buffer."""
+    assert left.agent.state() == right.agent.state()
+    tensors = right.agent.tensors()
+    for name, tensor in left.agent.tensors().items():
+        assert torch.equal(tensor, tensors[name]), name
+    assert left.counters.steps == right.counters.steps
+    assert left.counters.episodes == right.counters.episodes
+    assert left.counters.boundaries == right.counters.boundaries
+    assert left.counters.recent_scores == right.counters.recent_scores
+    assert len(left.buffer) == len(right.buffer)
+    for _ in range(5):
+        for a, b in zip(left.buffer.sample(64, beta=0.5), right.buffer.sample(64, beta=0.5), strict=True):
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.parametrize("preset", ["dqn", "prioritized", "rainbow"])
+@pytest.mark.parametrize("stop_at", [300, 600])
+def test_resumed_run_equals_the_uninterrupted_one(tmp_path: Path, preset: str, stop_at: int) -> None:
+    whole = train_to(900, preset)
+    checkpoint.save(train_to(stop_at, preset), tmp_path)
+    second = resumed(tmp_path, preset)
+    assert second.counters.steps == stop_at
+    list(run(second))
+    assert_equal(whole, second)
+
+
+def test_run_resumed_twice_equals_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole = train_to(900, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
+    training = train_to(300, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
+    for _ in range(2):
+        checkpoint.save(training, tmp_path)
+        training = resumed(tmp_path, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
+        for progress in run(training):
+            if progress.is_boundary:
+                break
+    assert_equal(whole, training)
+
+
+def test_run_that_stopped_between_periods_resumes_and_repeats_itself(tmp_path: Path) -> None:
+    """Ctrl-C closes the episodes where it comes, so the rest differs from an uninterrupted run, yet is certain."""
+    training = build(resolve("dqn", "CartPole-v1", SMALL))
+    steps = 0
+    for progress in run(training, should_stop=lambda: steps >= 450):
+        steps = progress.step
+    checkpoint.save(training, tmp_path)
+    first, second = resumed(tmp_path, "dqn"), resumed(tmp_path, "dqn")
+    assert first.counters.steps == 453
+    list(run(first)), list(run(second))
+    assert_equal(first, second)
+
+
+def test_run_resumes_with_a_larger_budget_as_if_it_had_had_it_from_the_start(tmp_path: Path) -> None:
+    whole = train_to(900, "prioritized", beta_steps=900)
+    checkpoint.save(train_to(600, "prioritized", steps=600, beta_steps=900), tmp_path)
+    second = resumed(tmp_path, "prioritized", beta_steps=900)
+    list(run(second))
+    assert_equal(whole, second)
