@@ -7,7 +7,8 @@
 namespace mujigae {
 
 void check_n_step(std::int64_t n_step) {
-  if (n_step < 1) fail_value("n_step: expected at least 1, got ", n_step);
+  constexpr std::int64_t kMax = std::int64_t{1} << 30;
+  if (n_step < 1 || n_step > kMax) fail_value("n_step: expected 1 to ", kMax, ", got ", n_step);
 }
 
 void check_gamma(double gamma) {

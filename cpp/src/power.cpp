@@ -61,8 +61,9 @@ Pair log2_pair(double x) {
   double series = 0.0;
   for (int k = 23; k >= 3; k -= 2) series = series * z + 1.0 / k;
   const double tail = s * z * series * kTwoOverLn2High;
-  const Pair sum = two_sum(exponent, leading.high);
-  return {sum.high, sum.low + (leading.low + s * kTwoOverLn2Low + s_low * kTwoOverLn2High + tail)};
+  const Pair fraction = two_sum(leading.high, tail);
+  const Pair sum = two_sum(exponent, fraction.high);
+  return two_sum(sum.high, sum.low + (fraction.low + leading.low + s * kTwoOverLn2Low + s_low * kTwoOverLn2High));
 }
 
 double exp2_fraction(double f) {  // 2^f for |f| <= 0.51, by the Taylor series of exp(f ln 2)

@@ -1,5 +1,6 @@
 #include "mujigae/replay_buffer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -77,7 +78,7 @@ void ReplayBuffer<S>::add(const StepsView& steps) {
     for (const std::int64_t env : steps.env_ids) {
       for (std::size_t c = 0; c < settings_.obs.size(); ++c) stacks(env, c).reserve(settings_.obs[c].stack + 1);
     }
-    sampler_.reserve(num_envs * (2 * settings_.n_step + 4));
+    sampler_.reserve(num_envs * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // no lane is longer than the first
     for (std::int64_t i = 0; i < num_envs; ++i) {
       add_row(steps.env_ids[static_cast<std::size_t>(i)], {steps, settings_.obs, t * num_envs + i});
     }
@@ -342,22 +343,42 @@ template <Sampler S>
 std::string ReplayBuffer<S>::why_rows_invalid() const {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     const Lane& lane = rows_.lane(e);
-    if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots || lane.episode_start > lane.next ||
-        lane.episode_start < 0 || lane.num_ready(settings_.n_step) > lane.capacity) {
+    if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots ||
+        lane.num_ready(settings_.n_step) > lane.capacity) {
       return concat("lane ", e, " holds rows ", lane.first, " to ", lane.next, " in ", lane.slots, " slots");
     }
-    for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
-      const StackLane& stack_lane = stacks(e, c);
-      for (std::int64_t row = lane.first; row < lane.next; ++row) {
-        const Stack& stack = rows_.stack(static_cast<std::int64_t>(c), lane.slot(row));
-        if (stack.depth >= stack_lane.stack() || stack.oldest() < stack_lane.log().begin() ||
-            stack.newest + 1 >= stack_lane.log().end()) {
-          return concat("row ", row, " of lane ", e, " refers to frames that are not held");
-        }
-      }
-    }
+    std::string reason = why_episodes_invalid(e);
+    for (std::size_t c = 0; c < settings_.obs.size() && reason.empty(); ++c) reason = why_stacks_invalid(e, c);
+    if (!reason.empty()) return reason;
   }
   return {};
+}
+
+// The open episode begins after the last row that ended one: a window then never walks past the rows held.
+template <Sampler S>
+std::string ReplayBuffer<S>::why_episodes_invalid(std::int64_t lane_index) const {
+  const Lane& lane = rows_.lane(lane_index);
+  std::int64_t last_end = lane.next;
+  while (last_end > lane.first && rows_.flags(lane.slot(last_end - 1)) == 0) --last_end;
+  const bool is_right = last_end > lane.first ? lane.episode_start == last_end : lane.episode_start <= lane.first;
+  return is_right ? "" : concat("the open episode of lane ", lane_index, " begins at row ", lane.episode_start);
+}
+
+// Every stack has its frames and those of its successor, and no stack needs older frames than the one before it.
+template <Sampler S>
+std::string ReplayBuffer<S>::why_stacks_invalid(std::int64_t lane_index, std::size_t obs) const {
+  const Lane& lane = rows_.lane(lane_index);
+  const StackLane& stack_lane = stacks(lane_index, obs);
+  std::int64_t oldest = stack_lane.log().begin();
+  for (std::int64_t row = lane.first; row < lane.next; ++row) {
+    const Stack& stack = rows_.stack(static_cast<std::int64_t>(obs), lane.slot(row));
+    if (stack.depth >= stack_lane.stack() || stack.oldest() < oldest || stack.newest + 1 >= stack_lane.log().end()) {
+      return concat("row ", row, " of lane ", lane_index, " refers to frames that are not held");
+    }
+    oldest = stack.oldest();
+  }
+  const bool is_used = lane.num_held() > 0;
+  return is_used && stack_lane.current().oldest() < oldest ? concat("the current stack of lane ", lane_index, " is too old") : "";
 }
 
 template class ReplayBuffer<UniformSampler>;

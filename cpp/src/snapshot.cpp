@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstdio>
@@ -95,7 +96,9 @@ std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t crc) {
 
 // --- SnapshotWriter
 
-SnapshotWriter::SnapshotWriter(const std::string& path) : path_(path), aside_(concat(path, ".", ::getpid(), ".tmp")) {
+SnapshotWriter::SnapshotWriter(const std::string& path) : path_(path) {
+  static std::atomic<std::uint64_t> num_writers = 0;  // two threads may save to one path
+  aside_ = concat(path, ".", ::getpid(), "-", num_writers++, ".tmp");
   buffer_.reserve(kBufferBytes);
   file_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file_ < 0) fail_system("cannot create " + aside_);

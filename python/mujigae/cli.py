@@ -172,9 +172,11 @@ def _plot(args: list[str]) -> int:
 
 
 def _info(args: list[str]) -> int:
-    if args:
+    if args and args[0] in ("-h", "--help"):
         print("usage: mujigae info\n\nversions, build, presets, families, devices")
-        return 0 if args[0] in ("-h", "--help") else EXIT_ERROR
+        return 0
+    if args:
+        raise ConfigError(f"info: expected no arguments, got {args[0]!r}")
     print(f"python {platform.python_version()} on {platform.machine()}")
     for package in ("mujigae", "numpy", "torch", "gymnasium", "ale-py"):
         print(f"{package} {_version(package)}")

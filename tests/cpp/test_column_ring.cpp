@@ -14,7 +14,7 @@ using namespace mujigae;
 
 namespace {
 
-constexpr std::uint8_t kOpen = 0;
+constexpr std::uint8_t kOpen = 0, kTerminated = ColumnRing::kTerminated, kTruncated = ColumnRing::kTruncated;
 
 std::int64_t append(ColumnRing& rows, std::int64_t lane, double reward, std::uint8_t flags = kOpen) {
   const std::int64_t action = static_cast<std::int64_t>(reward) + 1;
@@ -46,9 +46,9 @@ TEST_CASE("what was appended is read back from its slot, with its action") {
   ColumnRing rows(6, 2, 2, 8, 0);
   for (int i = 0; i < 30; ++i) {
     for (std::int64_t e = 0; e < 2; ++e) {
-      const std::int64_t slot = append(rows, e, 100.0 * static_cast<double>(e) + i, i % 4 == 0 ? ColumnRing::kTruncated : kOpen);
+      const std::int64_t slot = append(rows, e, 100.0 * static_cast<double>(e) + i, i % 4 == 0 ? kTruncated : kOpen);
       CHECK(rows.reward(slot) == 100.0 * static_cast<double>(e) + i);
-      CHECK(rows.flags(slot) == (i % 4 == 0 ? ColumnRing::kTruncated : kOpen));
+      CHECK(rows.flags(slot) == (i % 4 == 0 ? kTruncated : kOpen));
       CHECK(*reinterpret_cast<const std::int64_t*>(rows.action(slot)) == 100 * e + i + 1);
       rows.lane(e).first = std::max<std::int64_t>(0, i - 3);
     }
@@ -93,7 +93,7 @@ TEST_CASE("the rows that can be drawn are those whose window is complete, for ev
     std::deque<bool> ended;
     for (int i = 0; i < 8; ++i) {
       const bool ends = (pattern >> i & 1) != 0;
-      append(rows, 0, i, ends ? ColumnRing::kTerminated : kOpen);
+      append(rows, 0, i, ends ? kTerminated : kOpen);
       ended.push_back(ends);
     }
     for (std::int64_t n_step = 1; n_step <= 9; ++n_step) {

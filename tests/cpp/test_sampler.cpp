@@ -1,0 +1,178 @@
+#include "mujigae/sampler.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <vector>
+
+
+using namespace mujigae;
+
+namespace {
+
+constexpr std::byte kNoAction{0};
+
+// Lane e of `lengths.size()` lanes holds lengths[e] rows, its newest one last.
+ColumnRing rows_of(const std::vector<std::int64_t>& lengths, std::int64_t capacity_of_lane) {
+  const auto num_lanes = static_cast<std::int64_t>(lengths.size());
+  ColumnRing rows(capacity_of_lane * num_lanes, num_lanes, 2, 1, 0);
+  for (std::int64_t e = 0; e < num_lanes; ++e) {
+    for (std::int64_t i = 0; i < lengths[static_cast<std::size_t>(e)]; ++i) rows.append(e, 0.0, 0, &kNoAction);
+  }
+  return rows;
+}
+
+PrioritizedSampler sampler_of(const ColumnRing& rows, const std::vector<double>& priorities, const PrioritizedSampler::Settings& settings) {
+  PrioritizedSampler sampler(settings, rows.num_slots());
+  for (std::size_t slot = 0; slot < priorities.size(); ++slot) {
+    sampler.write(static_cast<std::int64_t>(slot));
+    sampler.set_priority(static_cast<std::int64_t>(slot), priorities[slot]);
+    sampler.enter(static_cast<std::int64_t>(slot));
+  }
+  sampler.commit();
+  return sampler;
+}
+
+template <class S>
+std::map<std::int64_t, double> count_draws(const S& sampler, const ColumnRing& rows, std::int64_t n_step, std::size_t count) {
+  Philox random({1, 2});
+  std::vector<std::int64_t> slots(count);
+  std::vector<float> weights(count);
+  sampler.draw(rows, n_step, 0.4, random, slots, weights);
+  std::map<std::int64_t, double> counts;
+  for (const std::int64_t slot : slots) ++counts[slot];
+  return counts;
+}
+
+}  // namespace
+
+TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of different lengths, and no other") {
+  const ColumnRing rows = rows_of({5, 0, 1, 8, 2}, 10);
+  const std::int64_t n_step = 2;  // the newest row of each lane waits
+  const auto counts = count_draws(UniformSampler({}, 0), rows, n_step, 60000);
+  std::set<std::int64_t> expected;
+  for (std::int64_t e = 0; e < 5; ++e) {
+    for (std::int64_t row = 0; row < rows.lane(e).num_held() - 1; ++row) expected.insert(rows.lane(e).slot(row));
+  }
+  REQUIRE(expected.size() == 12);
+  REQUIRE(counts.size() == 12);
+  for (const auto& [slot, count] : counts) {
+    CHECK(expected.count(slot) == 1);
+    CHECK(std::fabs(count - 5000.0) < 5.0 * std::sqrt(5000.0));
+  }
+}
+
+TEST_CASE("uniform weights are 1") {
+  const ColumnRing rows = rows_of({3}, 3);
+  Philox random({0, 0});
+  std::vector<std::int64_t> slots(5);
+  std::vector<float> weights(5, -1.0F);
+  UniformSampler({}, 0).draw(rows, 1, 0.4, random, slots, weights);
+  for (const float weight : weights) CHECK(weight == 1.0F);
+}
+
+TEST_CASE("prioritized draws follow (p + eps)^alpha, stratified and not") {
+  const std::vector<double> priorities = {0.0, 1.0, 2.0, 0.5, 4.0, 1.0};
+  const ColumnRing rows = rows_of({6}, 6);
+  for (const bool stratified : {false, true}) {
+    const PrioritizedSampler sampler = sampler_of(rows, priorities, {0.7, 0.4, 0.01, stratified});
+    double total = 0.0;
+    for (const double p : priorities) total += std::pow(p + 0.01, 0.7);
+    auto counts = count_draws(sampler, rows, 1, 50000);
+    for (std::size_t slot = 0; slot < priorities.size(); ++slot) {
+      const double expected = 50000.0 * std::pow(priorities[slot] + 0.01, 0.7) / total;
+      CHECK(std::fabs(counts[static_cast<std::int64_t>(slot)] - expected) < 5.0 * std::sqrt(expected) + 1.0);
+    }
+  }
+}
+
+TEST_CASE("weights are (N P(i))^-beta over the largest in the batch") {
+  const std::vector<double> priorities = {3.0, 1.0, 2.0, 0.5, 4.0, 1.0};
+  const ColumnRing rows = rows_of({6}, 6);
+  const PrioritizedSampler sampler = sampler_of(rows, priorities, {0.6, 0.4, 1e-6, true});
+  double total = 0.0;
+  for (const double p : priorities) total += sampler.leaf(p);
+  for (const double beta : {0.0, 0.4, 1.0}) {
+    Philox random({4, 4});
+    std::vector<std::int64_t> slots(5);
+    std::vector<float> weights(5);
+    sampler.draw(rows, 1, beta, random, slots, weights);
+    std::vector<double> raw;
+    for (const std::int64_t slot : slots) {
+      raw.push_back(std::pow(6.0 * sampler.leaf(priorities[static_cast<std::size_t>(slot)]) / total, -beta));
+    }
+    const double largest = *std::max_element(raw.begin(), raw.end());
+    for (std::size_t i = 0; i < raw.size(); ++i) CHECK(weights[i] == doctest::Approx(raw[i] / largest).epsilon(1e-6));
+    CHECK(*std::max_element(weights.begin(), weights.end()) == 1.0F);
+  }
+}
+
+TEST_CASE("a new row gets the largest priority ever given, 1 at first and after clear") {
+  const ColumnRing rows = rows_of({3}, 3);
+  PrioritizedSampler sampler({}, rows.num_slots());
+  sampler.write(0);
+  CHECK(sampler.priority(0) == 1.0);
+  sampler.set_priority(0, 0.25);
+  sampler.write(1);
+  CHECK(sampler.priority(1) == 1.0);
+  sampler.set_priority(0, 7.0);
+  sampler.set_priority(0, 2.0);
+  sampler.write(2);
+  CHECK(sampler.priority(2) == 7.0);
+  sampler.clear();
+  CHECK(sampler.max_priority() == 1.0);
+}
+
+TEST_CASE("a row that left is not drawn, and the leaves are checked against the rows") {
+  const ColumnRing rows = rows_of({3}, 3);
+  PrioritizedSampler sampler = sampler_of(rows, {1.0, 1.0, 1.0}, {});
+  CHECK(sampler.why_invalid(rows, 1) == "");
+  CHECK(sampler.why_invalid(rows, 2) != "");  // the newest row should have no leaf
+  sampler.leave(2);
+  sampler.commit();
+  CHECK(sampler.why_invalid(rows, 2) == "");
+  CHECK(count_draws(sampler, rows, 2, 100).count(2) == 0);
+}
+
+TEST_CASE("within one commit the last of leave and enter wins") {
+  const ColumnRing rows = rows_of({2}, 2);
+  PrioritizedSampler sampler = sampler_of(rows, {1.0, 1.0}, {});
+  sampler.leave(0);
+  sampler.enter(0);
+  sampler.enter(1);
+  sampler.leave(1);
+  sampler.commit();
+  CHECK(count_draws(sampler, rows, 1, 100).at(0) == 100.0);
+}
+
+TEST_CASE("priorities and exponents out of range are refused") {
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  PrioritizedSampler sampler({}, 4);
+  for (const double bad : {-1.0, nan, infinity}) {
+    const double priorities[] = {1.0, bad};
+    CHECK_THROWS_WITH_AS(sampler.check_priorities(priorities), doctest::Contains("priorities[1]"), std::invalid_argument);
+    CHECK_THROWS_AS(sampler.set_alpha(bad), std::invalid_argument);
+    CHECK_THROWS_AS(sampler.set_beta(bad), std::invalid_argument);
+    CHECK_THROWS_AS(PrioritizedSampler({bad, 0.4, 1e-6, true}, 4), std::invalid_argument);
+    CHECK_THROWS_AS(PrioritizedSampler({0.6, bad, 1e-6, true}, 4), std::invalid_argument);
+    CHECK_THROWS_AS(PrioritizedSampler({0.6, 0.4, bad, true}, 4), std::invalid_argument);
+  }
+}
+
+TEST_CASE("a leaf too large for the tree is refused before it is given, by priority and by alpha") {
+  PrioritizedSampler sampler({2.0, 0.4, 0.0, true}, 4);
+  const double huge = 1e200;
+  CHECK_THROWS_AS(sampler.check_priorities({&huge, 1}), std::invalid_argument);
+  sampler.set_alpha(1.0);
+  CHECK_NOTHROW(sampler.check_priorities({&huge, 1}));
+  sampler.set_priority(0, huge);
+  CHECK_THROWS_AS(sampler.set_alpha(2.0), std::invalid_argument);
+  CHECK(sampler.settings().alpha == 1.0);
+}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import gymnasium.spaces as spaces
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from mujigae.agents.dqn import DQN, explore
-from mujigae.agents.learner import step_target
+from mujigae.agents.learner import persistent_state, step_target
 from mujigae.errors import ConfigError
 from mujigae.training.config import Config
 
@@ -44,7 +44,9 @@ class Transitions(NamedTuple):
     weight: Tensor
 
 
-def make_agent(space: spaces.Space[Any] = VECTOR, actions: spaces.Space[Any] = ACTIONS, **changes: Any) -> DQN:
+def make_agent(
+    space: spaces.Space[Any] = VECTOR, actions: spaces.Space[Any] = ACTIONS, **changes: Any
+) -> DQN:
     return DQN(Config(**{**SMALL, **changes}), space, actions)
 
 
@@ -92,7 +94,13 @@ def test_actions_that_are_not_discrete_are_refused(actions: Any) -> None:
 
 @pytest.mark.parametrize(
     "space",
-    [spaces.Dict({"a": VECTOR}), spaces.Tuple([VECTOR]), spaces.Discrete(4), spaces.Box(0, 1, (2, 3, 4, 5)), None],
+    [
+        spaces.Dict({"a": VECTOR}),
+        spaces.Tuple([VECTOR]),
+        spaces.Discrete(4),
+        spaces.Box(0, 1, (2, 3, 4, 5)),
+        None,
+    ],
 )
 def test_observations_that_are_neither_vectors_nor_images_are_refused(space: Any) -> None:
     with pytest.raises(ConfigError, match=r"observation_space: DQN handles Discrete actions and Box"):
@@ -123,7 +131,9 @@ def test_epsilon_is_the_share_of_uniformly_random_actions() -> None:
     greedy = np.zeros(40_000, dtype=np.int64)
     action = explore(greedy, 0.3, 4, np.random.default_rng(0))
     share = np.bincount(action, minlength=4) / len(action)
-    np.testing.assert_allclose(share, [0.775, 0.075, 0.075, 0.075], atol=0.01)  # a random action can be greedy
+    np.testing.assert_allclose(
+        share, [0.775, 0.075, 0.075, 0.075], atol=0.01
+    )  # a random action can be greedy
 
 
 def test_actions_start_where_the_space_starts() -> None:
@@ -173,16 +183,16 @@ def test_global_random_state_is_neither_read_nor_moved() -> None:
         return action, parameters(agent.online)
 
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     first = run()
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index,union-attr] # noqa: NPY002
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index,union-attr]
     torch.manual_seed(2)
-    np.random.seed(2)  # noqa: NPY002
+    np.random.seed(2)
     second = run()
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     assert torch.equal(torch.get_rng_state(), torch_state)
-    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # type: ignore[index] # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # type: ignore[index]
     np.testing.assert_array_equal(first[0], second[0])
     assert are_equal(first[1], second[1])
 
@@ -247,7 +257,7 @@ def test_online_and_target_draw_noise_of_their_own() -> None:
     agent = make_agent(noisy=True)
     obs = make_batch(1).obs
     agent.learn(make_batch())
-    step_target(agent.online, agent.target, tau=1)
+    step_target(persistent_state(agent.online), persistent_state(agent.target), tau=1)
     assert not torch.equal(agent.online(obs), agent.target(obs))
     agent.online.eval(), agent.target.eval()
     assert torch.equal(agent.online(obs), agent.target(obs))
@@ -303,7 +313,7 @@ def test_target_step_takes_buffers_along() -> None:
     online, target = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
     online.running_mean += 4.0  # type: ignore[operator]
     online.num_batches_tracked += 7  # type: ignore[operator]
-    step_target(online, target, tau=0.25)
+    step_target(persistent_state(online), persistent_state(target), tau=0.25)
     assert target.running_mean.tolist() == [1.0, 1.0]  # type: ignore[union-attr]
     assert target.num_batches_tracked == 7
 
@@ -318,13 +328,15 @@ def test_bfloat16_trains_every_parameter_in_float32(double: bool) -> None:
     assert learned.loss.dtype == learned.td.dtype == torch.float32
     for name, parameter in agent.online.named_parameters():
         assert parameter.dtype == torch.float32
-        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
 
 
 def test_channels_last_computes_the_same() -> None:
     batch = make_batch(shape=(4, 20, 20))
     td = [
-        make_agent(PIXELS, torso="small_pixels", channels_last=order).learn(batch).td for order in (False, True)
+        make_agent(PIXELS, torso="small_pixels", channels_last=order).learn(batch).td
+        for order in (False, True)
     ]
     torch.testing.assert_close(td[0], td[1], atol=1e-5, rtol=1e-5)
 
@@ -359,7 +371,9 @@ def test_agent_that_never_learned_can_be_saved_and_restored() -> None:
 def test_state_of_another_network_is_refused_and_changes_nothing() -> None:
     agent, other = make_agent(), make_agent(hidden_sizes=(9,))
     before = parameters(agent.online)
-    with pytest.raises(ValueError, match=r"tensor .*: expected torch.float32 \[8, 3\], got torch.float32 \[9, 3\]"):
+    with pytest.raises(
+        ValueError, match=r"tensor .*: expected torch.float32 \[8, 3\], got torch.float32 \[9, 3\]"
+    ):
         agent.restore(other.tensors(), other.state())
     with pytest.raises(ValueError, match="is missing"):
         agent.restore(make_agent(dueling=True).tensors(), other.state())

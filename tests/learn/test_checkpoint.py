@@ -132,7 +132,9 @@ def test_foreign_state_is_refused_with_the_reason(saved: Path, text: str, reason
 
 
 def test_checkpoint_of_another_network_is_refused(saved: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"agent.safetensors: tensor .*expected .*\[9, 4\], got .*\[8, 4\]"):
+    with pytest.raises(
+        CheckpointError, match=r"agent.safetensors: tensor .*expected .*\[9, 4\], got .*\[8, 4\]"
+    ):
         checkpoint.restore(trained(steps=3, hidden_sizes=(9,)), saved)
 
 
@@ -143,7 +145,9 @@ def test_checkpoint_of_another_network_is_refused(saved: Path) -> None:
         ("prioritized", {"capacity": 303}, "expected capacity 303, got 300"),
     ],
 )
-def test_replay_of_another_kind_is_refused(saved: Path, preset: str, changes: dict[str, Any], reason: str) -> None:
+def test_replay_of_another_kind_is_refused(
+    saved: Path, preset: str, changes: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(CheckpointError, match=f"replay.mujigae: {reason}"):
         checkpoint.restore(trained(preset, steps=3, **changes), saved)
 
@@ -190,9 +194,13 @@ def test_file_that_the_system_refuses_to_grow_leaves_the_previous_checkpoint_usa
 ) -> None:
     training = trained(steps=60)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))  # Python ignores the signal; writes fail with EFBIG
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (1_000, hard)
+    )  # Python ignores the signal; writes fail with EFBIG
     try:
-        with pytest.raises(CheckpointError, match=r"checkpoint-60: could not be written \(.*checkpoint-30, is intact"):
+        with pytest.raises(
+            CheckpointError, match=r"checkpoint-60: could not be written \(.*checkpoint-30, is intact"
+        ):
             checkpoint.save(training, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

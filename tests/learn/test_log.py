@@ -65,7 +65,9 @@ def test_row_holds_the_means_of_its_window(tmp_path: Path) -> None:
     assert len(window) == 10
     assert float(row["loss"]) == pytest.approx(sum(float(w.loss) for w in window) / 10, rel=1e-5)
     assert float(row["mean_q"]) == pytest.approx(sum(float(w.mean_q) for w in window) / 10, rel=1e-5)
-    assert float(row["mean_priority"]) == pytest.approx(sum(float(w.td.mean()) for w in window) / 10, rel=1e-5)
+    assert float(row["mean_priority"]) == pytest.approx(
+        sum(float(w.td.mean()) for w in window) / 10, rel=1e-5
+    )
     assert (int(row["step"]), int(row["frames"]), int(row["updates"])) == (60, 60, 21)
     assert float(row["epsilon"]) == progress[29].epsilon
     assert float(row["beta"]) == progress[29].beta
@@ -76,7 +78,9 @@ def test_row_holds_the_means_of_its_window(tmp_path: Path) -> None:
 def test_cells_with_nothing_to_say_are_empty(tmp_path: Path) -> None:
     log_run(tmp_path, training_of("dqn", min_replay_steps=60))
     first = table(tmp_path / "progress.csv")[0]
-    assert [first[name] for name in ("loss", "mean_q", "mean_priority", "beta", "mean_return_100")] == [""] * 5
+    assert [first[name] for name in ("loss", "mean_q", "mean_priority", "beta", "mean_return_100")] == [
+        ""
+    ] * 5
 
 
 @pytest.mark.parametrize(("num_scores", "mean"), [(19, None), (20, 10.5), (30, 20.5)])
@@ -152,7 +156,8 @@ def test_display_draws_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
     with Display(training, stream) as display:
         for progress in run(training):
             display.show(progress, None)
-    assert "100%" in stream.getvalue() and "step 100/100" in stream.getvalue()
+    assert "100%" in stream.getvalue()
+    assert "step 100/100" in stream.getvalue()
 
 
 def make_progress(step: int, seconds: float) -> Progress:
@@ -172,7 +177,8 @@ def test_line_without_finished_games_has_a_dash_for_the_return() -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_bytes", "text"), [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (7_100_000_000, "7.1 GB"), (2e15, "2e+03 TB")]
+    ("num_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (7_100_000_000, "7.1 GB"), (2e15, "2e+03 TB")],
 )
 def test_bytes_for_people(num_bytes: float, text: str) -> None:
     assert human_bytes(num_bytes) == text

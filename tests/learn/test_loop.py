@@ -11,7 +11,7 @@ import torch
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import MujigaeError
 from mujigae.training.config import Config
-from mujigae.training.loop import Progress, Training, build, is_finished, run
+from mujigae.training.loop import Training, build, is_finished, run
 from mujigae.training.presets import resolve
 from mujigae.training.seeds import child_seed
 
@@ -78,7 +78,8 @@ def test_steps_are_decisions_over_all_environments_until_the_budget() -> None:
 
 def test_budget_that_is_no_multiple_of_the_environments_is_passed_by_less_than_one_vector_step() -> None:
     *_, last = run(build(tiny(steps=61)))
-    assert last.step == 63 and last.is_boundary
+    assert last.step == 63
+    assert last.is_boundary
 
 
 def test_boundary_closes_open_episodes_as_truncated_and_only_there() -> None:
@@ -147,9 +148,16 @@ def test_rows_of_some_environments_only_are_stored_under_their_numbers() -> None
 
 @pytest.mark.parametrize(
     ("period", "num_updates", "expected"),
-    [(3, 1, [0, 0, 0, 1, 1, 1]), (3, 4, [0, 0, 0, 4, 4, 4]), (6, 1, [0, 0, 0, 1, 0, 1]), (1, 1, [0, 0, 0, 3, 3, 3])],
+    [
+        (3, 1, [0, 0, 0, 1, 1, 1]),
+        (3, 4, [0, 0, 0, 4, 4, 4]),
+        (6, 1, [0, 0, 0, 1, 0, 1]),
+        (1, 1, [0, 0, 0, 3, 3, 3]),
+    ],
 )
-def test_updates_begin_with_the_minimum_and_come_by_period(period: int, num_updates: int, expected: list[int]) -> None:
+def test_updates_begin_with_the_minimum_and_come_by_period(
+    period: int, num_updates: int, expected: list[int]
+) -> None:
     config = tiny(steps=18, min_replay_steps=12, learn_period_steps=period, num_updates=num_updates)
     assert [len(p.learned) for p in run(build(config))] == expected
 
@@ -209,8 +217,11 @@ def test_stop_score_needs_a_hundred_finished_games() -> None:
     training = build(tiny(steps=10_000, min_replay_steps=20_000, stop_score=5.0))
     fake_steps(training, episodes=lambda: (Episode(0, 5.0, 1), Episode(1, 9.0, 1)))
     *_, last = run(training)
-    assert training.counters.episodes == 102  # the hundredth ends the run; the step after it closes the episodes
-    assert last.is_boundary and is_finished(training)
+    assert (
+        training.counters.episodes == 102
+    )  # the hundredth ends the run; the step after it closes the episodes
+    assert last.is_boundary
+    assert is_finished(training)
 
 
 def test_score_below_the_stop_score_goes_on() -> None:
@@ -229,9 +240,7 @@ def test_minutes_are_a_budget_too() -> None:
 
 def test_run_that_was_asked_to_stop_ends_on_a_boundary_at_once() -> None:
     training = build(tiny())
-    seen: list[Progress] = []
-    for progress in run(training, should_stop=lambda: len(seen) == 4):
-        seen.append(progress)
+    seen = list(run(training, should_stop=lambda: training.counters.steps == 12))
     assert [p.is_boundary for p in seen] == [False] * 4 + [True]
 
 

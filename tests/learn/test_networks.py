@@ -74,7 +74,7 @@ def test_every_combination_of_parts_gives_values_and_a_gradient_everywhere(switc
 
 
 @pytest.mark.parametrize(
-    ("torso", "num_features"), [("nature", 3136), ("small_pixels", 1024), ("tiny_pixels", 384)]
+    ("torso", "num_features"), [("nature", 3136), ("small_pixels", 512), ("tiny_pixels", 384)]
 )
 def test_torsos_give_the_features_of_their_paper_sizes(torso: str, num_features: int) -> None:
     network = pixel_network(torso)

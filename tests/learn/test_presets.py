@@ -21,7 +21,9 @@ def parts(config: Config) -> tuple[object, ...]:
 @pytest.mark.parametrize("field", fields(Config), ids=lambda field: str(field.name))
 def test_every_field_has_one_line_of_documentation(field: object) -> None:
     doc = field_docs()[field.name]  # type: ignore[attr-defined]
-    assert doc and "\n" not in doc and doc[-1] in "."
+    assert doc
+    assert "\n" not in doc
+    assert doc[-1] in "."
 
 
 @pytest.mark.parametrize("preset", PRESETS)

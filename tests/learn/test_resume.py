@@ -87,9 +87,8 @@ def test_run_resumed_twice_equals_the_uninterrupted_one(tmp_path: Path) -> None:
 def test_run_that_stopped_between_periods_resumes_and_repeats_itself(tmp_path: Path) -> None:
     """Ctrl-C closes the episodes where it comes, so the rest differs from an uninterrupted run, yet is certain."""
     training = build(resolve("dqn", "CartPole-v1", SMALL))
-    steps = 0
-    for progress in run(training, should_stop=lambda: steps >= 450):
-        steps = progress.step
+    for _ in run(training, should_stop=lambda: training.counters.steps >= 450):
+        pass
     checkpoint.save(training, tmp_path)
     first, second = resumed(tmp_path, "dqn"), resumed(tmp_path, "dqn")
     assert first.counters.steps == 453

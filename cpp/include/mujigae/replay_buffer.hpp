@@ -100,7 +100,7 @@ class ReplayBuffer {
   void save(const std::string& path, const std::string& meta) const;
   void load(const std::string& path);
 
-  const BufferSettings& settings() const { return settings_; }
+  const std::vector<ObsLayout>& obs() const { return settings_.obs; }
 
  private:
   struct RowPointers;
@@ -121,6 +121,8 @@ class ReplayBuffer {
   void load_rows(SnapshotReader& reader);
   void load_frames(SnapshotReader& reader);
   std::string why_rows_invalid() const;
+  std::string why_episodes_invalid(std::int64_t lane) const;
+  std::string why_stacks_invalid(std::int64_t lane, std::size_t obs) const;
 
   BufferSettings settings_;
   ColumnRing rows_;

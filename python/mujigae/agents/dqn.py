@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mujigae.agents.learner import bootstrap, step_target, weighted_loss
+from mujigae.agents.learner import bootstrap, persistent_state, step_target, weighted_loss
 from mujigae.agents.spaces import check_spaces
 from mujigae.errors import ConfigError
 from mujigae.losses import LOSSES
@@ -48,7 +48,8 @@ class DQN:
         self.online = self._build()
         self.target = self._build()
         self.target.requires_grad_(False)
-        step_target(self.online, self.target, tau=1)
+        self._states = persistent_state(self.online), persistent_state(self.target)
+        step_target(*self._states, tau=1)
         self.optimizer = torch.optim.Adam(
             self.online.parameters(), lr=config.learning_rate, eps=config.adam_eps, fused=True
         )
@@ -59,7 +60,7 @@ class DQN:
 
     def act(self, obs: NDArray[Any], epsilon: float) -> NDArray[np.int64]:
         """Actions int64 [E] for `obs` [E, *shape]; noisy layers draw anew, then epsilon explores."""
-        self.online.resample_noise(self.noise_rng)
+        self._redraw_noise(self.online)
         return (
             explore(self._argmax(obs), epsilon, self.spaces.num_actions, self.explore_rng)
             + self._first_action
@@ -82,11 +83,10 @@ class DQN:
         """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
         obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
         action = (batch.action - self._first_action).long()
+        self._redraw_noise(self.target, self.online)  # of the target, and of the selection (double)
         with self._autocast():
-            ahead = bootstrap(
-                self.online, self.target, next_obs, double=self.config.double, generator=self.noise_rng
-            )
-        self.online.resample_noise(self.noise_rng)
+            ahead = bootstrap(self.online, self.target, next_obs, double=self.config.double)
+        self._redraw_noise(self.online)  # of the loss
         # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
         with self._autocast():
             out = weighted_loss(
@@ -103,7 +103,13 @@ class DQN:
         self.optimizer.step()
         self.num_updates_done += 1
         if self.num_updates_done % self.config.target_update_period_updates == 0:
-            step_target(self.online, self.target, self.config.tau)
+            step_target(*self._states, tau=self.config.tau)
+
+    def _redraw_noise(self, *networks: QNetwork) -> None:
+        """Each draw is of its own (Fortunato et al. 2018, section 3; Hessel et al. 2018)."""
+        if self.config.noisy:
+            for network in networks:
+                network.resample_noise(self.noise_rng)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything but `state()` that a checkpoint needs: networks, Adam's moments, the noise generator."""

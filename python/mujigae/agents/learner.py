@@ -1,18 +1,19 @@
 """One gradient step of the DQN family as functions of tensors: no state, no `if distributional`.
 
-Nothing here knows of devices, precision or memory order: the caller applies autocast, NHWC and compilation.
-The part without gradients comes first and on its own, since it redraws the noise of networks that the
-second part then reads. Shapes: B batch, A actions, N atoms.
+Nothing here knows of devices, precision, memory order or random numbers: the caller applies autocast, NHWC
+and compilation, and redraws the noise of noisy networks between the two parts, the one without gradients
+first. Shapes: B batch, A actions, N atoms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Bootstrap", "WeightedLoss", "bootstrap", "step_target", "weighted_loss"]
+__all__ = ["Bootstrap", "WeightedLoss", "bootstrap", "persistent_state", "step_target", "weighted_loss"]
 
 
 class Bootstrap(NamedTuple):
@@ -31,19 +32,14 @@ class WeightedLoss(NamedTuple):
 
 
 @torch.no_grad()
-def bootstrap(
-    online: Any, target: Any, next_obs: Tensor, *, double: bool, generator: torch.Generator
-) -> Bootstrap:
+def bootstrap(online: Any, target: Any, next_obs: Tensor, *, double: bool) -> Bootstrap:
     """The target network's output at `next_obs`, and the action values that select.
 
-    Double Q-learning selects with the online network (van Hasselt et al. 2016, equation 4); both networks
-    draw noise of their own (Fortunato et al. 2018, section 3; Hessel et al. 2018).
+    Double Q-learning selects with the online network (van Hasselt et al. 2016, equation 4).
     """
-    target.resample_noise(generator)
     target_output = target(next_obs)
     if not double:
         return Bootstrap(target_output, target.q_values(target_output))
-    online.resample_noise(generator)
     return Bootstrap(target_output, online.q_values(online(next_obs)))
 
 
@@ -64,10 +60,15 @@ def weighted_loss(
     return WeightedLoss((weight * losses.loss).mean(), losses.td.detach(), taken.mean())
 
 
+def persistent_state(network: torch.nn.Module) -> list[Tensor]:
+    """Parameters and persistent buffers, sharing memory with the network; its noise is not among them."""
+    return list(network.state_dict().values())
+
+
 @torch.no_grad()
-def step_target(online: torch.nn.Module, target: torch.nn.Module, tau: float) -> None:
+def step_target(online: Sequence[Tensor], target: Sequence[Tensor], tau: float) -> None:
     """target = tau * online + (1 - tau) * target, buffers included; tau 1 is an exact copy."""
-    for ours, theirs in zip(target.state_dict().values(), online.state_dict().values(), strict=True):
+    for ours, theirs in zip(target, online, strict=True):
         if tau < 1 and ours.is_floating_point():
             ours.lerp_(theirs, tau)
         else:

@@ -118,9 +118,9 @@ class Nature(ConvTorso):
 
 
 class SmallPixels(ConvTorso):
-    """Three convolutions for 42 x 42 frames, which a CPU can carry: 1024 features (least side 17)."""
+    """Three narrow convolutions for 42 x 42 frames, which a CPU can carry: 512 features (least side 17)."""
 
-    conv_layers = (ConvLayer(32, 5, 2), ConvLayer(64, 3, 2), ConvLayer(64, 3, 2))
+    conv_layers = (ConvLayer(16, 5, 2), ConvLayer(32, 3, 2), ConvLayer(32, 3, 2))
 
 
 class TinyPixels(ConvTorso):

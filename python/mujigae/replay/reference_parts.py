@@ -23,6 +23,7 @@ __all__ = [
 
 FAN_OUT = 16  # children of a tree node, added from left to right
 MAX_VALUE = 2.0**900
+MAX_N_STEP = 2**30
 
 
 class Philox:
@@ -208,8 +209,8 @@ def window_of(steps: Any, n_step: int, gamma: float) -> tuple[float, float, int,
 
 
 def check_n_step_and_gamma(n_step: int, gamma: float) -> None:
-    if n_step < 1:
-        raise ValueError(f"n_step: expected at least 1, got {n_step}")
+    if not 1 <= n_step <= MAX_N_STEP:
+        raise ValueError(f"n_step: expected 1 to {MAX_N_STEP}, got {n_step}")
     if not 0.0 <= gamma <= 1.0:
         raise ValueError(f"gamma: expected a number from 0 to 1, got {gamma}")
 

@@ -131,8 +131,9 @@ class Config:
     eval_epsilon: float = 0.0
     """Share of random actions in evaluation (Rainbow on Atari: 0.001, against deterministic loops)."""
 
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the networks; bfloat16 is autocast, with weights, loss and optimizer in float32."""
+    precision: Literal["float32", "bfloat16", "fastest"] = "float32"
+    """Arithmetic of the networks; bfloat16 is autocast, with weights, loss and optimizer in float32; fastest is
+    whichever a measurement at the start finds faster."""
     channels_last: bool = False
     """Keep images and convolution weights in NHWC memory order."""
     device: str = "cpu"

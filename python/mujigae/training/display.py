@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from mujigae.errors import require
 from mujigae.training.log import Row
@@ -27,7 +27,7 @@ class Display:
         self._bar: Any = _bar(self._stream) if self._stream.isatty() else None
         self._shown_at = time.monotonic()
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
             self._task = self._bar.add_task("", total=self._training.config.steps, text="")

@@ -107,11 +107,12 @@ def parse(options: type[T], args: Sequence[str], command: str) -> T:
 
 
 def _first_message(box: str) -> str:
-    """tyro draws a box around its message and pointers to the help, with a rule between the two."""
-    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
-    message = []
-    for line in lines:
-        if re.fullmatch("─+", line):
+    """tyro draws a box: a title, the message, a rule, pointers to the help (in ASCII, a rule below the title too)."""
+    message: list[str] = []
+    for line in box.splitlines()[1:]:
+        text = line.strip("│ ")
+        if not re.fullmatch("[─-]+", text):
+            message.append(text)
+        elif message:
             break
-        message.append(line)
     return " ".join(" ".join(message).split()) or "the options could not be read"

@@ -102,13 +102,16 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
 
 def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -> None:
     """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
-    with closing(RunLog(folder, training)) as log, Display(training) as display:
-        for progress in run(training, should_stop):
-            row = log.observe(progress)
-            if progress.is_boundary:
-                log.flush()
-                checkpoint.save(training, folder)
-            display.show(progress, row)
+    try:
+        with closing(RunLog(folder, training)) as log, Display(training) as display:
+            for progress in run(training, should_stop):
+                row = log.observe(progress)
+                if progress.is_boundary:
+                    log.flush()
+                    checkpoint.save(training, folder)
+                display.show(progress, row)
+    except OSError as error:
+        raise MujigaeError(f"{folder}: the logs could not be written ({error.strerror or error})") from error
 
 
 def _draw(folder: Path, say: Say) -> None:

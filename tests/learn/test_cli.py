@@ -1,0 +1,417 @@
+"""The command line: what it leaves behind, what it prints last, and one line for everything that goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mujigae import cli
+from mujigae.envs.steps import Episode, Steps
+from mujigae.training import checkpoint, session
+from mujigae.training.config import Config
+from mujigae.training.display import Display
+from mujigae.training.log import RunLog
+from mujigae.training.evaluate import evaluate, play, quotas, summary
+
+SMALL = [
+    *("--num-envs", "2", "--hidden-sizes", "8", "--head-size", "0", "--num-threads", "1"),
+    *("--batch-size", "4", "--capacity", "200", "--min-replay-steps", "20"),
+    *("--checkpoint-period-steps", "100", "--log-period-steps", "50"),
+]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_draw", lambda folder, say: None)
+
+
+def train(*args: str) -> int:
+    return cli.main(["train", *args, *SMALL])
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """The one line on stderr of a command that has to fail with status 2."""
+    assert cli.main(list(args)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mujigae: ")
+    return line
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+# --- train, evaluate, record, plot, info ------------------------------------------------------------------------------
+
+
+def test_training_leaves_everything_that_a_run_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("dqn", "--steps", "300") == 0
+    folder = tmp_path / "runs" / "dqn-CartPole-v1-0"
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.json", "protocol.txt", "progress.csv", "episodes.csv", "tensorboard", "checkpoint-300"),
+        *("curve.png", "play.gif", "play.mp4"),
+    }
+    out = capsys.readouterr().out
+    assert "protocol: CartPole-v1: gymnasium" in out
+    assert "evaluation epsilon 0" in out
+    assert "configuration: preset=dqn env_id=CartPole-v1 seed=0" in out
+    assert json.loads((folder / "config.json").read_text())["hidden_sizes"] == [8]
+    assert (folder / "protocol.txt").read_text().strip() in out
+
+
+def test_evaluation_ends_with_the_mean_return(
+    without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("dqn", "--steps", "100", "--name", "a") == 0
+    assert cli.main(["evaluate", "runs/a", "--episodes", "7"]) == 0
+    line = last_line(capsys)
+    assert re.fullmatch(r"return \d+\.\d \+- \d+\.\d over 7 episodes", line)
+    assert cli.main(["evaluate", "a", "--episodes", "7"]) == 0  # the same run, by its name
+    assert last_line(capsys) == line
+
+
+def test_training_can_end_with_an_evaluation(
+    without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("dqn", "--steps", "100", "--eval-episodes", "3") == 0
+    assert re.fullmatch(r"return \d+\.\d \+- \d+\.\d over 3 episodes", last_line(capsys))
+
+
+def test_existing_run_is_never_overwritten(tmp_path: Path, without_pictures: None) -> None:
+    for _ in range(2):
+        assert train("dqn", "--steps", "50", "--seed", "7") == 0
+        assert train("dqn", "--steps", "50", "--name", "mine") == 0
+    names = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert names == ["dqn-CartPole-v1-7", "dqn-CartPole-v1-7-2", "mine", "mine-2"]
+
+
+def test_env_is_short_for_env_id_and_slashes_leave_the_folders_name(
+    tmp_path: Path, without_pictures: None
+) -> None:
+    assert train("rainbow", "--env", "mujigae/Chain-v0", "--steps", "50") == 0
+    config = Config.from_json((tmp_path / "runs" / "rainbow-mujigae-Chain-v0-0" / "config.json").read_text())
+    assert (config.env_id, config.preset, config.noisy) == ("mujigae/Chain-v0", "rainbow", True)
+
+
+def test_resume_goes_on_with_a_larger_budget_as_one_run(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("prioritized", "--steps", "300", "--name", "whole") == 0
+    assert train("prioritized", "--steps", "200", "--beta-steps", "300", "--name", "part") == 0
+    capsys.readouterr()
+    assert cli.main(["train", "--resume", "runs/part", "--steps", "300"]) == 0
+    whole, part = tmp_path / "runs" / "whole", tmp_path / "runs" / "part"
+    assert (part / "config.json").read_text() == (whole / "config.json").read_text()
+    for path in (whole / "checkpoint-300").iterdir():
+        if path.name != "state.json":  # that one holds the seconds
+            assert path.read_bytes() == (part / "checkpoint-300" / path.name).read_bytes(), path.name
+    for name in ("progress.csv", "episodes.csv"):
+        assert timeless(part / name) == timeless(whole / name)
+
+
+def timeless(path: Path) -> list[list[str]]:
+    """The rows without the columns that say how long something took."""
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    keep = [place for place, name in enumerate(rows[0]) if "second" not in name]
+    return [[row[place] for place in keep] for row in rows]
+
+
+def test_resume_of_a_finished_run_says_so(without_pictures: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("dqn", "--steps", "100", "--name", "a") == 0
+    assert cli.main(["train", "--resume", "runs/a"]) == 0
+    assert "already finished at step 100; a larger --steps or --minutes goes on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [("--seed", "1"), ("--gamma", "0.9"), ("--env", "Acrobot-v1")])
+def test_resume_refuses_to_change_what_a_run_is(
+    without_pictures: None, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    assert train("dqn", "--steps", "50", "--name", "a") == 0
+    capsys.readouterr()
+    assert "cannot change when a run is resumed" in error_of(capsys, "train", "--resume", "runs/a", *option)
+    assert "preset: cannot change" in error_of(capsys, "train", "double", "--resume", "runs/a")
+
+
+def test_interrupt_leaves_a_checkpoint_that_resumes(
+    tmp_path: Path,
+    without_pictures: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(self: Display, progress: Any, row: Any) -> None:
+        if progress.step == 60:
+            signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Display, "show", interrupt)
+        assert train("dqn", "--steps", "100", "--name", "a") == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert last_line(capsys) == "interrupted; to go on: mujigae train --resume runs/a"
+    assert checkpoint.latest(tmp_path / "runs" / "a").name == "checkpoint-62"
+    assert cli.main(["train", "--resume", "runs/a"]) == 0
+    assert checkpoint.latest(tmp_path / "runs" / "a").name == "checkpoint-100"
+
+
+def test_record_films_and_plot_draws(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("dqn", "--steps", "200", "--name", "a") == 0
+    assert train("dqn", "--steps", "200", "--name", "b") == 0
+    assert cli.main(["record", "runs/a", "--max-steps", "5"]) == 0
+    assert cli.main(["plot", "runs/a"]) == 0
+    assert cli.main(["plot", "runs/a", "runs/b"]) == 0
+    assert cli.main(["plot", "runs/a", "runs/b", "--out", "both.png"]) == 0
+    for name in ("runs/a/play.gif", "runs/a/play.mp4", "runs/a/curve.png", "curves.png", "both.png"):
+        assert (tmp_path / name).stat().st_size > 100, name
+
+
+def test_run_without_a_finished_game_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("dqn", "--env", "mujigae/Chain-v0", "--steps", "4") == 0
+    assert "curve: none (" in capsys.readouterr().out
+
+
+def test_info_names_versions_build_presets_and_families(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 0
+    out = capsys.readouterr().out
+    for part in (
+        "numpy ",
+        "torch ",
+        "engine: ",
+        "devices: cpu",
+        "preset rainbow: double=True",
+        "family atari: ",
+    ):
+        assert part in out
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], [], ["train", "--help"], ["evaluate", "-h"], ["info", "--help"]]
+)
+def test_help_is_no_error(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status = cli.main(command)
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    assert status == 0
+    assert "usage" in capsys.readouterr().out
+
+
+def test_help_of_train_shows_what_this_preset_and_environment_would_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "rainbow", "--env", "ALE/Pong-v5", "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert (
+        "--n-step INT Rewards summed before bootstrapping, in steps (Sutton 1988; Rainbow takes 3). (default: 3)"
+        in text
+    )
+    assert "(default: 6.25e-05)" in text
+    assert "--env STR, --env-id STR" in text
+
+
+def test_help_of_evaluate_explains_its_last_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "return MEAN +- ERROR over N episodes" in text
+    assert "standard error of the mean" in text
+
+
+# --- errors: one line, status 2, nothing written ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["trian"], "unknown command 'trian'; did you mean train?"),
+        (["train"], "train: expected a preset (mujigae info lists them) or --resume RUN, got neither"),
+        (["train", "rainbw"], "preset: unknown preset 'rainbw'; did you mean rainbow?"),
+        (
+            ["train", "dqn", "--env", "CartPol-v1"],
+            "env_id: unknown environment 'CartPol-v1'; did you mean CartPole-v1",
+        ),
+        (
+            ["train", "dqn", "--env", "ALE/Pongg-v5"],
+            "env_id: unknown environment 'ALE/Pongg-v5'; did you mean ALE/Pong-v5",
+        ),
+        (["train", "dqn", "--env", "Pendulum-v1"], "action_space: DQN handles Discrete actions"),
+        (
+            ["train", "dqn", "--env", "FrozenLake-v1"],
+            "observation_space: DQN handles Discrete actions and Box",
+        ),
+        (
+            ["train", "dqn", "--batch-sise", "3"],
+            "train: unknown option '--batch-sise'; did you mean --batch-size",
+        ),
+        (["train", "dqn", "--steps", "many"], "train: Error parsing --steps: invalid literal for int()"),
+        (["train", "dqn", "--steps"], "train: Missing value for argument '--steps'"),
+        (["train", "dqn", "--loss", "l1"], "train: invalid choice 'l1' for argument '--loss'"),
+        (["train", "dqn", "--steps", "0"], "steps: expected at least 1, got 0"),
+        (["train", "dqn", "--device", "warp"], "device: expected a device of this machine, got 'warp'"),
+        (["train", "c51", "--v-max", "20"], "v_max: expected at least 100"),
+        (["train", "dqn", "stray"], "train: unknown option 'stray'"),
+        (["train", "--resume", "nowhere"], "nowhere: not a run folder, it has no config.json"),
+        (["evaluate", "nowhere"], "nowhere: not a run folder, it has no config.json"),
+        (["evaluate"], "evaluate: "),
+        (["record", "nowhere"], "nowhere: not a run folder"),
+        (["plot", "nowhere"], "nowhere: not a run folder"),
+        (["plot"], "plot: "),
+        (["info", "more"], "info: expected no arguments, got 'more'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    assert message in error_of(capsys, *args)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_traceback_is_shown_when_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(["train", "rainbw", "--traceback"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("MUJIGAE_TRACEBACK", "1")
+    assert cli.main(["train", "rainbw"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["agent.safetensors", "state.json", "replay.mujigae"])
+def test_corrupt_checkpoint_is_one_line_and_stays_as_it_was(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert train("dqn", "--steps", "50", "--name", "a") == 0
+    capsys.readouterr()
+    path = tmp_path / "runs" / "a" / "checkpoint-50" / name
+    path.write_bytes(path.read_bytes()[:-3] + b"xyz")
+    assert f"checkpoint-50/{name}: " in error_of(capsys, "train", "--resume", "runs/a", "--steps", "100")
+    assert json.loads((tmp_path / "runs" / "a" / "config.json").read_text())["steps"] == 50
+    assert path.read_bytes().endswith(b"xyz")
+
+
+def test_full_disk_under_the_logs_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: RunLog, progress: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunLog, "observe", full)
+    line = error_of(capsys, "train", "dqn", "--name", "a", *SMALL)
+    assert line == "mujigae: runs/a: the logs could not be written (No space left on device)"
+
+
+def test_missing_train_extra_names_the_pip_command() -> None:
+    extra = (
+        "torch",
+        "tyro",
+        "rich",
+        "gymnasium",
+        "safetensors",
+        "tensorboard",
+        "matplotlib",
+        "imageio",
+        "ale_py",
+    )
+    script = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in {}: raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from mujigae.cli import main; sys.exit(main({}))"
+    )
+
+    def run(missing: tuple[str, ...], *args: str) -> subprocess.CompletedProcess[str]:
+        code = script.format(missing, list(args))
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    info = run(extra, "info")
+    assert (info.returncode, info.stderr) == (0, "")
+    assert "preset rainbow" in info.stdout
+    assert "torch is not installed" in info.stdout
+    for missing, args, package in ((extra, (), "tyro"), (("torch",), ("train", "dqn"), "torch")):
+        result = run(missing, *args)
+        expected = (
+            f'mujigae: {package} is not installed; it comes with: python -m pip install "mujigae[train]"\n'
+        )
+        assert (result.returncode, result.stderr) == (2, expected)
+
+
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+
+class ScriptedStream:
+    """Environment e plays games of lengths[e] steps, each with the number of the game as its score."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.lengths, self.num_envs = lengths, len(lengths)
+        self.obs = np.zeros((len(lengths), 1), np.float32)
+        self.seeds: list[int | None] = []
+
+    def reset(self, seed: int | None = None) -> Any:
+        self.seeds.append(seed)
+        self.clock = 0
+        return self.obs
+
+    def step(self, action: Any) -> Steps:
+        self.clock += 1
+        games = [(e, length) for e, length in enumerate(self.lengths) if self.clock % length == 0]
+        episodes = tuple(Episode(e, float(100 * e + self.clock // length), length) for e, length in games)
+        return Steps(np.arange(self.num_envs), self.obs, action, *[None] * 4, episodes)  # type: ignore[arg-type]
+
+
+class Player:
+    def act_greedily(self, obs: Any, epsilon: float, rng: np.random.Generator) -> Any:
+        assert epsilon == 0.25
+        return np.zeros(len(obs), np.int64)
+
+
+class Stage:
+    def __init__(self, lengths: list[int]) -> None:
+        self.stream = ScriptedStream(lengths)
+
+    def render(self) -> Any:
+        return np.zeros((2, 2, 3), np.uint8)
+
+
+def test_evaluation_takes_the_first_games_of_each_environment_not_the_first_to_end() -> None:
+    stage: Any = Stage([1, 10])
+    scores = evaluate(Player(), stage, num_episodes=5, epsilon=0.25, seed=9)
+    assert scores.tolist() == [1, 2, 3, 101, 102]
+    assert stage.stream.seeds == [9]
+
+
+def test_film_ends_with_the_first_game_or_at_the_limit() -> None:
+    stage: Any = Stage([4, 1])
+    assert len(list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=100))) == 4
+    assert len(list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=2))) == 3
+
+
+@pytest.mark.parametrize(
+    ("num_episodes", "num_envs", "expected"), [(100, 8, [13] * 4 + [12] * 4), (2, 3, [1, 1, 0])]
+)
+def test_games_are_shared_out_evenly(num_episodes: int, num_envs: int, expected: list[int]) -> None:
+    assert quotas(num_episodes, num_envs) == expected
+
+
+def test_summary_is_mean_and_standard_error() -> None:
+    assert summary([1.0, 2.0, 3.0, 4.0]) == "return 2.5 +- 0.6 over 4 episodes"  # 1.29 / sqrt(4)
+    assert summary([5.0]) == "return 5.0 +- 0.0 over 1 episodes"
