@@ -167,7 +167,7 @@ template <Sampler S>
 py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
   using Bound = BoundBuffer<S>;
   const auto release = py::call_guard<py::gil_scoped_release>();
-  return py::class_<Bound>(m, name)
+  return py::class_<Bound>(m, name, "The core of a replay buffer: exactly typed arrays in and out. mujigae.replay.buffer is its shell.")
       .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
            py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"))
       .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
@@ -197,7 +197,8 @@ void bind_errors(py::module_& m) {
       PyErr_SetObject(PyExc_OSError, os_error.ptr());
     }
   });
-  m.def("read_snapshot_meta", &read_snapshot_meta, py::arg("path"), py::call_guard<py::gil_scoped_release>());
+  m.def("read_snapshot_meta", &read_snapshot_meta, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+        "The description that a snapshot begins with: how to construct the buffer. SnapshotError for a file that is none.");
 }
 
 }  // namespace

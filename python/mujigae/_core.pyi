@@ -1,18 +1,18 @@
 """The typed face of the compiled module. Shapes: B batch, E environments, T steps, W windows, K stack."""
 
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from mujigae.replay.batch import Validity
 
-Int64s = npt.NDArray[np.int64]
-Float64s = npt.NDArray[np.float64]
-Float32s = npt.NDArray[np.float32]
-Seed = int | np.random.SeedSequence | None
-ArrayLayout = tuple[npt.DTypeLike, tuple[int, ...]]
+Int64s: TypeAlias = npt.NDArray[np.int64]
+Float64s: TypeAlias = npt.NDArray[np.float64]
+Float32s: TypeAlias = npt.NDArray[np.float32]
+Seed: TypeAlias = int | np.random.SeedSequence | None
+ArrayLayout: TypeAlias = tuple[npt.DTypeLike, tuple[int, ...]]
 
 def build_info() -> dict[str, Any]: ...
 def power(base: npt.ArrayLike, exponent: float) -> Float64s: ...

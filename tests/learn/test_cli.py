@@ -19,8 +19,8 @@ from mujigae.envs.steps import Episode, Steps
 from mujigae.training import checkpoint, session
 from mujigae.training.config import Config
 from mujigae.training.display import Display
-from mujigae.training.log import RunLog
 from mujigae.training.evaluate import evaluate, play, quotas, summary
+from mujigae.training.log import RunLog
 
 SMALL = [
     *("--num-envs", "2", "--hidden-sizes", "8", "--head-size", "0", "--num-threads", "1"),

@@ -80,7 +80,7 @@ class ReplayBuffer:
             arguments[name] = as_float(name, arguments[name])
         self._arguments = arguments
         self._obs, self._action = obs, action
-        self._placement = Placement.of(device)
+        self._placement = Placement.of(device, obs, action)
         self._all_envs = np.arange(arguments["num_envs"])
         self._has_warned = False
         self._core: Any = self._make_core(
@@ -207,14 +207,8 @@ class ReplayBuffer:
         return self._sample(batch_size, 0.0, out)
 
     def _sample(self, batch_size: int, beta: float, out: Batch | None) -> Batch:
-        refill = None if out is None else self._placement.arrays_of(out, self._obs)
-        arrays = self._core.sample(as_int("batch_size", batch_size), beta, refill)
-        if out is not None and refill is not None:
-            return self._placement.refilled(out, refill)
-        obs, action, reward, next_obs, *rest = arrays
-        return self._placement.batch(
-            Batch(self._obs.unflatten(obs), action, reward, self._obs.unflatten(next_obs), *rest)
-        )
+        size = as_int("batch_size", batch_size)
+        return self._placement.sample(lambda arrays: self._core.sample(size, beta, arrays), size, out)
 
     def clear(self) -> None:
         """Forgets every row and open episode; keys handed out before stay dead, the random stream goes on."""

@@ -1,14 +1,23 @@
-"""Where a batch lives: NumPy arrays, or torch tensors on a device."""
+"""Where a batch lives: NumPy arrays, torch tensors on the CPU, or torch tensors on a device behind pinned memory."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from mujigae.errors import require
 from mujigae.replay.batch import Batch
-from mujigae.replay.spaces import ObsLayout
+from mujigae.replay.spaces import ArraySpec, ObsLayout
 
 __all__ = ["Placement"]
+
+Arrays = tuple[
+    Any, ...
+]  # a batch as the core sees it: the fields of Batch, obs and next_obs as lists of arrays
+Fill = Callable[[Arrays | None], Arrays]  # the core's sample: fills these arrays, or new ones
 
 
 class Placement:
@@ -16,78 +25,164 @@ class Placement:
 
     is_torch = False
 
+    def __init__(self, obs: ObsLayout, action: ArraySpec) -> None:
+        self._obs, self._action = obs, action
+
     @staticmethod
-    def of(device: Any) -> Placement:
+    def of(device: Any, obs: ObsLayout, action: ArraySpec) -> Placement:
         """None: NumPy. Anything else: a torch device, or ValueError if torch does not know it."""
-        return Placement() if device is None else TorchPlacement(device)
+        if device is None:
+            return Placement(obs, action)
+        torch = require("torch", "train")
+        try:
+            known = torch.device(device)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"device: expected a torch device, got {device!r}") from error
+        return TorchPlacement(obs, action) if known.type == "cpu" else StagedPlacement(obs, action, known)
 
-    def batch(self, batch: Batch) -> Batch:
-        """A batch of NumPy arrays, placed."""
-        return batch
-
-    def arrays_of(self, out: Batch, obs: ObsLayout) -> tuple[Any, ...]:
-        """The NumPy arrays behind a batch, for the core to refill."""
-        if not isinstance(out, Batch):
-            raise TypeError(f"out: expected a Batch, got {type(out).__name__}")
-        return (
-            obs.flatten("out.obs", out.obs),
-            *out[1:3],
-            obs.flatten("out.next_obs", out.next_obs),
-            *out[4:],
-        )
-
-    def refilled(self, out: Batch, arrays: tuple[Any, ...]) -> Batch:
-        """`out` after the core has refilled its arrays."""
-        del arrays
-        return out
+    def sample(self, fill: Fill, batch_size: int, out: Batch | None) -> Batch:
+        """A batch in its place: new, or `out` refilled."""
+        if out is not None:
+            fill(self._arrays_of(out))
+            return out
+        return self._batch_of(fill(None))
 
     def to_numpy(self, value: Any) -> Any:
         """Torch tensors as NumPy arrays; anything else as it is."""
-        return value.detach().cpu().numpy() if hasattr(value, "detach") else value
+        return _map(value, lambda leaf: leaf.detach().cpu().numpy() if hasattr(leaf, "detach") else leaf)
+
+    def _arrays_of(self, out: Batch) -> Arrays:
+        if not isinstance(out, Batch):
+            raise TypeError(f"out: expected a Batch, got {type(out).__name__}")
+        obs = self._obs.flatten("out.obs", out.obs)
+        return (obs, *out[1:3], self._obs.flatten("out.next_obs", out.next_obs), *out[4:])
+
+    def _batch_of(self, arrays: Arrays) -> Batch:
+        obs, action, reward, next_obs, *rest = arrays
+        return Batch(self._obs.unflatten(obs), action, reward, self._obs.unflatten(next_obs), *rest)
 
 
 class TorchPlacement(Placement):
-    """Torch tensors on a device; on the CPU they share the core's memory. Keys stay NumPy arrays.
-
-    Other devices get a copy.
-    """
+    """Torch tensors on the CPU, which share the core's memory; keys stay NumPy arrays."""
 
     is_torch = True
 
-    def __init__(self, device: Any) -> None:
-        self._torch: Any = require("torch", "train")
-        try:
-            self._device = self._torch.device(device)
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(f"device: expected a torch device, got {device!r}") from error
-        self._is_cpu = self._device.type == "cpu"
-
-    def batch(self, batch: Batch) -> Batch:
-        return Batch._make([*(_map(field, self._to_device) for field in batch[:-1]), batch.key])
-
-    def arrays_of(self, out: Batch, obs: ObsLayout) -> tuple[Any, ...]:
-        if not self._is_cpu:
-            raise ValueError(f'out: expected device "cpu" or None to refill a batch, got {self._device}')
+    def _arrays_of(self, out: Batch) -> Arrays:
+        tensor_type = require("torch", "train").Tensor
+        fields = super()._arrays_of(out)
         return tuple(
-            [self._array(leaf) for leaf in field] if isinstance(field, list) else self._array(field)
-            for field in super().arrays_of(out, obs)
+            _map(field, lambda leaf: leaf.numpy() if isinstance(leaf, tensor_type) else leaf)
+            for field in fields
         )
 
-    def to_numpy(self, value: Any) -> Any:
-        return _map(value, super().to_numpy)
-
-    def _array(self, value: Any) -> Any:
-        return value.numpy() if isinstance(value, self._torch.Tensor) else value
-
-    def _to_device(self, array: Any) -> Any:
-        tensor = self._torch.from_numpy(array)
-        return tensor if self._is_cpu else tensor.to(self._device)
+    def _batch_of(self, arrays: Arrays) -> Batch:
+        from_numpy = require("torch", "train").from_numpy
+        return super()._batch_of((*(_map(field, from_numpy) for field in arrays[:-1]), arrays[-1]))
 
 
-def _map(value: Any, function: Any) -> Any:
-    """`function` of every array in a structure of dicts and tuples."""
+class StagedPlacement(Placement):
+    """Torch tensors on a device: the core writes into pinned memory, and the copy runs beside the caller's work.
+
+    Two stages for each batch size take turns; one is written again only after its copy has ended. Keys stay NumPy arrays.
+    """
+
+    is_torch = True
+    NUM_STAGES = 2
+
+    def __init__(self, obs: ObsLayout, action: ArraySpec, device: Any) -> None:
+        super().__init__(obs, action)
+        self._torch: Any = require("torch", "train")
+        self._device = device
+        self._lock = threading.Lock()
+        self._stages: dict[int, list[Stage]] = {}
+
+    def sample(self, fill: Fill, batch_size: int, out: Batch | None) -> Batch:
+        with self._lock:
+            stage = self._next_stage(batch_size)
+            stage.wait()
+            key = np.empty(batch_size, np.int64)
+            fill((*stage.arrays, key))
+            if out is None:
+                tensors = tuple(_map(field, self._to_device) for field in stage.tensors)
+                batch = self._batch_of((*tensors, key))
+            else:
+                batch = self._refilled(out, stage, key)
+            stage.mark(self._device)
+            return batch
+
+    def _to_device(self, tensor: Any) -> Any:
+        return tensor.to(self._device, non_blocking=True, copy=True)
+
+    def _refilled(self, out: Batch, stage: Stage, key: Any) -> Batch:
+        fields = self._arrays_of(out)
+        for target, source in zip(_leaves(fields[:-1]), _leaves(stage.tensors), strict=True):
+            if target.shape != source.shape or target.dtype != source.dtype:
+                raise ValueError(
+                    f"out: expected {source.dtype} {list(source.shape)}, got {target.dtype} {list(target.shape)}"
+                )
+        for target, source in zip(_leaves(fields[:-1]), _leaves(stage.tensors), strict=True):
+            target.copy_(source, non_blocking=True)
+        out.key[...] = key
+        return out
+
+    def _next_stage(self, batch_size: int) -> Stage:
+        stages = self._stages.setdefault(batch_size, [])
+        if len(stages) < self.NUM_STAGES:
+            stages.insert(0, self._make_stage(batch_size))
+        stages.append(stages.pop(0))
+        return stages[-1]
+
+    def _make_stage(self, batch_size: int) -> Stage:
+        return Stage(self._torch, self._obs, self._action, batch_size, is_pinned=self._device.type == "cuda")
+
+
+class Stage:
+    """Host memory for one batch without its keys, as torch tensors and as NumPy arrays over the same bytes."""
+
+    def __init__(
+        self, torch: Any, obs: ObsLayout, action: ArraySpec, batch_size: int, *, is_pinned: bool
+    ) -> None:
+        def new(shape: tuple[int, ...], dtype: Any) -> Any:
+            like = torch.from_numpy(np.empty(0, dtype)).dtype
+            return torch.empty((batch_size, *shape), dtype=like, pin_memory=is_pinned)
+
+        def new_obs() -> list[Any]:
+            return [new(spec.shape, spec.dtype) for spec in obs.specs]
+
+        scalars = [new((), np.float32), new((), np.float32), new((), np.bool_), new((), np.float32)]
+        reward, discount, terminated, weight = scalars
+        self.tensors = (
+            new_obs(),
+            new(action.shape, action.dtype),
+            reward,
+            new_obs(),
+            discount,
+            terminated,
+            weight,
+        )
+        self.arrays = tuple(_map(field, lambda tensor: tensor.numpy()) for field in self.tensors)
+        self._torch = torch
+        self._copied: Any = None
+
+    def mark(self, device: Any) -> None:
+        """The copies enqueued so far are those of this stage."""
+        if device.type == "cuda":
+            self._copied = self._torch.cuda.current_stream(device).record_event()
+
+    def wait(self) -> None:
+        """Until the copies have read these bytes."""
+        if self._copied is not None:
+            self._copied.synchronize()
+
+
+def _map(value: Any, function: Callable[[Any], Any]) -> Any:
+    """`function` of every array in a structure of dicts, tuples and lists."""
     if isinstance(value, dict):
         return {name: _map(child, function) for name, child in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_map(child, function) for child in value)
+    if isinstance(value, tuple | list):
+        return type(value)(_map(child, function) for child in value)
     return function(value)
+
+
+def _leaves(fields: Arrays) -> list[Any]:
+    return [leaf for field in fields for leaf in (field if isinstance(field, list) else [field])]

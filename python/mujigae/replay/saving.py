@@ -63,7 +63,7 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> ReplayBuffer:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SnapshotError(f"{name}: the description of the buffer is not valid: {error}") from error
     buffer._core.load(name)
-    buffer._placement = Placement.of(device)
+    buffer._placement = Placement.of(device, buffer._obs, buffer._action)
     return buffer
 
 

@@ -1,0 +1,112 @@
+"""Copies the evidence of a finished run into bench/results/: curves, film, configuration and a summary in JSON.
+
+    python bench/train/collect.py runs/pong bench/results/pong --command "mujigae train pong --minutes 45"
+
+Everything in the summary is read from the run's files or measured here; nothing is typed by hand but the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+FILES = ("config.json", "protocol.txt", "episodes.csv", "progress.csv", "curve.png", "play.gif")
+PACKAGES = ("mujigae", "numpy", "torch", "gymnasium", "ale-py")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def training(run: Path) -> dict[str, Any]:
+    """What the logs say: scores are raw returns of whole games, played while learning and exploring."""
+    episodes, progress = read_rows(run / "episodes.csv"), read_rows(run / "progress.csv")
+    scores = [float(row["score"]) for row in episodes]
+    best = max(range(len(scores)), key=lambda i: mean(scores[max(i - 19, 0) : i + 1]))
+    reached = next((i for i in range(19, len(scores)) if mean(scores[i - 19 : i + 1]) >= 0.0), None)
+    return {
+        "steps": int(float(progress[-1]["step"])),
+        "frames": int(float(progress[-1]["frames"])),
+        "updates": int(float(progress[-1]["updates"])),
+        "minutes": round(float(progress[-1]["seconds"]) / 60, 2),
+        "episodes": len(scores),
+        "first_20_mean": round(mean(scores[:20]), 2),
+        "last_20_mean": round(mean(scores[-20:]), 2),
+        "last_100_mean": round(mean(scores[-100:]), 2) if len(scores) >= 100 else None,
+        "best_20_mean": round(mean(scores[max(best - 19, 0) : best + 1]), 2),
+        "minutes_to_20_mean_of_0": None
+        if reached is None
+        else round(float(episodes[reached]["seconds"]) / 60, 2),
+        "steps_to_20_mean_of_0": None if reached is None else int(float(episodes[reached]["step"])),
+    }
+
+
+def evaluation(run: Path, num_episodes: int) -> dict[str, Any]:
+    """The trained agent in environments of its own: raw rewards, whole games."""
+    from mujigae.training.session import evaluate_run
+
+    scores = evaluate_run(run, num_episodes)
+    return {
+        "episodes": num_episodes,
+        "mean": round(float(scores.mean()), 2),
+        "standard_error": round(float(scores.std(ddof=1)) / num_episodes**0.5, 2),
+        "lowest": float(scores.min()),
+        "highest": float(scores.max()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--command", required=True, help="the command that made the run")
+    parser.add_argument("--episodes", type=int, default=100, help="of the evaluation")
+    options = parser.parse_args()
+
+    config = json.loads((options.run / "config.json").read_text())
+    summary = {
+        "command": options.command,
+        "preset": config["preset"],
+        "env_id": config["env_id"],
+        "seed": config["seed"],
+        "protocol": (options.run / "protocol.txt").read_text().strip(),
+        "training": training(options.run),
+        "evaluation": evaluation(options.run, options.episodes),
+        "machine": {
+            "processor": processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "python": platform.python_version(),
+        },
+        "packages": {package: version(package) for package in PACKAGES},
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (options.run / name).exists():
+            shutil.copyfile(options.run / name, options.out / name)
+    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    print(json.dumps(summary, indent=2))
+
+
+if __name__ == "__main__":
+    main()
