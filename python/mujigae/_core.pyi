@@ -8,21 +8,21 @@ import numpy.typing as npt
 
 from mujigae.replay.batch import Validity
 
-Int64s: TypeAlias = npt.NDArray[np.int64]
-Float64s: TypeAlias = npt.NDArray[np.float64]
-Float32s: TypeAlias = npt.NDArray[np.float32]
-Seed: TypeAlias = int | np.random.SeedSequence | None
-ArrayLayout: TypeAlias = tuple[npt.DTypeLike, tuple[int, ...]]
+_Int64s: TypeAlias = npt.NDArray[np.int64]
+_Float64s: TypeAlias = npt.NDArray[np.float64]
+_Float32s: TypeAlias = npt.NDArray[np.float32]
+_Seed: TypeAlias = int | np.random.SeedSequence | None
+_ArrayLayout: TypeAlias = tuple[npt.DTypeLike, tuple[int, ...]]
 
 def build_info() -> dict[str, Any]: ...
-def power(base: npt.ArrayLike, exponent: float) -> Float64s: ...
+def power(base: npt.ArrayLike, exponent: float) -> _Float64s: ...
 def read_snapshot_meta(path: str) -> str: ...
 
 class SumTree:
-    def __init__(self, capacity: int, seed: Seed = None) -> None: ...
+    def __init__(self, capacity: int, seed: _Seed = None) -> None: ...
     def update(self, indices: npt.ArrayLike, values: npt.ArrayLike) -> None: ...
-    def sample(self, batch_size: int, stratified: bool = False) -> Int64s: ...
-    def find(self, targets: npt.ArrayLike) -> Int64s: ...
+    def sample(self, batch_size: int, stratified: bool = False) -> _Int64s: ...
+    def find(self, targets: npt.ArrayLike) -> _Int64s: ...
     @property
     def total(self) -> float: ...
     @property
@@ -32,7 +32,7 @@ class SumTree:
     @overload
     def __getitem__(self, index: int) -> float: ...
     @overload
-    def __getitem__(self, index: Sequence[int] | Int64s) -> Float64s: ...
+    def __getitem__(self, index: Sequence[int] | _Int64s) -> _Float64s: ...
     def __len__(self) -> int: ...
     def check_valid(self) -> Validity: ...
 
@@ -58,7 +58,7 @@ class NStepAccumulator:
         terminated: npt.ArrayLike,
         truncated: npt.ArrayLike,
         env_ids: npt.ArrayLike | None = None,
-    ) -> tuple[Int64s, Int64s, Float32s, Float32s, Int64s]: ...
+    ) -> tuple[_Int64s, _Int64s, _Float32s, _Float32s, _Int64s]: ...
     def clear(self) -> None: ...
     @property
     def n_step(self) -> int: ...
@@ -102,11 +102,11 @@ class UniformBuffer(_Buffer):
         num_envs: int,
         n_step: int,
         gamma: float,
-        obs: list[ArrayLayout],
+        obs: list[_ArrayLayout],
         stacks: list[int],
-        action: ArrayLayout,
+        action: _ArrayLayout,
         validate: bool,
-        seed: Seed,
+        seed: _Seed,
     ) -> None: ...
 
 class PrioritizedBuffer(_Buffer):
@@ -118,11 +118,11 @@ class PrioritizedBuffer(_Buffer):
         num_envs: int,
         n_step: int,
         gamma: float,
-        obs: list[ArrayLayout],
+        obs: list[_ArrayLayout],
         stacks: list[int],
-        action: ArrayLayout,
+        action: _ArrayLayout,
         validate: bool,
-        seed: Seed,
+        seed: _Seed,
         alpha: float,
         beta: float,
         eps: float,

@@ -51,7 +51,8 @@ def stubbed_members(body: list[ast.stmt]) -> Members:
     members: Members = {}
     for node in body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            members[node.target.id] = Member("settable property")
+            if not node.target.id.startswith("_"):  # the stub's own shorthands for types
+                members[node.target.id] = Member("settable property")
         elif isinstance(node, ast.FunctionDef):
             decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
             if "property" in decorators:
