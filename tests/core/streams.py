@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,3 +99,33 @@ def _assert_same(name: str, x: Any, y: Any) -> None:
             _assert_same(f"{name}[{i}]", p, q)
     else:
         assert (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()), name
+
+
+def vector_buffer(impl: ModuleType, capacity: int = 100, **arguments: Any) -> Any:
+    return impl.PrioritizedReplayBuffer(capacity, VECTOR, ACTION, **{"seed": 0, **arguments})
+
+
+def stacked_buffer(impl: ModuleType, capacity: int = 100, **arguments: Any) -> Any:
+    space = Space((4, 2), np.uint8)
+    return impl.PrioritizedReplayBuffer(capacity, space, ACTION, **{"frame_stack": 4, "seed": 0, **arguments})
+
+
+def add_stacks(buffer: Any, num_steps: int, seed: int = 0) -> Stream:
+    stream = Stream(np.random.default_rng(seed), 4)
+    for t in range(num_steps):
+        obs, next_obs = stream.step()
+        buffer.add(obs, t, 1.0, next_obs, False, False)
+    return stream
+
+
+def good_arguments() -> dict[str, Any]:
+    obs = np.zeros((2, 4, 2), np.uint8)
+    flags = np.zeros(2, bool)
+    return {
+        "obs": obs,
+        "action": np.zeros(2, np.int64),
+        "reward": np.zeros(2),
+        "next_obs": obs.copy(),
+        "terminated": flags,
+        "truncated": flags.copy(),
+    }

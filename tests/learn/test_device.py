@@ -79,6 +79,11 @@ def test_an_out_of_another_size_is_refused() -> None:
         buffer.sample(9, out=out)
 
 
+def test_a_device_that_torch_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="device: expected a torch device, got 'no such device'"):
+        mujigae.ReplayBuffer(5, OBS, ((), np.int64), device="no such device")
+
+
 def test_tensors_may_be_added() -> None:
     buffer = mujigae.ReplayBuffer(5, ((2,), np.float32), ((), np.int64), device="cpu", seed=0)
     obs = torch.tensor([1.0, 2.0])
