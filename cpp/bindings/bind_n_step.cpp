@@ -1,5 +1,5 @@
-#include <numeric>
 #include <mutex>
+#include <numeric>
 
 #include "arrays.hpp"
 #include "module.hpp"
@@ -31,9 +31,10 @@ class LockedNStepAccumulator {
     check_length("reward", reward_array.size(), ids.size());
     check_length("terminated", terminated_array.size(), ids.size());
     check_length("truncated", truncated_array.size(), ids.size());
-    const std::lock_guard lock(mutex_);
-    const Completed completed =
-        accumulator_.push(view(reward_array), view(terminated_array), view(truncated_array), view(ids));
+    const Completed completed = [&] {
+      const std::lock_guard lock(mutex_);  // nothing of Python inside
+      return accumulator_.push(view(reward_array), view(terminated_array), view(truncated_array), view(ids));
+    }();
     return py::make_tuple(column<std::int64_t>(completed, [](const auto& c) { return c.env; }),
                           column<std::int64_t>(completed, [](const auto& c) { return c.steps_ago; }),
                           column<float>(completed, [](const auto& c) { return c.window.reward; }),
@@ -51,8 +52,11 @@ class LockedNStepAccumulator {
   std::int64_t num_envs() const { return accumulator_.num_envs(); }
 
   py::object check_valid() const {
-    const std::lock_guard lock(mutex_);
-    return validity(accumulator_.why_invalid());
+    const std::string reason = [this] {
+      const std::lock_guard lock(mutex_);
+      return accumulator_.why_invalid();
+    }();
+    return validity(reason);
   }
 
  private:

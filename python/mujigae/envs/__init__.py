@@ -9,8 +9,8 @@ from mujigae.errors import require
 
 gymnasium = require("gymnasium", "train")  # first: without it, the imports below would fail less clearly
 
-from mujigae.envs.make import Environment, EnvOptions, family_of, make
-from mujigae.envs.steps import Episode, Steps, StepStream
+from mujigae.envs.make import Environment, EnvOptions, family_of, make  # noqa: E402
+from mujigae.envs.steps import Episode, Steps, StepStream  # noqa: E402
 
 __all__ = ["EnvOptions", "Environment", "Episode", "StepStream", "Steps", "family_of", "make"]
 
