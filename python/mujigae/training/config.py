@@ -132,7 +132,7 @@ class Config:
     """Share of random actions in evaluation (Rainbow on Atari: 0.001, against deterministic loops)."""
 
     precision: Literal["float32", "bfloat16", "fastest"] = "float32"
-    """Arithmetic: bfloat16 is autocast over float32 weights; fastest is what a test at the start finds faster."""
+    """Arithmetic: bfloat16 autocasts over float32 weights; fastest is whatever a test at the start finds."""
     channels_last: bool = False
     """Keep images and convolution weights in NHWC memory order."""
     device: str = "cpu"
