@@ -37,6 +37,11 @@ std::span<const T> view(const py::array_t<T, py::array::c_style>& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
+// Indices are copied: whatever another thread does to the caller's array, what was checked is what is used.
+inline std::vector<std::int64_t> copied(const py::array_t<std::int64_t, py::array::c_style>& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
 std::string describe(const Shape& shape);
 
 // None, an int or a numpy SeedSequence -> the key that NumPy's Philox would have.

@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include <cstring>
 #include <mutex>
 
 #include "arrays.hpp"
@@ -9,10 +10,21 @@
 namespace mujigae::bindings {
 namespace {
 
+py::dtype plain_dtype(const py::object& value) {
+  const py::dtype dtype = py::dtype::from_args(value);
+  if (std::strchr("biufc", dtype.kind()) == nullptr || !dtype.attr("isnative").cast<bool>()) {
+    throw py::type_error("dtype: expected a native numeric dtype, got " + py::str(dtype).cast<std::string>());
+  }
+  return dtype;
+}
+
 std::int64_t bytes_of(const py::dtype& dtype, const Shape& shape) {
+  constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;
   std::int64_t bytes = dtype.itemsize();
   for (const py::ssize_t extent : shape) {
-    if (extent < 1) fail_value("frame_shape: expected positive extents, got ", describe(shape));
+    if (extent < 1 || extent > kMaxBytes / bytes) {
+      fail_value("frame_shape: expected positive extents and at most 2^40 bytes, got ", describe(shape));
+    }
     bytes *= extent;
   }
   return bytes;
@@ -32,19 +44,22 @@ Shape prepend(py::ssize_t extent, const Shape& shape) {
 class LockedFrameRing {
  public:
   LockedFrameRing(std::int64_t capacity, const Shape& frame_shape, std::int64_t stack, const py::object& dtype)
-      : dtype_(py::dtype::from_args(dtype)),
+      : dtype_(plain_dtype(dtype)),
         frame_shape_(frame_shape),
         stack_shape_(prepend(at_least_one("stack", stack, StackLane::kMaxStack), frame_shape)),
+        stack_bytes_(static_cast<std::size_t>(bytes_of(dtype_, stack_shape_))),
         ring_(at_least_one("capacity", capacity, std::int64_t{1} << 40), bytes_of(dtype_, frame_shape), stack) {}
 
   std::int64_t start(const py::object& frames) {
     const std::byte* memory = data_in("frames", frames, dtype_, stack_shape_);
+    const py::gil_scoped_release release;  // the argument keeps the memory alive
     const std::lock_guard lock(mutex_);
     return ring_.start(memory);
   }
 
   std::int64_t append(const py::object& frame) {
     const std::byte* memory = data_in("frame", frame, dtype_, frame_shape_);
+    const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
     return ring_.append(memory);
   }
@@ -54,12 +69,13 @@ class LockedFrameRing {
     const Shape shape = prepend(slot_array.size(), stack_shape_);
     py::object result = out.is_none() ? py::array(dtype_, shape) : out;
     std::byte* to = data_out("out", result, dtype_, shape);
-    read_all(view(slot_array), to, static_cast<std::size_t>(bytes_of(dtype_, stack_shape_)));
+    read_all(copied(slot_array), to);
     return result;
   }
 
   template <class Call>
   auto locked(const Call& call) const {
+    const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
     return call();
   }
@@ -70,15 +86,16 @@ class LockedFrameRing {
   py::object check_valid() const { return validity(locked([this] { return ring_.why_invalid(); })); }
 
  private:
-  void read_all(std::span<const std::int64_t> slots, std::byte* to, std::size_t stack_bytes) const {
+  void read_all(const std::vector<std::int64_t>& slots, std::byte* to) const {
     const py::gil_scoped_release release;  // plain memory from here on
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < slots.size(); ++i) ring_.check_slot(slots[i], i);
-    for (std::size_t i = 0; i < slots.size(); ++i) ring_.read(slots[i], to + i * stack_bytes);
+    for (std::size_t i = 0; i < slots.size(); ++i) ring_.read(slots[i], to + i * stack_bytes_);
   }
 
   py::dtype dtype_;
   Shape frame_shape_, stack_shape_;
+  std::size_t stack_bytes_;
   FrameRing ring_;
   mutable std::mutex mutex_;
 };

@@ -32,7 +32,8 @@ class LockedNStepAccumulator {
     check_length("terminated", terminated_array.size(), ids.size());
     check_length("truncated", truncated_array.size(), ids.size());
     const Completed completed = [&] {
-      const std::lock_guard lock(mutex_);  // nothing of Python inside
+      const py::gil_scoped_release release;
+      const std::lock_guard lock(mutex_);
       return accumulator_.push(view(reward_array), view(terminated_array), view(truncated_array), view(ids));
     }();
     return py::make_tuple(column<std::int64_t>(completed, [](const auto& c) { return c.env; }),
@@ -43,6 +44,7 @@ class LockedNStepAccumulator {
   }
 
   void clear() {
+    const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
     accumulator_.clear();
   }
@@ -53,6 +55,7 @@ class LockedNStepAccumulator {
 
   py::object check_valid() const {
     const std::string reason = [this] {
+      const py::gil_scoped_release release;
       const std::lock_guard lock(mutex_);
       return accumulator_.why_invalid();
     }();

@@ -1,6 +1,8 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "arrays.hpp"
 #include "module.hpp"
@@ -46,9 +48,9 @@ class BoundBuffer {
   void add(const std::vector<py::object>& obs, const py::object& action, const py::object& reward,
            const std::vector<py::object>& next_obs, const py::object& terminated, const py::object& truncated,
            const py::object& env_ids, std::int64_t num_steps) {
-    const auto ids = integers("env_ids", env_ids);
-    const py::ssize_t rows = num_steps * ids.size();
-    StepsView steps{num_steps, view(ids), {}, {}, nullptr, nullptr, nullptr, nullptr};
+    const auto ids = copied(integers("env_ids", env_ids));
+    const auto rows = static_cast<py::ssize_t>(num_steps * static_cast<std::int64_t>(ids.size()));
+    StepsView steps{num_steps, ids, {}, {}, nullptr, nullptr, nullptr, nullptr};
     steps.obs = inputs("obs", obs, rows);
     steps.next_obs = inputs("next_obs", next_obs, rows);
     steps.action = data_in("action", action, layouts_.action.dtype, layouts_.action.batch_shape(rows));
@@ -72,10 +74,11 @@ class BoundBuffer {
   }
 
   std::int64_t update_priorities(const py::object& key, const py::object& priorities) {
-    const auto keys = integers("key", key);
+    const auto keys = copied(integers("key", key));
     const auto values = reals("priorities", priorities);
+    const std::vector<double> value_copy(values.data(), values.data() + values.size());
     const py::gil_scoped_release release;
-    return buffer_.update_priorities(view(keys), view(values));
+    return buffer_.update_priorities(keys, value_copy);
   }
 
   ReplayBuffer<S>& buffer() { return buffer_; }
@@ -140,7 +143,27 @@ class BoundBuffer {
     column("out.terminated", 5, batch.terminated);
     column("out.weight", 6, batch.weight);
     column("out.key", 7, batch.key);
+    check_apart(batch);
     return batch;
+  }
+
+  // Every field has memory of its own.
+  void check_apart(const BatchView& batch) const {
+    std::vector<std::pair<const void*, std::int64_t>> fields;
+    const auto note = [&](const void* begin, std::int64_t row_bytes) { fields.emplace_back(begin, row_bytes * batch.batch_size); };
+    for (std::size_t i = 0; i < layouts_.obs.size(); ++i) {
+      note(batch.obs[i], layouts_.obs[i].bytes());
+      note(batch.next_obs[i], layouts_.obs[i].bytes());
+    }
+    note(batch.action, layouts_.action.bytes());
+    for (const float* column : {batch.reward, batch.discount, batch.weight}) note(column, sizeof(float));
+    note(batch.terminated, sizeof(bool));
+    note(batch.key, sizeof(std::int64_t));
+    std::sort(fields.begin(), fields.end());
+    for (std::size_t i = 1; i < fields.size(); ++i) {
+      const auto* end = static_cast<const std::byte*>(fields[i - 1].first) + fields[i - 1].second;
+      if (static_cast<const std::byte*>(fields[i].first) < end) fail_value("out: expected fields that do not overlap, got two that do");
+    }
   }
 
   Layouts layouts_;
@@ -177,13 +200,13 @@ py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
       .def("load", [](Bound& self, const std::string& path) { self.buffer().load(path); }, py::arg("path"), release)
       .def("check_valid", &Bound::check_valid)
       .def("__len__", [](Bound& self) { return self.buffer().size(); }, release)
-      .def_property("n_step", [](Bound& self) { return self.buffer().n_step(); },
+      .def_property("n_step", py::cpp_function([](Bound& self) { return self.buffer().n_step(); }, release),
                     py::cpp_function([](Bound& self, std::int64_t n) { self.buffer().set_n_step(n); }, release))
-      .def_property("gamma", [](Bound& self) { return self.buffer().gamma(); },
+      .def_property("gamma", py::cpp_function([](Bound& self) { return self.buffer().gamma(); }, release),
                     py::cpp_function([](Bound& self, double gamma) { self.buffer().set_gamma(gamma); }, release))
-      .def_property_readonly("nbytes", [](Bound& self) { return self.buffer().nbytes(); })
-      .def_property_readonly("num_added", [](Bound& self) { return self.buffer().num_added(); })
-      .def_property_readonly("num_silent_boundaries", [](Bound& self) { return self.buffer().num_silent_boundaries(); });
+      .def_property_readonly("nbytes", py::cpp_function([](Bound& self) { return self.buffer().nbytes(); }, release))
+      .def_property_readonly("num_added", py::cpp_function([](Bound& self) { return self.buffer().num_added(); }, release))
+      .def_property_readonly("num_silent_boundaries", py::cpp_function([](Bound& self) { return self.buffer().num_silent_boundaries(); }, release));
 }
 
 void bind_errors(py::module_& m) {
@@ -197,7 +220,7 @@ void bind_errors(py::module_& m) {
       PyErr_SetObject(PyExc_OSError, os_error.ptr());
     }
   });
-  m.def("read_snapshot_meta", &read_snapshot_meta, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+  m.def("read_snapshot_meta", [](const std::string& path) { return py::bytes(read_snapshot_meta(path)); }, py::arg("path"),
         "The description that a snapshot begins with: how to construct the buffer. SnapshotError for a file that is none.");
 }
 
@@ -233,11 +256,11 @@ void bind_replay_buffer(py::module_& m) {
            py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("alpha"), py::arg("beta"), py::arg("eps"),
            py::arg("stratified"))
       .def("update_priorities", &Prioritized::update_priorities, py::arg("key"), py::arg("priorities"))
-      .def_property("alpha", [](Prioritized& self) { return self.buffer().sampler_settings().alpha; },
+      .def_property("alpha", py::cpp_function([](Prioritized& self) { return self.buffer().sampler_settings().alpha; }, release),
                     py::cpp_function([](Prioritized& self, double alpha) { self.buffer().set_alpha(alpha); }, release))
-      .def_property("beta", [](Prioritized& self) { return self.buffer().sampler_settings().beta; },
+      .def_property("beta", py::cpp_function([](Prioritized& self) { return self.buffer().sampler_settings().beta; }, release),
                     py::cpp_function([](Prioritized& self, double beta) { self.buffer().set_beta(beta); }, release))
-      .def_property_readonly("max_priority", [](Prioritized& self) { return self.buffer().max_priority(); });
+      .def_property_readonly("max_priority", py::cpp_function([](Prioritized& self) { return self.buffer().max_priority(); }, release));
 }
 
 }  // namespace mujigae::bindings

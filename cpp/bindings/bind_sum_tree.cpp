@@ -15,11 +15,12 @@ class LockedSumTree {
   LockedSumTree(std::int64_t capacity, const py::object& seed) : tree_(capacity), random_(philox_key(seed)) {}
 
   void update(const py::object& indices, const py::object& values) {
-    const auto index_array = integers("indices", indices);
+    const auto index_copy = copied(integers("indices", indices));
     const auto value_array = reals("values", values);
+    const std::vector<double> value_copy(value_array.data(), value_array.data() + value_array.size());
     const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
-    tree_.update(view(index_array), view(value_array));
+    tree_.update(index_copy, value_copy);
   }
 
   py::array_t<std::int64_t> sample(std::int64_t batch_size, bool stratified) {
@@ -43,6 +44,7 @@ class LockedSumTree {
   }
 
   double total() const {
+    const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
     return tree_.total();
   }
@@ -57,6 +59,7 @@ class LockedSumTree {
     if (index < 0 || index >= tree_.capacity()) {
       fail_index("index: expected 0 <= index < ", tree_.capacity(), ", got ", index);
     }
+    const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
     return tree_[index];
   }

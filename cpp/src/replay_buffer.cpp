@@ -16,15 +16,16 @@ const BufferSettings& checked(const BufferSettings& settings) {
   }
   check_n_step(settings.n_step);
   check_gamma(settings.gamma);
-  constexpr std::int64_t kMaxSlots = std::int64_t{1} << 32;  // a key has 32 bits for the slot
-  if (settings.capacity > kMaxSlots / 2 || settings.n_step > kMaxSlots / 4 / settings.num_envs) {
-    fail_value("capacity: expected at most 2^31 rows in all, got ", settings.capacity, " with n_step ", settings.n_step);
-  }
   for (const ObsLayout& obs : settings.obs) {
     if (obs.frame_bytes < 1) fail_value("observation_space: expected observations of at least one byte");
     if (obs.stack < 1 || obs.stack > StackLane::kMaxStack) {
       fail_value("frame_stack: expected 1 to ", StackLane::kMaxStack, ", got ", obs.stack);
     }
+  }
+  constexpr std::int64_t kMaxSlots = std::int64_t{1} << 31;  // a key has 32 bits for the slot
+  if (settings.capacity > kMaxSlots || settings.num_envs > kMaxSlots / (settings.n_step + StackLane::kMaxStack)) {
+    fail_value("capacity: expected at most 2^31 rows, and as many spare slots, got ", settings.capacity, " rows, num_envs ",
+               settings.num_envs, ", n_step ", settings.n_step);
   }
   return settings;
 }
@@ -177,11 +178,10 @@ void ReplayBuffer<S>::sample(double beta, const BatchView& out) {
   if (rows_.num_ready(settings_.n_step) == 0) {
     fail_value("sample: expected at least one row whose n-step window is complete, got none");
   }
-  const std::span slots(out.key, static_cast<std::size_t>(out.batch_size));
-  const std::span weights(out.weight, slots.size());
-  sampler_.draw(rows_, settings_.n_step, beta, random_, slots, weights);
+  std::vector<std::int64_t> slots(static_cast<std::size_t>(out.batch_size));
+  sampler_.draw(rows_, settings_.n_step, beta, random_, slots, {out.weight, slots.size()});
   for (std::int64_t i = 0; i < out.batch_size; ++i) {
-    const std::int64_t slot = out.key[i];
+    const std::int64_t slot = slots[static_cast<std::size_t>(i)];
     gather(slot, i, out);
     out.key[i] = rows_.key_of(slot);
   }
@@ -358,6 +358,7 @@ std::string ReplayBuffer<S>::why_rows_invalid() const {
 template <Sampler S>
 std::string ReplayBuffer<S>::why_episodes_invalid(std::int64_t lane_index) const {
   const Lane& lane = rows_.lane(lane_index);
+  if (lane.num_held() == 0 && lane.has_open_episode()) return concat("lane ", lane_index, " has an open episode without rows");
   std::int64_t last_end = lane.next;
   while (last_end > lane.first && rows_.flags(lane.slot(last_end - 1)) == 0) --last_end;
   const bool is_right = last_end > lane.first ? lane.episode_start == last_end : lane.episode_start <= lane.first;

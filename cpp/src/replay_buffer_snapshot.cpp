@@ -132,7 +132,7 @@ void ReplayBuffer<S>::load_rows(SnapshotReader& reader) {
   std::size_t num_held = 0;
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     Lane& lane = rows_.lane(e);
-    lane.first = head.next(0, Words::kMaxCount);
+    lane.first = head.next(0, lane.slots << 30);  // beyond that a key would overflow
     lane.next = head.next(lane.first, lane.first + lane.slots);
     lane.episode_start = head.next(0, lane.next);
     num_held += static_cast<std::size_t>(lane.num_held());
@@ -172,7 +172,7 @@ void ReplayBuffer<S>::load_frames(SnapshotReader& reader) {
       const std::uint64_t length = reader.begin_section(kFrames);
       const auto frame_bytes = static_cast<std::uint64_t>(log.frame_bytes());
       if (length % frame_bytes != 0) reader.fail("a section that ends within a frame");
-      std::vector<std::byte> frame(static_cast<std::size_t>(frame_bytes));
+      std::vector<std::byte> frame(static_cast<std::size_t>(length > 0 ? frame_bytes : 0));  // no larger than the file
       for (std::uint64_t i = 0; i < length / frame_bytes; ++i) {
         reader.read(frame);
         log.append(frame.data());

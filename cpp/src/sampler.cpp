@@ -62,7 +62,11 @@ void PrioritizedSampler::clear() {
   max_priority_ = 1.0;
 }
 
-double PrioritizedSampler::leaf(double priority) const { return power(priority + settings_.eps, settings_.alpha); }
+// A positive leaf stays within what the tree can add up; only absurd exponents ever reach its lower end.
+double PrioritizedSampler::leaf(double priority) const {
+  const double value = power(priority + settings_.eps, settings_.alpha);
+  return value == 0.0 && priority + settings_.eps == 0.0 ? 0.0 : std::max(value, SumTree::kMinValue);
+}
 
 void PrioritizedSampler::check_priorities(std::span<const double> priorities) const {
   for (std::size_t i = 0; i < priorities.size(); ++i) {

@@ -14,6 +14,19 @@ namespace {
 constexpr std::int64_t kFanOut = SumTree::kFanOut;
 constexpr std::size_t kMaxLevels = 16;  // 16^16 blocks: more than any memory
 
+// A sum carried as an unevaluated pair (Knuth's two-sum), rounded only where it is read. Adding zero leaves it unchanged.
+struct RunningSum {
+  double high = 0.0, low = 0.0;
+
+  double add(double x) {
+    const double sum = high + x;
+    const double x_part = sum - high;
+    low += (high - (sum - x_part)) + (x - x_part);
+    high = sum;
+    return high + low;
+  }
+};
+
 struct TreeView {  // plain pointers for the descent
   const double* leaves;
   std::array<const double*, kMaxLevels> totals, prefixes;
@@ -67,15 +80,16 @@ FindAll choose_find_all() {
 std::size_t round_up(std::int64_t count) { return static_cast<std::size_t>((count + kFanOut - 1) / kFanOut * kFanOut); }
 
 double sum_left_to_right(const double* values) {
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < kFanOut; ++i) sum += values[i];
-  return sum;
+  RunningSum sum;
+  double total = 0.0;
+  for (std::int64_t i = 0; i < kFanOut; ++i) total = sum.add(values[i]);
+  return total;
 }
 
 }  // namespace
 
 SumTree::SumTree(std::int64_t capacity) : capacity_(capacity) {
-  if (capacity < 1) fail_value("capacity: expected at least 1, got ", capacity);
+  if (capacity < 1 || capacity > kMaxCapacity) fail_value("capacity: expected 1 to 2^40, got ", capacity);
   leaves_.assign(round_up(capacity), 0.0);
   std::int64_t num_children = static_cast<std::int64_t>(leaves_.size()) / kFanOut;
   do {
@@ -96,8 +110,8 @@ void SumTree::check(std::span<const std::int64_t> indices, std::span<const doubl
     if (indices[i] < 0 || indices[i] >= capacity_) {
       fail_index("indices[", i, "]: expected 0 <= index < ", capacity_, ", got ", indices[i]);
     }
-    if (!(values[i] >= 0.0 && values[i] <= kMaxValue)) {
-      fail_value("values[", i, "]: expected a number from 0 to 2^900, got ", values[i]);
+    if (values[i] != 0.0 && !(values[i] >= kMinValue && values[i] <= kMaxValue)) {
+      fail_value("values[", i, "]: expected 0, or a number from 2^-900 to 2^900, got ", values[i]);
     }
   }
 }
@@ -134,9 +148,9 @@ void SumTree::refresh_level(Level& level, const double* grandchildren, std::vect
   }
   touched.resize(num_nodes);
   for (const std::int64_t node : touched) {
-    double sum = 0.0;
+    RunningSum sum;
     const auto first = static_cast<std::size_t>(node * kFanOut);
-    for (std::size_t i = first; i < first + kFanOut; ++i) level.prefixes[i] = sum += level.totals[i];
+    for (std::size_t i = first; i < first + kFanOut; ++i) level.prefixes[i] = sum.add(level.totals[i]);
   }
 }
 
@@ -197,11 +211,11 @@ std::string SumTree::why_invalid() const {
   for (std::size_t height = 0; height < levels_.size(); ++height) {
     const Level& level = levels_[height];
     for (std::size_t node = 0; node < level.stamp.size(); ++node) {
-      double sum = 0.0;
+      RunningSum sum;
       for (std::size_t i = node * kFanOut; i < (node + 1) * kFanOut; ++i) {
         const double expected = i * kFanOut < children->size() ? sum_left_to_right(children->data() + i * kFanOut) : 0.0;
         if (level.totals[i] != expected) return concat("level ", height, " total ", i, " is not the sum of its children");
-        if (level.prefixes[i] != (sum += level.totals[i])) return concat("level ", height, " prefix ", i, " is stale");
+        if (level.prefixes[i] != sum.add(level.totals[i])) return concat("level ", height, " prefix ", i, " is stale");
       }
     }
     children = &level.totals;

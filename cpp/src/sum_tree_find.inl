@@ -9,8 +9,8 @@ inline std::int64_t count_at_most(const double* prefix, double target) {
 
 inline std::int64_t find_in_block(const double* block, double target) {
   double prefix[kFanOut];
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < kFanOut; ++i) prefix[i] = sum += block[i];
+  RunningSum sum;
+  for (std::int64_t i = 0; i < kFanOut; ++i) prefix[i] = sum.add(block[i]);
   return count_at_most(prefix, target);
 }
 

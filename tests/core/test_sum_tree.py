@@ -53,7 +53,7 @@ def test_of_duplicate_indices_the_last_wins(impl: ModuleType) -> None:
 
 def test_zero_leaves_are_never_drawn(impl: ModuleType) -> None:
     values = np.zeros(300)
-    values[[0, 17, 255, 299]] = [1e-300, 3.0, 1.0, 2.0]
+    values[[0, 17, 255, 299]] = [2.0**-900, 3.0, 1.0, 2.0]
     tree = filled(impl, values)
     drawn = set(tree.sample(500).tolist()) | set(tree.sample(500, stratified=True).tolist())
     assert drawn == {17, 255, 299}
@@ -110,7 +110,7 @@ def test_compiled_tree_equals_the_reference_bit_for_bit(data: st.DataObject) -> 
     capacity = data.draw(st.integers(1, 300))
     seed = data.draw(st.integers(0, 2**32))
     trees = [mujigae.SumTree(capacity, seed), reference.SumTree(capacity, seed)]
-    value = st.one_of(st.just(0.0), st.floats(1e-300, 1e200), st.floats(0.0, 10.0))
+    value = st.one_of(st.just(0.0), st.floats(2.0**-900, 1e200), st.floats(1e-3, 10.0))
     for _ in range(data.draw(st.integers(1, 4))):
         count = data.draw(st.integers(1, 40))
         indices = data.draw(st.lists(st.integers(0, capacity - 1), min_size=count, max_size=count))
@@ -179,5 +179,28 @@ def test_batches_of_zero_and_bad_targets_are_refused(impl: ModuleType) -> None:
 
 
 def test_capacity_must_be_positive(impl: ModuleType) -> None:
-    with pytest.raises(ValueError, match="capacity: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="capacity: expected 1 to 2\\^40, got 0"):
         impl.SumTree(0)
+
+
+def test_every_leaf_is_found_with_its_share_to_within_2_to_the_minus_50() -> None:
+    """Sums that round the same way at every addition are the worst case; shares are measured by bisection."""
+    base = np.array([1.0] + [2.0**-53] * 15)
+    two_levels = np.repeat(base, 16) * np.tile(base, 16)
+    for values in (base, two_levels, np.random.default_rng(0).lognormal(0.0, 8.0, 600)):
+        tree = filled(mujigae, values)
+        total = math.fsum(values)
+        for index in {0, 1, len(values) // 2, int(np.argmax(values))}:
+            share = first_target_beyond(tree, index) - first_target_beyond(tree, index - 1)
+            assert abs(share / tree.total - values[index] / total) <= 2.0**-50
+
+
+def first_target_beyond(tree: Any, index: int) -> float:
+    """The smallest target that finds a leaf after `index`: the cumulative share that the tree gives up to it."""
+    low, high = 0.0, tree.total
+    if index < 0:
+        return 0.0
+    while (middle := (low + high) / 2) not in (low, high):
+        is_beyond = tree.find([middle])[0] > index
+        low, high = (low, middle) if is_beyond else (middle, high)
+    return high

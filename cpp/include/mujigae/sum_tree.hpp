@@ -6,12 +6,14 @@
 //                /  |  \           /  |  \               .
 //   leaves    [0..15] [16..31] ...  [4080..4095] ...     blocks of 16 values
 //
-// A total is the sum of 16 children from left to right, recomputed, never incremented: the tree is a function of its leaves,
-// whatever the order or batching of the updates. A descent compares the target with a node's 16 prefixes, goes to the first
+// A total is the sum of 16 children from left to right, carried to about 106 bits and rounded once, and it is recomputed, never
+// incremented: the tree is a function of its leaves, whatever the order or batching of the updates. A descent compares the target with a node's 16 prefixes, goes to the first
 // prefix above it, and subtracts the prefix before. Prefixes grow monotonically and a zero child leaves them unchanged, so a
 // zero leaf is never found. A target that rounding pushed to or past a subtree's total goes to that subtree's last positive leaf.
 //
-// O(log16 N) find and update, O(N) min_positive. float64: totals carry relative errors of a few 2^-53.
+// O(log16 N) find and update, O(N) min_positive. float64: a level adds a relative error of about 2^-53 to a total, so every
+// leaf is found with its share of the total to within 2^-50. Values stay within 2^-900 ... 2^900, where nothing under- or
+// overflows.
 // Threads: any number of readers, or one writer; the owner locks.
 #pragma once
 
@@ -27,7 +29,8 @@ namespace mujigae {
 class SumTree {
  public:
   static constexpr std::int64_t kFanOut = 16;
-  static constexpr double kMaxValue = 0x1p900;  // no sum of them overflows
+  static constexpr double kMinValue = 0x1p-900, kMaxValue = 0x1p900;  // of a leaf that is not zero
+  static constexpr std::int64_t kMaxCapacity = std::int64_t{1} << 40;
 
   explicit SumTree(std::int64_t capacity);
 

@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import operator
+import os
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_bools", "as_float", "as_ids", "as_int", "as_reals", "cast", "rows"]
+__all__ = ["as_bool", "as_bools", "as_float", "as_ids", "as_int", "as_path", "as_reals", "cast", "rows"]
 
 
 def as_int(argument: str, value: Any) -> int:
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"{argument}: expected an integer, got {value!r}")
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"{argument}: expected an integer, got {value!r}") from None
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{argument}: expected a 64-bit integer, got {number}")
+    return number
+
+
+def as_bool(argument: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument}: expected True or False, got {value!r}")
+    return bool(value)
 
 
 def as_float(argument: str, value: Any) -> float:
-    if isinstance(value, bool | np.bool_ | str):
-        raise TypeError(f"{argument}: expected a number, got {value!r}")
+    if isinstance(value, bool | np.bool_ | str | bytes | complex):
+        raise TypeError(f"{argument}: expected a real number, got {value!r}")
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{argument}: expected a number, got {value!r}") from None
+        raise TypeError(f"{argument}: expected a real number, got {value!r}") from None
+    except OverflowError:
+        raise ValueError(
+            f"{argument}: expected a number that a float64 holds, got one of {len(str(value))} digits"
+        ) from None
+
+
+def as_path(path: str | os.PathLike[str]) -> bytes:
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError(f"path: expected a name without NUL, got {name!r}")
+    return name
 
 
 def as_reals(argument: str, value: Any) -> Any:
@@ -37,7 +58,7 @@ def as_reals(argument: str, value: Any) -> Any:
 
 def as_ids(argument: str, value: Any) -> Any:
     array = np.asarray(value)
-    if array.dtype.kind not in "iu":
+    if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{argument}: expected integers, got dtype {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{argument}: expected one axis of ids, got shape {array.shape}")
@@ -46,9 +67,9 @@ def as_ids(argument: str, value: Any) -> Any:
 
 def as_bools(argument: str, value: Any) -> Any:
     array = np.asarray(value)
-    if array.dtype.kind != "b":
+    if array.dtype.kind != "b" and array.size:
         raise TypeError(f"{argument}: expected booleans, got dtype {array.dtype}")
-    return array
+    return array.astype(np.bool_, copy=False)
 
 
 def cast(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
@@ -57,10 +78,16 @@ def cast(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
     if array.dtype == dtype:
         return array
     are_integers = array.dtype.kind in "iu" and dtype.kind in "iu"
-    if not are_integers and not np.can_cast(array.dtype, dtype, casting="same_kind"):
+    if array.size and not are_integers and not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise TypeError(f"{argument}: expected dtype {dtype} or one of its kind, got {array.dtype}")
-    converted = array.astype(dtype)
-    if are_integers and not np.array_equal(converted, array):
+    with np.errstate(over="ignore"):  # what no longer fits is refused below
+        converted = array.astype(dtype)
+    is_kept = (
+        np.array_equal(converted, array)
+        if are_integers
+        else np.array_equal(np.isfinite(converted), np.isfinite(array))
+    )
+    if not is_kept:
         raise ValueError(f"{argument}: expected values that fit {dtype}, got {array.min()} to {array.max()}")
     return converted
 

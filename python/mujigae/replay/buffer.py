@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from mujigae import _core
-from mujigae.replay.arguments import as_bools, as_float, as_ids, as_int, as_reals, cast, rows
+from mujigae.replay.arguments import (
+    as_bool,
+    as_bools,
+    as_float,
+    as_ids,
+    as_int,
+    as_path,
+    as_reals,
+    cast,
+    rows,
+)
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.device import Placement
 from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
@@ -78,10 +88,11 @@ class ReplayBuffer:
             arguments[name] = as_int(name, arguments[name])
         for name in sorted({"gamma", "alpha", "beta", "eps"} & set(arguments)):
             arguments[name] = as_float(name, arguments[name])
+        for name in sorted({"validate", "stratified"} & set(arguments)):
+            arguments[name] = as_bool(name, arguments[name])
         self._arguments = arguments
         self._obs, self._action = obs, action
         self._placement = Placement.of(device, obs, action)
-        self._all_envs = np.arange(arguments["num_envs"])
         self._has_warned = False
         self._core: Any = self._make_core(
             obs=[(spec.dtype, spec.shape) for spec in obs.specs],
@@ -90,6 +101,7 @@ class ReplayBuffer:
             seed=seed,
             **arguments,
         )
+        self._all_envs = np.arange(arguments["num_envs"])
 
     def _make_core(self, **arguments: Any) -> Any:
         return _core.UniformBuffer(**arguments)
@@ -222,9 +234,8 @@ class ReplayBuffer:
         """
         from mujigae.replay.saving import describe
 
-        self._core.save(
-            os.fspath(path), describe(type(self).__name__, self._arguments, self._obs, self._action)
-        )
+        meta = describe(type(self).__name__, self._arguments, self._obs, self._action)
+        self._core.save(as_path(path), meta)
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""

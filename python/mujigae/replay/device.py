@@ -49,7 +49,7 @@ class Placement:
 
     def to_numpy(self, value: Any) -> Any:
         """Torch tensors as NumPy arrays; anything else as it is."""
-        return _map(value, lambda leaf: leaf.detach().cpu().numpy() if hasattr(leaf, "detach") else leaf)
+        return _map(value, _leaf_to_numpy)
 
     def _arrays_of(self, out: Batch) -> Arrays:
         if not isinstance(out, Batch):
@@ -97,31 +97,46 @@ class StagedPlacement(Placement):
         self._stages: dict[int, list[Stage]] = {}
 
     def sample(self, fill: Fill, batch_size: int, out: Batch | None) -> Batch:
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         with self._lock:
             stage = self._next_stage(batch_size)
+            targets = None if out is None else self._checked_targets(out, stage)
             stage.wait()
             key = np.empty(batch_size, np.int64)
             fill((*stage.arrays, key))
-            if out is None:
-                tensors = tuple(_map(field, self._to_device) for field in stage.tensors)
-                batch = self._batch_of((*tensors, key))
+            if out is None or targets is None:
+                batch = self._batch_of((*(_map(field, self._to_device) for field in stage.tensors), key))
             else:
-                batch = self._refilled(out, stage, key)
+                batch = self._refilled(out, targets, stage, key)
             stage.mark(self._device)
             return batch
 
     def _to_device(self, tensor: Any) -> Any:
         return tensor.to(self._device, non_blocking=True, copy=True)
 
-    def _refilled(self, out: Batch, stage: Stage, key: Any) -> Batch:
-        fields = self._arrays_of(out)
-        for target, source in zip(_leaves(fields[:-1]), _leaves(stage.tensors), strict=True):
-            if target.shape != source.shape or target.dtype != source.dtype:
-                raise ValueError(
-                    f"out: expected {source.dtype} {list(source.shape)}, got {target.dtype} {list(target.shape)}"
-                )
-        for target, source in zip(_leaves(fields[:-1]), _leaves(stage.tensors), strict=True):
-            target.copy_(source, non_blocking=True)
+    def _checked_targets(self, out: Batch, stage: Stage) -> list[Any]:
+        """The tensors of `out`, each as the stage has it; checked before anything is drawn."""
+        targets = _leaves(self._arrays_of(out)[:-1])
+        for target, source in zip(targets, _leaves(stage.tensors), strict=True):
+            wanted = f"{source.dtype} {tuple(source.shape)} on {self._device.type}"
+            is_tensor = isinstance(target, self._torch.Tensor)
+            got = (
+                f"{target.dtype} {tuple(target.shape)} on {target.device.type}"
+                if is_tensor
+                else type(target).__name__
+            )
+            if got != wanted:
+                raise ValueError(f"out: expected {wanted}, got {got}")
+        shape = tuple(stage.arrays[2].shape)
+        if not isinstance(out.key, np.ndarray) or (out.key.dtype, out.key.shape) != (np.int64, shape):
+            raise ValueError(f"out.key: expected a NumPy array int64 {shape}, got {out.key!r}")
+        return targets
+
+    def _refilled(self, out: Batch, targets: list[Any], stage: Stage, key: Any) -> Batch:
+        with self._torch.no_grad():
+            for target, source in zip(targets, _leaves(stage.tensors), strict=True):
+                target.copy_(source, non_blocking=True)
         out.key[...] = key
         return out
 
@@ -175,12 +190,21 @@ class Stage:
             self._copied.synchronize()
 
 
+def _leaf_to_numpy(leaf: Any) -> Any:
+    if not hasattr(leaf, "detach"):
+        return leaf
+    tensor = leaf.detach().cpu()
+    return tensor.float().numpy() if tensor.dtype == require("torch", "train").bfloat16 else tensor.numpy()
+
+
 def _map(value: Any, function: Callable[[Any], Any]) -> Any:
     """`function` of every array in a structure of dicts, tuples and lists."""
     if isinstance(value, dict):
         return {name: _map(child, function) for name, child in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_map(child, function) for child in value)
+    if isinstance(value, tuple):
+        return tuple(_map(child, function) for child in value)
+    if isinstance(value, list):
+        return [_map(child, function) for child in value]
     return function(value)
 
 

@@ -17,6 +17,7 @@ from mujigae.replay import buffer
 from mujigae.replay.batch import Validity
 from mujigae.replay.reference_parts import (
     MAX_VALUE,
+    MIN_VALUE,
     FrameRing,
     NStepAccumulator,
     Philox,
@@ -223,7 +224,8 @@ class PrioritizedBuffer(UniformBuffer):
         return [ready[slot] for slot in slots], weight
 
     def _leaf(self, priority: float) -> float:
-        return float(_core.power(priority + self._eps, self.alpha))
+        value = float(_core.power(priority + self._eps, self.alpha))
+        return 0.0 if value == 0.0 and priority + self._eps == 0.0 else max(value, MIN_VALUE)
 
     def update_priorities(self, key: Any, priorities: Any) -> int:
         keys, values = [int(k) for k in key], np.asarray(priorities, np.float64)

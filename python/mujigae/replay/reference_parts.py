@@ -11,6 +11,7 @@ from mujigae.replay.batch import Validity
 
 __all__ = [
     "MAX_VALUE",
+    "MIN_VALUE",
     "FrameRing",
     "NStepAccumulator",
     "Philox",
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 FAN_OUT = 16  # children of a tree node, added from left to right
-MAX_VALUE = 2.0**900
+MIN_VALUE, MAX_VALUE = 2.0**-900, 2.0**900  # of a leaf that is not zero
 MAX_N_STEP = 2**30
 
 
@@ -40,12 +41,26 @@ class Philox:
         return [int(word) for word in generator.random_raw(count)]
 
 
+def running_sums(values: Any) -> Any:
+    """Sums [nodes, 16] from left to right, carried as unevaluated pairs (Knuth's two-sum), rounded where they are read."""
+    high, low = np.zeros(len(values)), np.zeros(len(values))
+    sums = np.empty_like(values)
+    for i in range(FAN_OUT):
+        x = values[:, i]
+        total = high + x
+        part = total - high
+        low = low + ((high - (total - part)) + (x - part))
+        high = total
+        sums[:, i] = high + low
+    return sums
+
+
 class SumTree:
     """Draws indices in proportion to non-negative leaves."""
 
     def __init__(self, capacity: int, seed: Any = None) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity: expected at least 1, got {capacity}")
+        if not 1 <= capacity <= 2**40:
+            raise ValueError(f"capacity: expected 1 to 2^40, got {capacity}")
         self._capacity = capacity
         self._leaves = np.zeros(-(-capacity // FAN_OUT) * FAN_OUT)
         self._random = Philox(seed)
@@ -57,8 +72,10 @@ class SumTree:
         for i, index in enumerate(indices):
             if not 0 <= index < self._capacity:
                 raise IndexError(f"indices[{i}]: expected 0 <= index < {self._capacity}, got {index}")
-            if not 0.0 <= values[i] <= MAX_VALUE:
-                raise ValueError(f"values[{i}]: expected a number from 0 to 2^900, got {values[i]}")
+            if values[i] != 0.0 and not MIN_VALUE <= values[i] <= MAX_VALUE:
+                raise ValueError(
+                    f"values[{i}]: expected 0, or a number from 2^-900 to 2^900, got {values[i]}"
+                )
         for index, value in zip(indices, values, strict=True):
             self._leaves[index] = value
 
@@ -66,13 +83,13 @@ class SumTree:
         """Children of every level, [nodes, 16]: the leaf blocks first, the root's children last."""
         levels = [self._leaves.reshape(-1, FAN_OUT)]
         while len(levels) < 2 or len(levels[-1]) > 1:
-            totals = np.cumsum(levels[-1], axis=1)[:, -1]
+            totals = running_sums(levels[-1])[:, -1]
             levels.append(np.pad(totals, (0, -len(totals) % FAN_OUT)).reshape(-1, FAN_OUT))
         return levels
 
     @property
     def total(self) -> float:
-        return float(np.cumsum(self._levels()[-1][0])[-1])
+        return float(running_sums(self._levels()[-1])[0, -1])
 
     @property
     def min(self) -> float:
@@ -94,7 +111,7 @@ class SumTree:
             False,
         )  # beyond: the target is at or past the total of the subtree: its last positive leaf
         for level in reversed(levels):
-            prefix = np.cumsum(level[node])
+            prefix = running_sums(level[node : node + 1])[0]
             is_beyond = is_beyond or target >= prefix[-1]
             child = int(np.flatnonzero(level[node])[-1]) if is_beyond else int(np.sum(prefix <= target))
             target -= prefix[child - 1] if child > 0 and not is_beyond else 0.0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from mujigae import _core
 from mujigae.errors import SnapshotError
+from mujigae.replay.arguments import as_path
 from mujigae.replay.buffer import PrioritizedReplayBuffer, ReplayBuffer
 from mujigae.replay.device import Placement
 from mujigae.replay.spaces import ArraySpec, ObsLayout
@@ -56,12 +59,14 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> ReplayBuffer:
     Raises SnapshotError, saying what is wrong and where, for a file that is truncated, damaged, foreign or of another
     version; OSError when it cannot be read.
     """
-    name = os.fspath(path)
+    name = as_path(path)
     meta = _core.read_snapshot_meta(name)
     try:
         buffer = _construct(json.loads(meta))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise SnapshotError(f"{name}: the description of the buffer is not valid: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise SnapshotError(
+            f"{os.fsdecode(name)}: the description of the buffer is not valid: {error}"
+        ) from error
     buffer._core.load(name)
     buffer._placement = Placement.of(device, buffer._obs, buffer._action)
     return buffer
@@ -77,7 +82,7 @@ def _construct(meta: dict[str, Any]) -> ReplayBuffer:
         if type(value) is not _ARGUMENTS[key]:
             raise TypeError(f"{key} is no {_ARGUMENTS[key].__name__}")
     specs = tuple(_spec_from_json(spec) for spec in meta["obs"])
-    layout = ObsLayout(specs, _tree_from_json(meta["tree"], len(specs)))
+    layout = ObsLayout(specs, _tree_from_json(meta["tree"], iter(range(len(specs)))))
     buffer = cls.__new__(cls)
     buffer._construct(arguments, layout, _spec_from_json(meta["action"]), None, 0)
     return buffer
@@ -93,7 +98,8 @@ def _spec_to_json(spec: ArraySpec) -> dict[str, Any]:
 
 def _spec_from_json(spec: dict[str, Any]) -> ArraySpec:
     shape, stack = spec["shape"], spec["stack"]
-    if not all(type(number) is int for number in (*shape, stack)) or not isinstance(spec["dtype"], str):
+    is_plain = isinstance(spec["dtype"], str) and re.fullmatch(r"[|<>=][biufc]\d{1,2}", spec["dtype"])
+    if not is_plain or not all(type(number) is int for number in (*shape, stack)):
         raise TypeError(f"{spec['name']!r} has no valid shape, dtype or stack")
     return ArraySpec(str(spec["name"]), tuple(shape), np.dtype(spec["dtype"]), stack)
 
@@ -106,9 +112,12 @@ def _tree_to_json(tree: Any) -> Any:
     return {"tuple": [_tree_to_json(child) for child in tree]}
 
 
-def _tree_from_json(tree: Any, num_specs: int) -> Any:
-    if type(tree) is int and 0 <= tree < num_specs:
+def _tree_from_json(tree: Any, leaves: Iterator[int]) -> Any:
+    """The structure back; its leaves are 0, 1, 2 ... in order, each once."""
+    if type(tree) is int:
+        if tree != next(leaves, None):
+            raise ValueError(f"array {tree} is out of place in the structure of observations")
         return tree
     if "dict" in tree:
-        return {str(key): _tree_from_json(child, num_specs) for key, child in tree["dict"]}
-    return tuple(_tree_from_json(child, num_specs) for child in tree["tuple"])
+        return {str(key): _tree_from_json(child, leaves) for key, child in tree["dict"]}
+    return tuple(_tree_from_json(child, leaves) for child in tree["tuple"])

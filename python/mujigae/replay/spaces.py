@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 __all__ = ["ArraySpec", "ObsLayout", "action_spec"]
 
 _KINDS = "biufc"  # booleans, integers, floats, complex: plain bytes that mean the same in every process
-MAX_STACK = 255
+MAX_STACK, MAX_DIMENSIONS, MAX_BYTES = 255, 60, 2**40  # NumPy allows 64 dimensions; a batch and time take two
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,14 @@ class ArraySpec:
     def __post_init__(self) -> None:
         if self.dtype.kind not in _KINDS or not self.dtype.isnative:
             raise TypeError(f"{self.name}: expected a native numeric dtype, got {self.dtype}")
-        if any(extent < 1 for extent in self.shape):
-            raise ValueError(f"{self.name}: expected positive extents, got shape {self.shape}")
+        if len(self.shape) > MAX_DIMENSIONS or any(extent < 1 for extent in self.shape):
+            raise ValueError(
+                f"{self.name}: expected at most {MAX_DIMENSIONS} positive extents, got shape {self.shape}"
+            )
+        if math.prod(self.shape) * self.dtype.itemsize > MAX_BYTES:
+            raise ValueError(
+                f"{self.name}: expected at most 2^40 bytes, got shape {self.shape} of {self.dtype}"
+            )
         if not 1 <= self.stack <= MAX_STACK:
             raise ValueError(f"frame_stack: expected 1 to {MAX_STACK} for {self.name}, got {self.stack}")
         if self.stack > 1 and (not self.shape or self.shape[0] % self.stack):
