@@ -106,7 +106,8 @@ Args:
 Raises ValueError for a capacity below 1.)")
       .def(py::init<std::int64_t, py::object>(), py::arg("capacity"), py::arg("seed") = py::none())
       .def("update", &LockedSumTree::update, py::arg("indices"), py::arg("values"),
-           R"(Sets leaf[indices[i]] = values[i]; of duplicates the last wins. indices: [B] integers; values: [B] real, 0 to 2^900.
+           R"(Sets leaf[indices[i]] = values[i]; of duplicates the last wins. indices: [B] integers; values: [B] real: 0,
+or 2^-900 to 2^900.
 
 Raises IndexError, ValueError or TypeError, and changes nothing, when any of them is out of range.)")
       .def("sample", &LockedSumTree::sample, py::arg("batch_size"), py::arg("stratified") = false,

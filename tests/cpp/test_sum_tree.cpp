@@ -253,7 +253,7 @@ TEST_CASE("negative zero is zero, and the smallest and largest leaves work") {
   SumTree tree(3);
   set(tree, 0, -0.0);
   CHECK(!std::signbit(tree[0]));
-  set(tree, 1, 5e-324);
+  set(tree, 1, SumTree::kMinValue);
   CHECK(find(tree, 0.0) == 1);
   CHECK(find(tree, 1.0) == 1);
   SumTree large = tree_of(std::vector<double>(300, SumTree::kMaxValue));
