@@ -1,69 +1,109 @@
-"""Writes every number of the README from the committed JSON under bench/results/.
+"""Writes every number of the READMEs from the committed JSON under bench/results/.
 
-python bench/report.py            rewrites the README's table
-python bench/report.py --check    exits 1 when the README says otherwise than the results
+python bench/report.py            rewrites the blocks between the markers
+python bench/report.py --check    exits 1 when a README says otherwise than the results
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- results: written by bench/report.py -->", "<!-- end of results -->"
+RESULTS = ROOT / "bench/results"
 
 
-def training_rows() -> list[str]:
-    rows = [
-        "| run | seed | steps | minutes | return at the start | last 20 games | evaluation |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for path in sorted((ROOT / "bench/results").glob("*/summary.json")):
-        rows.append(training_row(json.loads(path.read_text()), path.parent.name))
-    return rows
+def table(header: list[str], rows: list[list[Any]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def training_row(summary: dict[str, Any], folder: str) -> str:
-    training, evaluation = summary["training"], summary["evaluation"]
-    cells = [
-        f"[`{summary['preset']}` on {summary['env_id']}](bench/results/{folder})",
-        summary["seed"],
-        f"{training['steps']:,}",
-        f"{training['minutes']:.1f}",
-        f"{training['first_20_mean']:.1f}",
-        f"{training['last_20_mean']:.1f}",
+def summaries() -> list[tuple[str, dict[str, Any]]]:
+    paths = sorted(RESULTS.glob("*/summary.json"))
+    return [(path.parent.name, json.loads(path.read_text())) for path in paths]
+
+
+def training() -> str:
+    """One row for each committed run."""
+    header = ["run", "seed", "steps", "minutes", "first 20 games", "last 20 games", "evaluation"]
+    machines = {
+        f"{run['machine']['cores']} cores of an {run['machine']['processor']}" for _, run in summaries()
+    }
+    note = f"Machine: {', '.join(sorted(machines))}, no GPU; ± is the standard error of the mean."
+    return table(header, [training_row(folder, run) for folder, run in summaries()]) + "\n\n" + note
+
+
+def training_row(folder: str, run: dict[str, Any]) -> list[Any]:
+    log, evaluation = run["training"], run["evaluation"]
+    return [
+        f"[`{run['preset']}` on {run['env_id']}](bench/results/{folder})",
+        run["seed"],
+        f"{log['steps']:,}",
+        f"{log['minutes']:.1f}",
+        f"{log['first_20_mean']:.1f}",
+        f"{log['last_20_mean']:.1f}",
         f"{evaluation['mean']:.1f} ± {evaluation['standard_error']:.1f} ({evaluation['episodes']} games)",
     ]
-    return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def machines() -> str:
-    found = set()
-    for path in sorted((ROOT / "bench/results").glob("*/summary.json")):
-        machine = json.loads(path.read_text())["machine"]
-        found.add(f"{machine['cores']} cores of an {machine['processor']}, no GPU")
+def memory() -> str:
+    cost = json.loads((RESULTS / "memory.json").read_text())
     return (
-        "Machine: " + "; ".join(sorted(found)) + ". Start-up included; ± is the standard error of the mean."
+        f"A million Atari transitions (84x84, stacks of 4, n = 3, prioritized, episodes of 500 steps) make a process grow by "
+        f"{cost['resident_bytes'] / 1e9:.2f} GB: {cost['resident_bytes_per_transition']:,} bytes each, 7,056 of them the frame."
     )
 
 
-def report(readme: str) -> str:
-    """The README with its results written anew."""
-    before, rest = readme.split(BEGIN)
-    after = rest.split(END)[1]
-    return "\n".join([before + BEGIN, *training_rows(), "", machines(), END + after])
+def update_cost() -> str:
+    """Milliseconds of each part of a vector step of the pong preset, the variants side by side."""
+    result = json.loads((RESULTS / "update_cost.json").read_text())
+    names = list(result["rows"][0]["milliseconds"])
+    header = ["channels", "batch", "precision", "NHWC", "threads", *names]
+    rows = [
+        [
+            "-".join(map(str, row["channels"])),
+            row["batch_size"],
+            row["precision"],
+            "yes" if row["channels_last"] else "no",
+            row["num_threads"],
+            *(f"{row['milliseconds'][name]:.1f}" for name in names),
+        ]
+        for row in result["rows"]
+    ]
+    machine, packages = result["machine"], result["packages"]
+    note = f"Milliseconds, {machine['cores']} cores of an {machine['processor']}, torch {packages['torch']}, ale-py {packages['ale-py']}."
+    return table(header, rows) + "\n\n" + note
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"training": training, "memory": memory, "update_cost": update_cost}
+READMES = (ROOT / "README.md", ROOT / "bench/README.md")
+
+
+def rewritten(text: str) -> str:
+    """The text with each block between `<!-- NAME: ... -->` and `<!-- end -->` written anew."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{BLOCKS[match[2]]()}\n<!-- end -->"
+
+    return re.sub(
+        r"(<!-- (\w+): written by bench/report\.py -->).*?<!-- end -->", block, text, flags=re.DOTALL
+    )
 
 
 def main() -> int:
-    path = ROOT / "README.md"
-    old = path.read_text()
-    new = report(old)
-    if "--check" in sys.argv[1:]:
-        return int(old != new)
-    path.write_text(new)
-    return 0
+    is_check = "--check" in sys.argv[1:]
+    is_stale = False
+    for path in READMES:
+        old = path.read_text()
+        new = rewritten(old)
+        is_stale |= new != old
+        if not is_check:
+            path.write_text(new)
+    return int(is_check and is_stale)
 
 
 if __name__ == "__main__":

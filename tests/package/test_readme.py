@@ -71,3 +71,8 @@ def test_every_option_of_a_command_line_in_the_readme_exists(capsys: pytest.Capt
         assert f"usage: mujigae {words[0]}" in help_text, line
         known = set(re.findall(r"--[\w-]+", help_text))
         assert [option for option in options if option not in known] == [], line
+
+
+def test_numbers_are_those_of_the_committed_results() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "bench/report.py"), "--check"], check=False)
+    assert done.returncode == 0, "run: python bench/report.py"
