@@ -9,7 +9,8 @@ import pytest
 
 from mujigae.errors import ConfigError
 from mujigae.training.config import Config, field_docs
-from mujigae.training.presets import ENVIRONMENTS, FAMILIES, PRESETS, resolve
+from mujigae.training.precision import faster_precision
+from mujigae.training.presets import CATEGORICAL_FAMILIES, ENVIRONMENTS, FAMILIES, PRESETS, resolve
 
 PARTS = ("double", "dueling", "prioritized", "n_step", "noisy", "loss")
 
@@ -81,8 +82,30 @@ def test_pong_preset_is_small_and_brings_its_environment() -> None:
     config = resolve("pong")
     assert config.env_id == "ALE/Pong-v5"
     assert (config.frame_size, config.num_envs, config.torso) == (42, 8, "small_pixels")
-    assert (config.precision, config.channels_last) == ("bfloat16", True)
+    assert config.precision in ("float32", "bfloat16")  # measured, and decided before it is saved
+    assert config.channels_last
     assert config.learn_period_steps == config.num_envs  # one update for each vector step
+
+
+@pytest.mark.parametrize("faster", ["float32", "bfloat16"])
+def test_fastest_precision_is_the_one_that_a_measurement_finds(
+    monkeypatch: pytest.MonkeyPatch, faster: str
+) -> None:
+    monkeypatch.setattr("mujigae.training.precision.faster_precision", lambda device, num_threads: faster)
+    assert resolve("dqn", "CartPole-v1", {"precision": "fastest"}).precision == faster
+    assert resolve("dqn", "CartPole-v1").precision == "float32"
+
+
+def test_fastest_precision_is_measured_on_the_device_that_is_asked_for() -> None:
+    assert faster_precision("cpu", 1) in ("float32", "bfloat16")
+    with pytest.raises(ConfigError, match="device: expected a device of this machine, got 'cuda:99'"):
+        faster_precision("cuda:99", 1)
+
+
+def test_return_distributions_have_values_of_their_own() -> None:
+    values = CATEGORICAL_FAMILIES["vector"]
+    assert {name: getattr(resolve("c51", "CartPole-v1"), name) for name in values} == values
+    assert resolve("dqn", "CartPole-v1").learning_rate == FAMILIES["vector"]["learning_rate"]
 
 
 def test_cartpole_has_its_documented_budget_and_support() -> None:

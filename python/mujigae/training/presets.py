@@ -1,7 +1,7 @@
 """What a run is made of: a preset chooses the parts, the environment's family gives sizes, rates and budget.
 
-    Config's defaults  <  FAMILIES[family]  <  ENVIRONMENTS[env_id]  <  PRESETS[preset]  <  what the caller
-    overrides
+    Config's defaults  <  FAMILIES[family]  <  CATEGORICAL_FAMILIES[family] (for a cross-entropy loss)
+        <  ENVIRONMENTS[env_id]  <  PRESETS[preset]  <  what the caller overrides
 
 Every value of the "atari" family is that of Hessel et al. 2018, table 1, except that four environments are
 stepped together with one update per vector step (the paper: one environment, one update every four steps).
@@ -17,7 +17,15 @@ from typing import Any, Literal
 from mujigae.errors import ConfigError, require
 from mujigae.training.config import Config, close_matches
 
-__all__ = ["DEFAULT_ENVIRONMENTS", "ENVIRONMENTS", "FAMILIES", "PRESETS", "default_environment", "resolve"]
+__all__ = [
+    "CATEGORICAL_FAMILIES",
+    "DEFAULT_ENVIRONMENTS",
+    "ENVIRONMENTS",
+    "FAMILIES",
+    "PRESETS",
+    "default_environment",
+    "resolve",
+]
 
 Values = Mapping[str, Any]
 
@@ -71,12 +79,12 @@ FAMILIES: dict[str, Values] = {
     # Values of about 100 have to travel back through bootstrapped targets, so the target moves all the time. Noise of
     # the paper's 0.5, meant for 512 units and millions of frames, drowns what so small a network has to say.
     "vector": {
-        "hidden_sizes": (128,),
-        "head_size": 128,
-        "learning_rate": 1e-3,
-        "num_updates": 2,
+        "hidden_sizes": (256,),
+        "head_size": 256,
+        "learning_rate": 3e-4,
+        "num_updates": 4,
         "target_update_period_updates": 1,
-        "tau": 0.01,
+        "tau": 0.005,
         "noisy_sigma": 0.1,
         "epsilon_steps": 5_000,
     },
@@ -128,6 +136,17 @@ FAMILIES: dict[str, Values] = {
     },
 }
 
+# What a family changes for return distributions: cross-entropy has no large errors, so it bears larger steps.
+CATEGORICAL_FAMILIES: dict[str, Values] = {
+    "vector": {
+        "hidden_sizes": (128,),
+        "head_size": 128,
+        "learning_rate": 1e-3,
+        "num_updates": 2,
+        "tau": 0.01,
+    },
+}
+
 ENVIRONMENTS: dict[str, Values] = {
     "CartPole-v1": {"steps": 50_000, "max_reward_per_step": 1.0, "v_min": 0.0, "v_max": 100.0},
 }
@@ -155,8 +174,9 @@ def defaults(preset: str, env_id: str) -> dict[str, Any]:
     """What `preset` on `env_id` sets before anyone overrides it."""
     if preset not in PRESETS:
         raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, list(PRESETS))}")
-    environment = {**_family_values(env_id), **ENVIRONMENTS.get(env_id, {})}
-    return {**environment, **PRESETS[preset], "preset": preset, "env_id": env_id}
+    parts = PRESETS[preset]
+    family = _family_values(env_id, is_categorical=parts.get("loss") == "cross_entropy")
+    return {**family, **ENVIRONMENTS.get(env_id, {}), **parts, "preset": preset, "env_id": env_id}
 
 
 def decided(config: Config) -> Config:
@@ -184,9 +204,10 @@ def _fastest_precision(device: str, num_threads: int) -> Literal["float32", "bfl
     return faster_precision(device, num_threads)
 
 
-def _family_values(env_id: str) -> Values:
+def _family_values(env_id: str, *, is_categorical: bool) -> Values:
     """Empty for spaces of no family: the agent says best what it cannot handle."""
     require("gymnasium", "train")
     from mujigae.envs.make import family_of
 
-    return FAMILIES.get(family_of(env_id), {})
+    family = family_of(env_id)
+    return {**FAMILIES.get(family, {}), **(CATEGORICAL_FAMILIES.get(family, {}) if is_categorical else {})}
