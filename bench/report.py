@@ -1,4 +1,4 @@
-"""Writes every number of the READMEs from the committed JSON under bench/results/.
+"""Writes every number of the README from the committed JSON under bench/results/.
 
 python bench/report.py            rewrites the blocks between the markers
 python bench/report.py --check    exits 1 when a README says otherwise than the results
@@ -29,7 +29,16 @@ def summaries() -> list[tuple[str, dict[str, Any]]]:
 
 def training() -> str:
     """One row for each committed run."""
-    header = ["run", "seed", "steps", "minutes", "first 20 games", "last 20 games", "evaluation"]
+    header = [
+        "command",
+        "seed",
+        "steps",
+        "minutes",
+        "first 20 games",
+        "best 20 games",
+        "last 20 games",
+        "evaluation",
+    ]
     machines = {
         f"{run['machine']['cores']} cores of an {run['machine']['processor']}" for _, run in summaries()
     }
@@ -40,11 +49,12 @@ def training() -> str:
 def training_row(folder: str, run: dict[str, Any]) -> list[Any]:
     log, evaluation = run["training"], run["evaluation"]
     return [
-        f"[`{run['preset']}` on {run['env_id']}](bench/results/{folder})",
+        f"[`{run['command']}`](bench/results/{folder})",
         run["seed"],
         f"{log['steps']:,}",
         f"{log['minutes']:.1f}",
         f"{log['first_20_mean']:.1f}",
+        f"{log['best_20_mean']:.1f}",
         f"{log['last_20_mean']:.1f}",
         f"{evaluation['mean']:.1f} ± {evaluation['standard_error']:.1f} ({evaluation['episodes']} games)",
     ]
@@ -58,29 +68,8 @@ def memory() -> str:
     )
 
 
-def update_cost() -> str:
-    """Milliseconds of each part of a vector step of the pong preset, the variants side by side."""
-    result = json.loads((RESULTS / "update_cost.json").read_text())
-    names = list(result["rows"][0]["milliseconds"])
-    header = ["channels", "batch", "precision", "NHWC", "threads", *names]
-    rows = [
-        [
-            "-".join(map(str, row["channels"])),
-            row["batch_size"],
-            row["precision"],
-            "yes" if row["channels_last"] else "no",
-            row["num_threads"],
-            *(f"{row['milliseconds'][name]:.1f}" for name in names),
-        ]
-        for row in result["rows"]
-    ]
-    machine, packages = result["machine"], result["packages"]
-    note = f"Milliseconds, {machine['cores']} cores of an {machine['processor']}, torch {packages['torch']}, ale-py {packages['ale-py']}."
-    return table(header, rows) + "\n\n" + note
-
-
-BLOCKS: dict[str, Callable[[], str]] = {"training": training, "memory": memory, "update_cost": update_cost}
-READMES = (ROOT / "README.md", ROOT / "bench/README.md")
+BLOCKS: dict[str, Callable[[], str]] = {"training": training, "memory": memory}
+READMES = (ROOT / "README.md",)
 
 
 def rewritten(text: str) -> str:

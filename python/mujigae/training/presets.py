@@ -59,7 +59,6 @@ PRESETS: dict[str, Values] = {
         "torso": "small_pixels",
         "head_size": 256,
         "learning_rate": 3e-4,
-        "adam_eps": 1e-5,  # importance weights make gradients small: at 1.5e-4 they would hardly count
         "batch_size": 128,
         "learn_period_steps": 8,
         "target_update_period_updates": 500,
