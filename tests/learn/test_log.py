@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = {
     "capacity": 300,
     "min_replay_steps": 20,
     "learn_period_steps": 2,
+    "num_updates": 1,
     "log_period_steps": 20,
     "checkpoint_period_steps": 50,
     "steps": 100,
