@@ -118,9 +118,9 @@ class Nature(ConvTorso):
 
 
 class SmallPixels(ConvTorso):
-    """Three narrow convolutions for 42 x 42 frames, which a CPU can carry: 512 features (least side 17)."""
+    """Nature's widths for 42 x 42 frames, with strides that a CPU can carry: 256 features (least side 30)."""
 
-    conv_layers = (ConvLayer(16, 5, 2), ConvLayer(32, 3, 2), ConvLayer(32, 3, 2))
+    conv_layers = (ConvLayer(32, 6, 4), ConvLayer(64, 3, 2), ConvLayer(64, 3, 1))
 
 
 class TinyPixels(ConvTorso):

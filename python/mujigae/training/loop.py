@@ -23,6 +23,7 @@ from mujigae.agents.dqn import DQN, Learned
 from mujigae.envs.make import Environment, EnvOptions, make
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import MujigaeError, require
+from mujigae.training.allocator import keep_freed_memory
 from mujigae.training.config import Config
 from mujigae.training.schedules import beta_at, epsilon_at
 from mujigae.training.seeds import child_seed
@@ -70,6 +71,7 @@ class Progress(NamedTuple):
 def build(config: Config) -> Training:
     """A new run, with nothing written anywhere; raises MujigaeError for what cannot work."""
     require("torch", "train").set_num_threads(config.num_threads or 1)
+    keep_freed_memory()
     environment = make(env_options(config), training=True)
     agent = DQN(config, environment.observation_space, environment.action_space)
     return Training(config, environment, agent, make_buffer(config, environment), Counters())
