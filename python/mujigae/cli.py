@@ -28,7 +28,7 @@ usage: mujigae COMMAND ...
   train PRESET [--env ID] [--steps N] ...   train an agent; every field of the configuration is an option
   train --resume RUN [--steps N]            continue a run from its checkpoint
   evaluate RUN [--episodes N]               play whole games; ends with the mean return +- its standard error
-  record RUN                                film one game: play.gif and play.mp4
+  record RUN                                film one game, and draw what the agent expected of it
   plot RUN...                               draw learning curves into one picture
   info                                      versions, build, presets, families, devices
 
@@ -152,7 +152,8 @@ def _record(args: list[str]) -> int:
     from mujigae.training.session import record_run
 
     options = parse(RecordOptions, args, "record")
-    for path in record_run(find(options.run), max_steps=options.max_steps, device=options.device):
+    chosen = options.max_steps, options.device, options.untrained
+    for path in record_run(find(options.run), *chosen):
         print(path)
     return 0
 

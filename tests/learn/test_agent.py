@@ -18,7 +18,7 @@ from mujigae.training.config import Config
 torch.set_num_threads(1)  # small tensors; a second thread only waits
 
 VECTOR = spaces.Box(-1.0, 1.0, (3,), np.float32)
-PIXELS = spaces.Box(0, 255, (4, 20, 20), np.uint8)
+PIXELS = spaces.Box(0, 255, (4, 30, 30), np.uint8)
 ACTIONS = spaces.Discrete(2)
 SMALL: dict[str, Any] = {"hidden_sizes": (8,), "head_size": 8, "batch_size": 5, "num_threads": 1}
 
@@ -324,7 +324,7 @@ def test_target_step_takes_buffers_along() -> None:
 @pytest.mark.parametrize("double", [False, True])
 def test_bfloat16_trains_every_parameter_in_float32(double: bool) -> None:
     agent = make_agent(PIXELS, torso="small_pixels", precision="bfloat16", channels_last=True, double=double)
-    learned = agent.learn(make_batch(shape=(4, 20, 20)))
+    learned = agent.learn(make_batch(shape=(4, 30, 30)))
     assert learned.loss.dtype == learned.td.dtype == torch.float32
     for name, parameter in agent.online.named_parameters():
         assert parameter.dtype == torch.float32
@@ -333,7 +333,7 @@ def test_bfloat16_trains_every_parameter_in_float32(double: bool) -> None:
 
 
 def test_channels_last_computes_the_same() -> None:
-    batch = make_batch(shape=(4, 20, 20))
+    batch = make_batch(shape=(4, 30, 30))
     td = [
         make_agent(PIXELS, torso="small_pixels", channels_last=order).learn(batch).td
         for order in (False, True)

@@ -11,15 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mujigae import cli
-from mujigae.envs.steps import Episode, Steps
 from mujigae.training import checkpoint, session
 from mujigae.training.config import Config
 from mujigae.training.display import Display
-from mujigae.training.evaluate import evaluate, play, quotas, summary
 from mujigae.training.log import RunLog
 
 SMALL = [
@@ -64,7 +61,7 @@ def test_training_leaves_everything_that_a_run_is(tmp_path: Path, capsys: pytest
     folder = tmp_path / "runs" / "dqn-CartPole-v1-0"
     assert {path.name for path in folder.iterdir()} == {
         *("config.json", "protocol.txt", "progress.csv", "episodes.csv", "tensorboard", "checkpoint-300"),
-        *("curve.png", "play.gif", "play.mp4"),
+        *("curve.png", "play.gif", "play.mp4", "q_values.png"),
     }
     out = capsys.readouterr().out
     assert "protocol: CartPole-v1: gymnasium" in out
@@ -177,8 +174,32 @@ def test_record_films_and_plot_draws(
     assert cli.main(["plot", "runs/a"]) == 0
     assert cli.main(["plot", "runs/a", "runs/b"]) == 0
     assert cli.main(["plot", "runs/a", "runs/b", "--out", "both.png"]) == 0
-    for name in ("runs/a/play.gif", "runs/a/play.mp4", "runs/a/curve.png", "curves.png", "both.png"):
+    of_run = [f"runs/a/{name}" for name in ("play.gif", "play.mp4", "q_values.png", "curve.png")]
+    for name in (*of_run, "curves.png", "both.png"):
         assert (tmp_path / name).stat().st_size > 100, name
+    assert not list(tmp_path.glob("runs/a/*distributions*"))
+
+
+def test_record_draws_the_distributions_of_a_categorical_agent(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("c51", "--steps", "200", "--name", "a") == 0
+    capsys.readouterr()
+    assert cli.main(["record", "runs/a", "--max-steps", "5"]) == 0
+    names = [
+        "play.gif",
+        "play.mp4",
+        "q_values.png",
+        "distributions.png",
+        "distributions.gif",
+        "distributions.mp4",
+    ]
+    assert capsys.readouterr().out.splitlines() == [f"runs/a/{name}" for name in names]
+    assert cli.main(["record", "runs/a", "--max-steps", "5", "--untrained"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"runs/a/untrained_{name}" for name in names]
+    for name in ("q_values.png", "distributions.png"):
+        trained, untrained = (tmp_path / "runs/a" / f"{prefix}{name}" for prefix in ("", "untrained_"))
+        assert trained.read_bytes() != untrained.read_bytes(), name
 
 
 def test_run_without_a_finished_game_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
@@ -353,65 +374,3 @@ def test_missing_train_extra_names_the_pip_command() -> None:
             f'mujigae: {package} is not installed; it comes with: python -m pip install "mujigae[train]"\n'
         )
         assert (result.returncode, result.stderr) == (2, expected)
-
-
-# --- evaluation -------------------------------------------------------------------------------------------------------
-
-
-class ScriptedStream:
-    """Environment e plays games of lengths[e] steps, each with the number of the game as its score."""
-
-    def __init__(self, lengths: list[int]) -> None:
-        self.lengths, self.num_envs = lengths, len(lengths)
-        self.obs = np.zeros((len(lengths), 1), np.float32)
-        self.seeds: list[int | None] = []
-
-    def reset(self, seed: int | None = None) -> Any:
-        self.seeds.append(seed)
-        self.clock = 0
-        return self.obs
-
-    def step(self, action: Any) -> Steps:
-        self.clock += 1
-        games = [(e, length) for e, length in enumerate(self.lengths) if self.clock % length == 0]
-        episodes = tuple(Episode(e, float(100 * e + self.clock // length), length) for e, length in games)
-        return Steps(np.arange(self.num_envs), self.obs, action, *[None] * 4, episodes)  # type: ignore[arg-type]
-
-
-class Player:
-    def act_greedily(self, obs: Any, epsilon: float, rng: np.random.Generator) -> Any:
-        assert epsilon == 0.25
-        return np.zeros(len(obs), np.int64)
-
-
-class Stage:
-    def __init__(self, lengths: list[int]) -> None:
-        self.stream = ScriptedStream(lengths)
-
-    def render(self) -> Any:
-        return np.zeros((2, 2, 3), np.uint8)
-
-
-def test_evaluation_takes_the_first_games_of_each_environment_not_the_first_to_end() -> None:
-    stage: Any = Stage([1, 10])
-    scores = evaluate(Player(), stage, num_episodes=5, epsilon=0.25, seed=9)
-    assert scores.tolist() == [1, 2, 3, 101, 102]
-    assert stage.stream.seeds == [9]
-
-
-def test_film_ends_with_the_first_game_or_at_the_limit() -> None:
-    stage: Any = Stage([4, 1])
-    assert len(list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=100))) == 4
-    assert len(list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=2))) == 3
-
-
-@pytest.mark.parametrize(
-    ("num_episodes", "num_envs", "expected"), [(100, 8, [13] * 4 + [12] * 4), (2, 3, [1, 1, 0])]
-)
-def test_games_are_shared_out_evenly(num_episodes: int, num_envs: int, expected: list[int]) -> None:
-    assert quotas(num_episodes, num_envs) == expected
-
-
-def test_summary_is_mean_and_standard_error() -> None:
-    assert summary([1.0, 2.0, 3.0, 4.0]) == "return 2.5 +- 0.6 over 4 episodes"  # 1.29 / sqrt(4)
-    assert summary([5.0]) == "return 5.0 +- 0.0 over 1 episodes"

@@ -14,6 +14,7 @@ from gymnasium.envs.registration import registry
 
 from mujigae.envs import EnvOptions, family_of, make
 from mujigae.errors import ConfigError, MissingExtraError
+from mujigae.networks import SmallPixels
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def registered() -> Iterator[Any]:
 
 
 class Pixels(gymnasium.Env[Any, Any]):
-    observation_space = gymnasium.spaces.Box(0, 255, (3, 20, 17), np.uint8)
+    observation_space = gymnasium.spaces.Box(0, 255, (3, 33, SmallPixels.smallest_side()), np.uint8)
     action_space = gymnasium.spaces.Discrete(2)
 
 

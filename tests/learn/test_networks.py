@@ -98,7 +98,7 @@ def test_each_dueling_stream_has_its_own_hidden_layer() -> None:
         [tuple(m.weight.shape) for m in stream.modules() if isinstance(m, nn.Linear)]
         for stream in (network.head.value_stream, network.head.advantage_stream)
     ]
-    assert sizes == [[(16, 512), (1, 16)], [(16, 512), (3, 16)]]
+    assert sizes == [[(16, 256), (1, 16)], [(16, 256), (3, 16)]]
 
 
 def test_hidden_size_zero_leaves_the_hidden_layer_out() -> None:

@@ -27,7 +27,7 @@ from mujigae.training.seeds import child_seed
 if TYPE_CHECKING:
     from mujigae.replay.batch import Batch
 
-__all__ = ["DQN", "Learned", "explore"]
+__all__ = ["DQN", "Learned", "Outlook", "explore"]
 
 
 class Learned(NamedTuple):
@@ -36,6 +36,13 @@ class Learned(NamedTuple):
     td: Tensor  # [B] new priorities, never weighted
     loss: Tensor  # []
     mean_q: Tensor  # []
+
+
+class Outlook(NamedTuple):
+    """What the agent expects of every action, with its noise silent."""
+
+    q: NDArray[np.float32]  # [E, A]
+    probabilities: NDArray[np.float32] | None  # [E, A, N] over `DQN.support`; None without distributions
 
 
 class DQN:
@@ -70,14 +77,23 @@ class DQN:
         self, obs: NDArray[Any], epsilon: float = 0.0, rng: np.random.Generator | None = None
     ) -> NDArray[np.int64]:
         """As `act`, for evaluation: noise silent, exploration from `rng`; moves no state of the agent."""
-        self.online.eval()
-        try:
+        with self._silent():
             greedy = self._argmax(obs)
-        finally:
-            self.online.train()
         if epsilon > 0:
             greedy = explore(greedy, epsilon, self.spaces.num_actions, rng or np.random.default_rng())
         return greedy + self._first_action
+
+    def outlook(self, obs: NDArray[Any]) -> Outlook:
+        """Values, and distributions if it has them, of every action at `obs` [E, *shape]."""
+        with self._silent(), torch.no_grad(), self._autocast():
+            output = self.online(self._tensor(obs))
+        probabilities = output.softmax(-1).cpu().numpy() if self.config.categorical else None
+        return Outlook(self.online.q_values(output).cpu().numpy(), probabilities)
+
+    @property
+    def support(self) -> NDArray[np.float32] | None:
+        """The N returns of a distribution; None for an agent of plain values."""
+        return None if self.online.support is None else self.online.support.cpu().numpy()
 
     def learn(self, batch: Batch) -> Learned:
         """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
@@ -177,9 +193,11 @@ class DQN:
 
     def _argmax(self, obs: NDArray[Any]) -> NDArray[np.int64]:
         with torch.no_grad(), self._autocast():
-            tensor = self._image(torch.from_numpy(np.ascontiguousarray(obs)).to(self.device))
-            q = self.online.q_values(self.online(tensor))  # [E, A]
+            q = self.online.q_values(self.online(self._tensor(obs)))  # [E, A]
         return q.argmax(1).cpu().numpy()
+
+    def _tensor(self, obs: NDArray[Any]) -> Tensor:
+        return self._image(torch.from_numpy(np.ascontiguousarray(obs)).to(self.device))
 
     def _image(self, obs: Tensor) -> Tensor:
         is_image = obs.ndim == 4 and self.config.channels_last
@@ -188,6 +206,15 @@ class DQN:
     @property
     def _first_action(self) -> int:
         return self.spaces.first_action
+
+    @contextmanager
+    def _silent(self) -> Iterator[None]:
+        """Noisy layers act by their means."""
+        self.online.eval()
+        try:
+            yield
+        finally:
+            self.online.train()
 
     @contextmanager
     def _autocast(self) -> Iterator[None]:

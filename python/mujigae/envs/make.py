@@ -24,7 +24,7 @@ from mujigae.errors import ConfigError, MissingExtraError
 __all__ = ["EnvOptions", "Environment", "family_of", "make", "unknown_environment"]
 
 _OLD_ATARI_VARIANT = re.compile(r"(-ram)?(NoFrameskip|Deterministic)?(?=-v\d+$)")
-_SMALL_PIXELS_SIDE = 17  # below this, three convolutions with strides have nothing left to look at
+_SMALL_PIXELS_SIDE = 30  # the least side that the torso "small_pixels" takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +80,8 @@ class Environment:
     """Emulator frames in one agent decision."""
     family: str
     """"vector", "atari", "pixels", "tiny_pixels" or "other", as `family_of` says."""
+    action_names: tuple[str, ...] = ()
+    """What each action does, where the environment says so."""
     _picture: Callable[[], Any] | None = None
 
     def render(self) -> NDArray[np.uint8]:
@@ -117,7 +119,7 @@ def make(options: EnvOptions, *, training: bool, render: bool = False) -> Enviro
 def family_of(env_id: str) -> str:
     """What sizes and rates suit an environment; raises as `make` does.
 
-    "atari"; "vector" (1-D Box); "pixels" (uint8 Box [C, H, W] or [H, W]); "tiny_pixels" (a side below 17);
+    "atari"; "vector" (1-D Box); "pixels" (uint8 Box [C, H, W] or [H, W]); "tiny_pixels" (a side below 30);
     "other".
     """
     if _is_atari(env_id):
@@ -156,6 +158,7 @@ def _make_atari(options: EnvOptions, *, life_loss: bool, render: bool) -> Enviro
         protocol=atari_protocol(options, games, life_loss=life_loss),
         frames_per_step=options.frame_skip,
         family="atari",
+        action_names=games.action_names,
         _picture=(lambda: cast("tuple[Any, ...]", games.render())[0]) if render else None,
     )
 

@@ -1,16 +1,12 @@
 """Learning curves: the return of every finished game, against agent steps and against minutes.
 
-Reads what training leaves in a run folder (`config.json`, `episodes.csv`) and draws one PNG. The figure is
-built through matplotlib's objects alone: no display is needed, and pyplot's global state is neither read nor
-moved.
+Reads what training leaves in a run folder (`config.json`, `episodes.csv`) and draws one PNG.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.errors import ConfigError, require
+from mujigae.pictures.figures import COLOURS, INK, QUIET, check_png, dress, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,10 +25,7 @@ __all__ = ["Games", "plot", "read_games", "running_mean"]
 
 SHORT_WINDOW, LONG_WINDOW = 20, 100  # games; the same windows as in progress.csv
 _COLUMNS = ("step", "seconds", "score")
-# Okabe and Ito's colours, told apart with every common colour blindness; without yellow, too pale for a line.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#333333")
 _DASHES = ("solid", "dashed", "dotted", "dashdot")
-_INK, _QUIET = "#222222", "#666666"
 _DOT: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4, "markeredgewidth": 0}
 _THIN: dict[str, Any] = {"linewidth": 1.2, "alpha": 0.7}
 _THICK: dict[str, Any] = {"linewidth": 2.8}
@@ -57,12 +51,9 @@ def plot(run_folders: Sequence[Path], out: Path) -> Path:
     """
     if len(run_folders) == 0:
         raise ConfigError("run_folders: expected at least one run folder, got none")
-    out = Path(out)
-    if out.suffix.lower() != ".png":
-        raise ConfigError(f"out: expected a path that ends in .png, got {out}")
+    out = check_png(Path(out))
     runs = [read_games(Path(folder)) for folder in run_folders]
-    _save(_draw(runs, _labels(runs, [Path(folder) for folder in run_folders])), out)
-    return out
+    return save(_draw(runs, _labels(runs, [Path(folder) for folder in run_folders])), out)
 
 
 def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
@@ -142,12 +133,7 @@ def _labels(runs: list[Games], folders: list[Path]) -> list[str]:
 
 
 def _draw(runs: list[Games], labels: list[str]) -> Figure:
-    layout = require("matplotlib.layout_engine", "train").ConstrainedLayoutEngine(
-        w_pad=0.12, h_pad=0.12
-    )  # inches
-    figure: Figure = require("matplotlib.figure", "train").Figure(
-        figsize=(12, 5.4), dpi=120, facecolor="white", layout=layout
-    )
+    figure = new_figure(12, 5.4)
     by_steps, by_minutes = figure.subplots(1, 2, sharey=True)
     num_games = sum(len(run.score) for run in runs)
     for run, (colour, dashes) in zip(runs, _looks(len(runs)), strict=True):
@@ -155,20 +141,19 @@ def _draw(runs: list[Games], labels: list[str]) -> Figure:
             _draw_games(axes, x, run.score, colour, num_games)
             _draw_mean(axes, x, run.score, SHORT_WINDOW, color=colour, linestyle=dashes, zorder=3, **_THIN)
             _draw_mean(axes, x, run.score, LONG_WINDOW, color=colour, linestyle=dashes, zorder=4, **_THICK)
-    _dress(by_steps, "agent steps")
-    _dress(by_minutes, "minutes")
+    for axes, x_label in ((by_steps, "agent steps"), (by_minutes, "minutes")):
+        dress(axes, x_label)
+        axes.set_xlim(left=0.0)
     by_steps.xaxis.set_major_formatter(require("matplotlib.ticker", "train").EngFormatter(sep=""))
-    by_steps.set_ylabel("return of a game", fontsize=12, color=_INK)
-    figure.suptitle(_title(runs), fontsize=15, color=_INK, parse_math=False)
+    by_steps.set_ylabel("return of a game", fontsize=12, color=INK)
+    figure.suptitle(_title(runs), fontsize=15, color=INK, parse_math=False)
     _add_legend(figure, labels)
     return figure
 
 
 def _looks(num_runs: int) -> list[tuple[str, str]]:
     """A colour and a dash pattern for each run; the pattern changes when the colours come round again."""
-    return [
-        (_COLOURS[i % len(_COLOURS)], _DASHES[i // len(_COLOURS) % len(_DASHES)]) for i in range(num_runs)
-    ]
+    return [(COLOURS[i % len(COLOURS)], _DASHES[i // len(COLOURS) % len(_DASHES)]) for i in range(num_runs)]
 
 
 def _draw_games(
@@ -184,18 +169,6 @@ def _draw_mean(
 ) -> None:
     mean = running_mean(score, window)
     axes.plot(x[len(x) - len(mean) :], mean, **look)
-
-
-def _dress(axes: Axes, x_label: str) -> None:
-    axes.set_xlabel(x_label, fontsize=12, color=_INK)
-    axes.set_xlim(left=0.0)
-    axes.set_facecolor("white")
-    axes.grid(visible=True, color="#E4E4E4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=11, colors=_QUIET, length=0, labelleft=True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color("#BBBBBB")
 
 
 def _title(runs: list[Games]) -> str:
@@ -214,7 +187,7 @@ def _add_legend(figure: Figure, labels: list[str]) -> None:
     """Names of the runs, then what dots and lines mean, below the panels, where it covers no data."""
     line = require("matplotlib.lines", "train").Line2D
     runs = [line([], [], color=colour, linestyle=dashes, **_THICK) for colour, dashes in _looks(len(labels))]
-    key = [line([], [], color=_QUIET, **look) for look in (_DOT | {"alpha": 0.6}, _THIN, _THICK)]
+    key = [line([], [], color=QUIET, **look) for look in (_DOT | {"alpha": 0.6}, _THIN, _THICK)]
     meaning = ["one game", f"mean of {SHORT_WINDOW} games", f"mean of {LONG_WINDOW} games"]
     num_rows = 1 if len(labels) == 1 else max(len(key), -(-len(labels) // 3))
     num_blanks = (-len(labels) % num_rows, -len(key) % num_rows)  # fill the columns: the key gets its own
@@ -228,20 +201,8 @@ def _add_legend(figure: Figure, labels: list[str]) -> None:
         ncols=len(texts) // num_rows,
         frameon=False,
         fontsize=11,
-        labelcolor=_INK,
+        labelcolor=INK,
     )
     for text, content in zip(legend.get_texts(), texts, strict=True):
         text.set_parse_math(False)  # set late and unparsed: a run may be called "_a" or "$b$"
         text.set_text(content)
-
-
-def _save(figure: Figure, out: Path) -> None:
-    """Written aside, then renamed: a reader never sees half a picture."""
-    canvas = require("matplotlib.backends.backend_agg", "train").FigureCanvasAgg(figure)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as aside:
-            canvas.print_png(str(Path(aside) / out.name))
-            os.replace(Path(aside) / out.name, out)
-    except OSError as error:
-        raise MujigaeError(f"{out}: cannot be written: {error}") from error

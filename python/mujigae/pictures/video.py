@@ -10,13 +10,15 @@ import math
 import os
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.pictures.thinning import Thinned
 
 __all__ = ["record"]
 
@@ -68,16 +70,6 @@ def _check_fps(fps: object) -> None:
         raise ConfigError(f"fps: expected a positive finite number, got {fps!r}")
 
 
-class _Thinned(NamedTuple):
-    """Every `stride`-th frame of a film, from the first on."""
-
-    images: list[Any]  # PIL images
-    stride: int
-
-    def halved(self) -> _Thinned:
-        return _Thinned(self.images[::2], self.stride * 2)
-
-
 def _checked(frames: Iterable[NDArray[Any]]) -> Iterator[Frame]:
     """The frames as contiguous RGB, enlarged if tiny; raises ConfigError at the first that does not fit."""
     first: tuple[int, ...] | None = None
@@ -104,26 +96,22 @@ def _enlarged(frame: Frame) -> Frame:
     return np.ascontiguousarray(frame)
 
 
-def _write_mp4(frames: Iterator[Frame], path: Path, fps: float) -> _Thinned:
-    """Streams all frames into the MP4; returns those that the GIF will show."""
+def _write_mp4(frames: Iterator[Frame], path: Path, fps: float) -> Thinned[Any]:
+    """Streams all frames into the MP4; returns those that the GIF will show, as PIL images."""
     writer: Generator[None, Any, None] | None = None
-    thinned = _Thinned([], max(1, math.ceil(fps / _MAX_GIF_FPS)))
-    num_frames = 0
+    thinned: Thinned[Any] = Thinned(_MAX_GIF_FRAMES, stride=max(1, math.ceil(fps / _MAX_GIF_FPS)))
     try:
-        for num_frames, frame in enumerate(frames, start=1):
+        for frame in frames:
             if writer is None:
                 writer = _open_mp4(path, frame.shape[0], frame.shape[1], fps)
             writer.send(_even(frame))
-            if (num_frames - 1) % thinned.stride == 0:
-                thinned.images.append(_small_image(frame))
-                if len(thinned.images) > _MAX_GIF_FRAMES:
-                    thinned = thinned.halved()
+            thinned.offer(partial(_small_image, frame))
     except OSError as error:
         raise MujigaeError(f"{path.name}: cannot be written: {str(error).splitlines()[0]}") from error
     finally:
         if writer is not None:
             writer.close()
-    _check_mp4(path, num_frames)
+    _check_mp4(path, thinned.num_offered)
     return thinned
 
 
@@ -175,26 +163,25 @@ def _small_image(frame: Frame) -> Any:
     )
 
 
-def _write_gif(thinned: _Thinned, path: Path, fps: float) -> None:
+def _write_gif(thinned: Thinned[Any], path: Path, fps: float) -> None:
     """Writes the GIF, with every second frame dropped for as long as the file is too big."""
-    palette = _shared_palette(thinned.images)
+    palette = _shared_palette(thinned.items)
     pillow = require("PIL.Image", "train")
-    flat = [image.quantize(palette=palette, dither=pillow.Dither.NONE) for image in thinned.images]
-    thinned = _Thinned(flat, thinned.stride)
+    thinned.items = [image.quantize(palette=palette, dither=pillow.Dither.NONE) for image in thinned.items]
     try:
         _save_gif(thinned, path, fps)
-        while path.stat().st_size > _MAX_GIF_BYTES and len(thinned.images) >= 2 * _MIN_GIF_FRAMES:
-            thinned = thinned.halved()
+        while path.stat().st_size > _MAX_GIF_BYTES and len(thinned.items) >= 2 * _MIN_GIF_FRAMES:
+            thinned.halve()
             _save_gif(thinned, path, fps)
     except OSError as error:
         raise MujigaeError(f"{path.name}: cannot be written: {error}") from error
 
 
-def _save_gif(thinned: _Thinned, path: Path, fps: float) -> None:
+def _save_gif(thinned: Thinned[Any], path: Path, fps: float) -> None:
     real_fps = fps / thinned.stride
     shown_fps = max(real_fps, _MIN_GIF_FPS) if thinned.stride > 1 else real_fps
     duration_ms = 10 * round(100 / shown_fps)  # whole hundredths of a second, all that the format can say
-    first, *rest = thinned.images
+    first, *rest = thinned.items
     first.save(path, format="GIF", save_all=True, append_images=rest, loop=0, duration=duration_ms)
 
 

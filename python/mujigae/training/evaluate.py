@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mujigae.envs.make import Environment
 from mujigae.training.seeds import child_seed
 
-__all__ = ["evaluate", "play", "quotas", "summary"]
+__all__ = ["Moment", "evaluate", "play", "quotas", "summary"]
 
 
 def evaluate(
@@ -40,19 +40,32 @@ def evaluate(
     return np.array([score for games in scores for score in games])
 
 
+class Moment(NamedTuple):
+    """One decision of a game, as the agent saw it; A actions, N atoms."""
+
+    frame: NDArray[np.uint8]  # [H, W, 3], RGB
+    q: NDArray[np.float32]  # [A]
+    probabilities: NDArray[np.float32] | None  # [A, N] of a categorical agent
+    reward: float  # raw, what the action gave
+    is_last: bool  # the game ended with it
+
+
 def play(
     agent: Any, environment: Environment, *, epsilon: float, seed: int, max_steps: int
-) -> Iterator[NDArray[np.uint8]]:
-    """RGB frames uint8 [H, W, 3] of one game in environment 0; at most `max_steps` + 1 of them."""
+) -> Iterator[Moment]:
+    """The decisions of one game in environment 0, which was made with `render`; at most `max_steps`."""
     stream = environment.stream
     stream.reset(seed)
     rng = np.random.default_rng(child_seed(seed, "recording", 1))
-    yield environment.render()
+    is_last = False
     for _ in range(max_steps):
-        steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
-        if any(episode.env_id == 0 for episode in steps.episodes):
+        if is_last:
             return
-        yield environment.render()
+        frame, outlook = environment.render(), agent.outlook(stream.obs)
+        steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
+        is_last = any(episode.env_id == 0 for episode in steps.episodes)
+        probabilities = None if outlook.probabilities is None else outlook.probabilities[0]
+        yield Moment(frame, outlook.q[0], probabilities, float(steps.reward[0]), is_last)
 
 
 def quotas(num_episodes: int, num_envs: int) -> list[int]:

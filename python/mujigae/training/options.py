@@ -57,12 +57,15 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """Films one game of the latest checkpoint: play.gif and play.mp4 in the run's folder."""
+    """Films one game of the latest checkpoint into the run's folder: play.gif and play.mp4, the values of the
+    actions along it (q_values.png) and, for c51 and rainbow, their distributions (distributions.png, .gif, .mp4)."""
 
     run: tyro.conf.Positional[Path]
     """Folder of a run."""
     max_steps: int = 4_000
     """Stop filming after this many steps."""
+    untrained: bool = False
+    """Film the network as it was before training, into files that begin with untrained_."""
     device: str | None = None
     """Torch device; None: the run's own."""
 

@@ -76,9 +76,9 @@ def protocol_line(config: Config, environment: Environment) -> str:
 
 
 def load_player(
-    folder: Path, *, num_envs: int, device: str | None = None, render: bool = False
-) -> tuple[Config, Environment, DQN, int]:
-    """The configuration, an environment for evaluation, the trained agent, and the checkpoint's step.
+    folder: Path, *, num_envs: int, device: str | None = None, render: bool = False, untrained: bool = False
+) -> tuple[Config, Environment, DQN]:
+    """The configuration, an environment for evaluation, and the trained agent, or with `untrained` the one it was.
 
     Raises ConfigError for a folder that is no run, CheckpointError for a checkpoint that cannot be trusted.
     """
@@ -91,8 +91,10 @@ def load_player(
     config = read_config(folder)
     changes: dict[str, Any] = {} if device is None else {"device": device}
     config = replace(config, **changes)
-    checkpoint = latest(folder)
+    checkpoint = None if untrained else latest(folder)
     require("torch", "train").set_num_threads(config.num_threads or 1)
     environment = make(env_options(config, num_envs=num_envs), training=False, render=render)
     agent = DQN(config, environment.observation_space, environment.action_space)
-    return config, environment, agent, restore_agent(agent, checkpoint)
+    if checkpoint is not None:
+        restore_agent(agent, checkpoint)
+    return config, environment, agent

@@ -28,6 +28,7 @@ Say = Callable[[str], None]
 
 _ATARI_FRAMES_PER_SECOND = 60
 _RENDERED_STEPS_PER_SECOND = 30
+_FILM_MOMENTS_PER_SECOND = 12
 _NUM_EVALUATION_ENVS = 10
 
 
@@ -62,23 +63,44 @@ def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) ->
 def evaluate_run(folder: Path, num_episodes: int, device: str | None = None) -> NDArray[np.float64]:
     """Raw returns [num_episodes] of the run's latest checkpoint."""
     num_envs = min(num_episodes, _NUM_EVALUATION_ENVS)
-    config, environment, agent, _ = run_folder.load_player(folder, num_envs=num_envs, device=device)
+    config, environment, agent = run_folder.load_player(folder, num_envs=num_envs, device=device)
     with closing(environment):
         seed = child_seed(config.seed, "evaluation")
         return evaluate(agent, environment, num_episodes=num_episodes, epsilon=config.eval_epsilon, seed=seed)
 
 
-def record_run(folder: Path, *, max_steps: int = 4_000, device: str | None = None) -> tuple[Path, Path]:
-    """Films one game of the latest checkpoint: play.gif and play.mp4."""
-    from mujigae.pictures import video
+def record_run(
+    folder: Path, max_steps: int = 4_000, device: str | None = None, untrained: bool = False
+) -> list[Path]:
+    """Films one game of the latest checkpoint, or of the network before training, and draws what it expected.
 
-    config, environment, agent, _ = run_folder.load_player(folder, num_envs=1, device=device, render=True)
+    Writes play.gif, play.mp4 and q_values.png, for a categorical agent distributions.png, .gif and .mp4 too;
+    with `untrained` the names begin with "untrained_".
+    """
+    from mujigae.pictures import distributions, video
+
+    config, environment, agent = run_folder.load_player(
+        folder, num_envs=1, device=device, render=True, untrained=untrained
+    )
     is_atari = environment.family == "atari"
     fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND
+    prefix = "untrained_" if untrained else ""
+    game = distributions.Game(environment.action_names or _numbered(agent.spaces.num_actions), agent.support)
     with closing(environment):
         seed = child_seed(config.seed, "recording")
-        frames = play(agent, environment, epsilon=config.eval_epsilon, seed=seed, max_steps=max_steps)
-        return video.record(frames, folder, "play", fps)
+        moments = play(agent, environment, epsilon=config.eval_epsilon, seed=seed, max_steps=max_steps)
+        paths = [*video.record(game.watch(moments), folder, f"{prefix}play", fps)]
+    paths.append(distributions.draw_values(game, config.gamma, folder / f"{prefix}q_values.png"))
+    if agent.support is not None:
+        paths.append(distributions.draw_moments(game, folder / f"{prefix}distributions.png"))
+        paths += video.record(
+            distributions.film(game), folder, f"{prefix}distributions", _FILM_MOMENTS_PER_SECOND
+        )
+    return paths
+
+
+def _numbered(num_actions: int) -> list[str]:
+    return [f"action {a}" for a in range(num_actions)]
 
 
 def _train(training: Training, folder: Path, say: Say) -> Outcome:

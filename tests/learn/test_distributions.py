@@ -1,0 +1,91 @@
+"""Pictures of what an agent expects: numbers by hand, and pictures that change with what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mujigae.errors import ConfigError
+from mujigae.pictures import distributions
+from mujigae.training.evaluate import Moment
+
+SUPPORT = np.linspace(-1, 1, 5, dtype=np.float32)
+
+
+def moment(peak: int, step: int, reward: float = 0.0, is_last: bool = False, other: int = 1) -> Moment:
+    """Two actions, each certain of one atom."""
+    probabilities = np.eye(5, dtype=np.float32)[[peak, other]]
+    frame = np.full((20, 16, 3), step % 256, np.uint8)
+    return Moment(frame, probabilities @ SUPPORT, probabilities, reward, is_last)
+
+
+def watched(moments: list[Moment], support: NDArray[np.float32] | None = SUPPORT) -> distributions.Game:
+    game = distributions.Game(["LEFT", "RIGHT"], support)
+    frames = list(game.watch(iter(moments)))
+    assert [int(frame[0, 0, 0]) for frame in frames] == [int(m.frame[0, 0, 0]) for m in moments]
+    return game
+
+
+def test_return_that_followed_each_step_is_discounted() -> None:
+    returns = distributions.discounted_returns(np.array([1.0, 0.0, -2.0]), gamma=0.5)
+    assert returns.tolist() == [1.0 - 0.25 * 2.0, -1.0, -2.0]
+
+
+def test_game_keeps_every_value_and_reward_but_a_bounded_number_of_frames() -> None:
+    game = watched([moment(t % 5, t, reward=float(t)) for t in range(1000)])
+    assert game.q.shape == (1000, 2)
+    np.testing.assert_allclose(game.q[:5, 0], SUPPORT)
+    assert game.rewards.tolist() == list(range(1000))
+    assert game.thinned.stride == 4
+    assert [int(m.frame[0, 0, 0]) for m in game.thinned.items] == [t % 256 for t in range(0, 1000, 4)]
+
+
+def test_film_shows_one_picture_a_moment_and_each_looks_different() -> None:
+    game = watched([moment(peak, 7) for peak in (0, 4, 4)])
+    pictures = list(distributions.film(game))
+    assert len(pictures) == 3
+    assert all(p.dtype == np.uint8 and p.shape == pictures[0].shape and p.shape[2] == 3 for p in pictures)
+    assert (pictures[0] != pictures[1]).any()
+    np.testing.assert_array_equal(pictures[1], pictures[2])
+
+
+def test_stills_are_the_telling_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Moment] = []
+    monkeypatch.setattr(distributions._Panel, "show", lambda self, moment: shown.append(moment))
+    game = watched([moment(0, 0, other=3), moment(0, 1, other=1), moment(4, 2, other=4)])
+    assert distributions.draw_moments(game, tmp_path / "d.png").stat().st_size > 1000
+    assert [int(m.frame[0, 0, 0]) for m in shown] == [2, 0, 1]  # values 1 and 1; -1 and 0.5; -1 and -0.5
+
+
+def test_values_are_drawn_with_and_without_the_end_of_the_game(tmp_path: Path) -> None:
+    pictures = []
+    for is_last in (True, False):
+        game = watched([moment(1, 0, reward=1.0), moment(3, 1, is_last=is_last)])
+        assert game.is_over == is_last
+        out = distributions.draw_values(game, 0.9, tmp_path / f"{is_last}.png")
+        pictures.append(out.read_bytes())
+    assert pictures[0] != pictures[1]
+
+
+def test_eighteen_actions_fit(tmp_path: Path) -> None:
+    probabilities = np.full((18, 5), 0.2, np.float32)
+    moments = [Moment(np.zeros((8, 8, 3), np.uint8), probabilities @ SUPPORT, probabilities, 0.0, True)]
+    game = distributions.Game([f"A{a}" for a in range(18)], SUPPORT)
+    list(game.watch(iter(moments)))
+    distributions.draw_moments(game, tmp_path / "d.png")
+    distributions.draw_values(game, 0.9, tmp_path / "q.png")
+
+
+def test_agent_of_plain_values_has_no_distributions(tmp_path: Path) -> None:
+    game = watched([moment(1, 0)], support=None)
+    draw: Any
+    for draw in (
+        lambda: distributions.draw_moments(game, tmp_path / "d.png"),
+        lambda: next(distributions.film(game)),
+    ):
+        with pytest.raises(ConfigError, match="cross-entropy"):
+            draw()

@@ -1,0 +1,78 @@
+"""Evaluation: which games count, what a film shows, and how the scores are summed up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mujigae.agents.dqn import Outlook
+from mujigae.envs.steps import Episode, Steps
+from mujigae.training.evaluate import evaluate, play, quotas, summary
+
+
+class ScriptedStream:
+    """Environment e plays games of lengths[e] steps, each with the number of the game as its score."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.lengths, self.num_envs = lengths, len(lengths)
+        self.obs = np.zeros((len(lengths), 1), np.float32)
+        self.seeds: list[int | None] = []
+
+    def reset(self, seed: int | None = None) -> Any:
+        self.seeds.append(seed)
+        self.clock = 0
+        return self.obs
+
+    def step(self, action: Any) -> Steps:
+        self.clock += 1
+        reward = np.full(self.num_envs, float(self.clock))
+        games = [(e, length) for e, length in enumerate(self.lengths) if self.clock % length == 0]
+        episodes = tuple(Episode(e, float(100 * e + self.clock // length), length) for e, length in games)
+        return Steps(np.arange(self.num_envs), self.obs, action, reward, *[None] * 3, episodes)  # type: ignore[arg-type]
+
+
+class Player:
+    def act_greedily(self, obs: Any, epsilon: float, rng: np.random.Generator) -> Any:
+        assert epsilon == 0.25
+        return np.zeros(len(obs), np.int64)
+
+    def outlook(self, obs: Any) -> Outlook:
+        return Outlook(np.tile(np.float32([1, 2]), (len(obs), 1)), None)
+
+
+class Stage:
+    def __init__(self, lengths: list[int]) -> None:
+        self.stream = ScriptedStream(lengths)
+
+    def render(self) -> Any:
+        return np.zeros((2, 2, 3), np.uint8)
+
+
+def test_evaluation_takes_the_first_games_of_each_environment_not_the_first_to_end() -> None:
+    stage: Any = Stage([1, 10])
+    scores = evaluate(Player(), stage, num_episodes=5, epsilon=0.25, seed=9)
+    assert scores.tolist() == [1, 2, 3, 101, 102]
+    assert stage.stream.seeds == [9]
+
+
+def test_film_ends_with_the_first_game_or_at_the_limit() -> None:
+    stage: Any = Stage([4, 1])
+    moments = list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=100))
+    assert [(m.reward, m.is_last) for m in moments] == [(1, False), (2, False), (3, False), (4, True)]
+    assert all(m.q.tolist() == [1, 2] and m.frame.shape == (2, 2, 3) for m in moments)
+    cut_short = list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=2))
+    assert [m.is_last for m in cut_short] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("num_episodes", "num_envs", "expected"), [(100, 8, [13] * 4 + [12] * 4), (2, 3, [1, 1, 0])]
+)
+def test_games_are_shared_out_evenly(num_episodes: int, num_envs: int, expected: list[int]) -> None:
+    assert quotas(num_episodes, num_envs) == expected
+
+
+def test_summary_is_mean_and_standard_error() -> None:
+    assert summary([1.0, 2.0, 3.0, 4.0]) == "return 2.5 +- 0.6 over 4 episodes"  # 1.29 / sqrt(4)
+    assert summary([5.0]) == "return 5.0 +- 0.0 over 1 episodes"
