@@ -12,6 +12,7 @@ import pytest
 
 from mujigae.envs.steps import Episode
 from mujigae.errors import ConfigError
+from mujigae.networks import NoisyLinear
 from mujigae.training.display import Display, describe, human_bytes, human_time, seconds_left
 from mujigae.training.log import EPISODE_COLUMNS, PROGRESS_COLUMNS, RunLog, mean_of_last
 from mujigae.training.loop import Progress, Training, build, run
@@ -69,6 +70,8 @@ def test_row_holds_the_means_of_its_window(tmp_path: Path) -> None:
     assert float(row["mean_priority"]) == pytest.approx(
         sum(float(w.td.mean()) for w in window) / 10, rel=1e-5
     )
+    assert float(row["max_priority"]) == pytest.approx(max(float(w.td.max()) for w in window), rel=1e-5)
+    assert float(row["replay_ratio"]) == 10 * 4 / 20  # updates x batch size / steps
     assert (int(row["step"]), int(row["frames"]), int(row["updates"])) == (60, 60, 21)
     assert float(row["epsilon"]) == progress[29].epsilon
     assert float(row["beta"]) == progress[29].beta
@@ -79,9 +82,9 @@ def test_row_holds_the_means_of_its_window(tmp_path: Path) -> None:
 def test_cells_with_nothing_to_say_are_empty(tmp_path: Path) -> None:
     log_run(tmp_path, training_of("dqn", min_replay_steps=60))
     first = table(tmp_path / "progress.csv")[0]
-    assert [first[name] for name in ("loss", "mean_q", "mean_priority", "beta", "mean_return_100")] == [
-        ""
-    ] * 5
+    silent = ("loss", "mean_q", "mean_priority", "max_priority", "beta", "noise_scale", "mean_return_100")
+    assert [first[name] for name in silent] == [""] * len(silent)
+    assert first["replay_ratio"] == "0.0"
 
 
 @pytest.mark.parametrize(("num_scores", "mean"), [(19, None), (20, 10.5), (30, 20.5)])
@@ -127,11 +130,36 @@ def test_tensorboard_gets_scores_and_learning(tmp_path: Path) -> None:
     progress = log_run(tmp_path, training_of())
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert {"episode/score", "train/loss", "train/epsilon", "train/beta", "replay/bytes"} <= set(
-        events.Tags()["scalars"]
-    )
+    shown = {
+        *("return/mean_20", "episode/score", "episode/length_steps"),
+        *(
+            "train/loss",
+            "train/mean_q",
+            "train/epsilon",
+            "train/beta",
+            "train/mean_priority",
+            "train/max_priority",
+        ),
+        *(
+            "replay/ratio",
+            "replay/size",
+            "replay/bytes",
+            "speed/steps_per_second",
+            "speed/updates_per_second",
+        ),
+    }
+    assert set(events.Tags()["scalars"]) == shown - {"return/mean_20"}  # fewer than twenty games
     games = [(p.step, e.score) for p in progress for e in p.episodes]
     assert [(event.step, event.value) for event in events.Scalars("episode/score")] == games
+
+
+def test_noisy_run_says_how_much_noise_is_left(tmp_path: Path) -> None:
+    training = training_of("noisy")
+    log_run(tmp_path, training)
+    scales = [float(row["noise_scale"]) for row in table(tmp_path / "progress.csv")]
+    (layer,) = [m for m in training.agent.online.modules() if isinstance(m, NoisyLinear)]
+    assert scales[-1] == pytest.approx(float(layer.weight_sigma.detach().abs().mean()))
+    assert len(set(scales)) == len(scales)
 
 
 def test_display_prints_plain_lines_where_there_is_no_terminal(tmp_path: Path) -> None:

@@ -76,7 +76,18 @@ class QNetwork(nn.Module):
 
     def resample_noise(self, generator: torch.Generator | None = None) -> None:
         """Redraws the noise of every noisy layer (see noisy.resample_noise); without any it does nothing."""
-        resample_noise([module for module in self.modules() if isinstance(module, NoisyLinear)], generator)
+        resample_noise(self._noisy_layers(), generator)
+
+    def noise_scale(self) -> float | None:
+        """The mean |sigma| over all weights of the noisy layers, None without any: how much is left to explore."""
+        sigmas = [layer.weight_sigma.detach() for layer in self._noisy_layers()]
+        if not sigmas:
+            return None
+        total = torch.stack([sigma.abs().sum() for sigma in sigmas]).sum()
+        return float(total) / sum(sigma.numel() for sigma in sigmas)
+
+    def _noisy_layers(self) -> list[NoisyLinear]:
+        return [module for module in self.modules() if isinstance(module, NoisyLinear)]
 
 
 def build_network(

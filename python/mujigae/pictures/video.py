@@ -26,7 +26,6 @@ Frame = NDArray[np.uint8]  # [H, W, 3], RGB
 
 _MAX_GIF_FRAMES = 600
 _MIN_GIF_FRAMES = 40  # thinning for the sake of size stops here: fewer would not be a film
-_MAX_GIF_SIDE = 320  # pixels
 _MAX_GIF_BYTES = 4_000_000
 _MIN_SIDE = 160  # pixels; smaller frames (an agent's own 42x42) are enlarged by a whole factor
 # A GIF counts time in hundredths of a second, and viewers slow down what is faster than two of them.
@@ -35,13 +34,16 @@ _MAX_GIF_FPS = 50.0
 _MIN_GIF_FPS = 12.0
 
 
-def record(frames: Iterable[NDArray[Any]], folder: Path, stem: str, fps: float) -> tuple[Path, Path]:
+def record(
+    frames: Iterable[NDArray[Any]], folder: Path, stem: str, fps: float, *, gif_side: int = 320
+) -> tuple[Path, Path]:
     """Writes `<stem>.gif` and `<stem>.mp4` into `folder` and returns their paths.
 
     frames: uint8 [H, W, 3] (RGB) each, or [H, W] (grey), all of one shape; taken one by one, so an iterator
         that renders a game while it is played is fine.
-    fps: frames per second of the real game. The GIF loops, holds at most 600 frames of at most 320 pixels and
-        plays a long game faster than real time; the MP4 has every frame, at even sizes, as yuv420p.
+    fps: frames per second of the real game. The GIF loops, holds at most 600 frames and plays a long game
+        faster than real time; the MP4 has every frame, at even sizes, as yuv420p.
+    gif_side: frames of the GIF are shrunk to this many pixels on their longer side.
 
     Both files appear together when complete; on any error neither is touched.
 
@@ -58,7 +60,7 @@ def record(frames: Iterable[NDArray[Any]], folder: Path, stem: str, fps: float) 
     except OSError as error:
         raise MujigaeError(f"{folder}: cannot be written: {error}") from error
     with aside_folder as aside:
-        thinned = _write_mp4(_checked(frames), Path(aside) / mp4.name, fps)
+        thinned = _write_mp4(_checked(frames), Path(aside) / mp4.name, fps, gif_side)
         _write_gif(thinned, Path(aside) / gif.name, fps)
         os.replace(Path(aside) / mp4.name, mp4)
         os.replace(Path(aside) / gif.name, gif)
@@ -96,7 +98,7 @@ def _enlarged(frame: Frame) -> Frame:
     return np.ascontiguousarray(frame)
 
 
-def _write_mp4(frames: Iterator[Frame], path: Path, fps: float) -> Thinned[Any]:
+def _write_mp4(frames: Iterator[Frame], path: Path, fps: float, gif_side: int) -> Thinned[Any]:
     """Streams all frames into the MP4; returns those that the GIF will show, as PIL images."""
     writer: Generator[None, Any, None] | None = None
     thinned: Thinned[Any] = Thinned(_MAX_GIF_FRAMES, stride=max(1, math.ceil(fps / _MAX_GIF_FPS)))
@@ -105,7 +107,7 @@ def _write_mp4(frames: Iterator[Frame], path: Path, fps: float) -> Thinned[Any]:
             if writer is None:
                 writer = _open_mp4(path, frame.shape[0], frame.shape[1], fps)
             writer.send(_even(frame))
-            thinned.offer(partial(_small_image, frame))
+            thinned.offer(partial(_small_image, frame, gif_side))
     except OSError as error:
         raise MujigaeError(f"{path.name}: cannot be written: {str(error).splitlines()[0]}") from error
     finally:
@@ -152,10 +154,10 @@ def _even(frame: Frame) -> Frame:
     )
 
 
-def _small_image(frame: Frame) -> Any:
+def _small_image(frame: Frame, side: int) -> Any:
     pillow = require("PIL.Image", "train")
     image = pillow.fromarray(frame)
-    shrink = max(frame.shape[:2]) / _MAX_GIF_SIDE
+    shrink = max(frame.shape[:2]) / side
     if shrink <= 1:
         return image.copy()  # fromarray may share the caller's memory, which the environment draws over
     return image.resize(

@@ -21,8 +21,8 @@ __all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Window"]
 
 PROGRESS_COLUMNS = [
     *("step", "frames", "updates", "seconds", "steps_per_second", "updates_per_second"),
-    *("episodes", "mean_return_20", "mean_return_100", "loss", "mean_q", "epsilon", "beta", "mean_priority"),
-    *("buffer_size", "buffer_bytes"),
+    *("episodes", "mean_return_20", "mean_return_100", "loss", "mean_q", "epsilon", "noise_scale", "beta"),
+    *("mean_priority", "max_priority", "replay_ratio", "buffer_size", "buffer_bytes"),
 ]
 EPISODE_COLUMNS = ["step", "frames", "seconds", "env_id", "score", "length_steps"]
 
@@ -34,10 +34,13 @@ _TENSORBOARD = {
     "train/loss": "loss",
     "train/mean_q": "mean_q",
     "train/mean_priority": "mean_priority",
+    "train/max_priority": "max_priority",
     "train/epsilon": "epsilon",
+    "train/noise_scale": "noise_scale",
     "train/beta": "beta",
     "speed/steps_per_second": "steps_per_second",
     "speed/updates_per_second": "updates_per_second",
+    "replay/ratio": "replay_ratio",
     "replay/size": "buffer_size",
     "replay/bytes": "buffer_bytes",
 }
@@ -50,20 +53,27 @@ class Window:
     start_step: int
     start_seconds: float
     num_updates: int = 0
+    num_drawn: int = 0
     sums: dict[str, Any] = field(default_factory=dict)
+    max_priority: Any = None
 
     def add(self, progress: Progress) -> None:
         for learned in progress.learned:
             self.num_updates += 1
+            self.num_drawn += len(learned.td)
+            largest = learned.td.max()
+            self.max_priority = largest if self.max_priority is None else largest.maximum(self.max_priority)
             for name, value in (("loss", learned.loss), ("mean_q", learned.mean_q)):
                 self.sums[name] = self.sums.get(name, 0.0) + value
             self.sums["mean_priority"] = self.sums.get("mean_priority", 0.0) + learned.td.mean()
 
-    def means(self) -> Row:
-        return {
+    def learning(self) -> Row:
+        """Means over the updates of the window, and the largest priority that they gave."""
+        means: Row = {
             name: float(self.sums[name]) / self.num_updates if self.num_updates else None
             for name in ("loss", "mean_q", "mean_priority")
         }
+        return means | {"max_priority": None if self.max_priority is None else float(self.max_priority)}
 
 
 class RunLog:
@@ -119,22 +129,29 @@ class RunLog:
 
 
 def make_row(training: Training, progress: Progress, window: Window) -> Row:
-    """One line of progress.csv: speeds and learning over `window`, returns over the last games."""
+    """One line of progress.csv: speeds and learning over `window`, returns over the last games.
+
+    replay_ratio is how many rows were drawn for each that was collected; noise_scale the mean |sigma| of
+    noisy layers.
+    """
     counters = training.counters
     seconds = max(progress.seconds - window.start_seconds, 1e-9)
+    num_steps = progress.step - window.start_step
     return {
         "step": progress.step,
         "frames": progress.frames,
         "updates": training.agent.num_updates_done,
         "seconds": round(progress.seconds, 3),
-        "steps_per_second": round((progress.step - window.start_step) / seconds, 1),
+        "steps_per_second": round(num_steps / seconds, 1),
         "updates_per_second": round(window.num_updates / seconds, 1),
         "episodes": counters.episodes,
         "mean_return_20": mean_of_last(counters.recent_scores, 20),
         "mean_return_100": mean_of_last(counters.recent_scores, 100),
-        **window.means(),
+        **window.learning(),
         "epsilon": progress.epsilon,
+        "noise_scale": training.agent.online.noise_scale(),
         "beta": progress.beta if training.config.prioritized else None,
+        "replay_ratio": window.num_drawn / max(num_steps, 1),
         "buffer_size": len(training.buffer),
         "buffer_bytes": training.buffer.nbytes,
     }

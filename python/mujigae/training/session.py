@@ -93,9 +93,8 @@ def record_run(
     paths.append(distributions.draw_values(game, config.gamma, folder / f"{prefix}q_values.png"))
     if agent.support is not None:
         paths.append(distributions.draw_moments(game, folder / f"{prefix}distributions.png"))
-        paths += video.record(
-            distributions.film(game), folder, f"{prefix}distributions", _FILM_MOMENTS_PER_SECOND
-        )
+        frames, stem = distributions.film(game), f"{prefix}distributions"
+        paths += video.record(frames, folder, stem, _FILM_MOMENTS_PER_SECOND, gif_side=640)
     return paths
 
 
