@@ -159,7 +159,7 @@ def _record(args: list[str]) -> int:
 
 
 def _plot(args: list[str]) -> int:
-    from mujigae.pictures import curves
+    from mujigae.pictures import bands, curves
     from mujigae.training.options import PlotOptions, parse
     from mujigae.training.run_folder import find
 
@@ -168,7 +168,7 @@ def _plot(args: list[str]) -> int:
         raise ConfigError("plot: expected at least one run folder, got none")
     folders = [find(run) for run in options.runs]
     out = options.out or (folders[0] / "curve.png" if len(folders) == 1 else Path("curves.png"))
-    print(curves.plot(folders, out))
+    print((bands.plot_bands if options.bands else curves.plot)(folders, out))
     return 0
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mujigae.errors import ConfigError, require
 from mujigae.pictures.figures import COLOURS, INK, QUIET, check_png, dress, new_figure, save
+from mujigae.pictures.published import draw_published
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,6 +145,7 @@ def _draw(runs: list[Games], labels: list[str]) -> Figure:
     for axes, x_label in ((by_steps, "agent steps"), (by_minutes, "minutes")):
         dress(axes, x_label)
         axes.set_xlim(left=0.0)
+        draw_published(axes, (run.config.get("env_id") for run in runs))
     by_steps.xaxis.set_major_formatter(require("matplotlib.ticker", "train").EngFormatter(sep=""))
     by_steps.set_ylabel("return of a game", fontsize=12, color=INK)
     figure.suptitle(_title(runs), fontsize=15, color=INK, parse_math=False)

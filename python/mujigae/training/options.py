@@ -78,6 +78,8 @@ class PlotOptions:
     """Folders of runs."""
     out: Path | None = None
     """The PNG to write."""
+    bands: bool = False
+    """One curve for each preset: the interquartile mean over its seeds, with a 95% bootstrap interval."""
 
 
 def train_options(base: Mapping[str, Any]) -> type[Any]:

@@ -1,0 +1,71 @@
+"""Curves over seeds: the numbers by hand, the interval around them, and pictures that exist."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mujigae.errors import ConfigError
+from mujigae.pictures.bands import band_of, plot_bands
+
+
+def make_run(folder: Path, scores: list[float], *, preset: str = "dqn", env_id: str = "CartPole-v1") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"preset": preset, "env_id": env_id, "seed": 0}))
+    rows = [f"{10 * i},{10 * i},{6.0 * i},0,{score},10" for i, score in enumerate(scores, start=1)]
+    (folder / "episodes.csv").write_text(
+        "\n".join(["step,frames,seconds,env_id,score,length_steps", *rows]) + "\n"
+    )
+    return folder
+
+
+def test_curve_is_the_mean_of_the_middle_runs() -> None:
+    x = [np.arange(1.0, 41.0)] * 4
+    scores = [np.full(40, value) for value in (0.0, 10.0, 20.0, 1000.0)]
+    band = band_of(x, scores)
+    np.testing.assert_allclose(band.iqm, 15.0)
+    assert (band.low <= 15.0).all()
+    assert (band.high >= 15.0).all()
+    assert (band.low < band.high).all()
+    assert (band.low >= 0.0).all()
+    assert (band.high <= 1000.0).all()
+
+
+def test_curve_spans_where_every_run_has_twenty_games() -> None:
+    x = [np.arange(1.0, 41.0), 2 * np.arange(1.0, 31.0)]
+    band = band_of(x, [np.arange(1.0, 41.0), np.arange(1.0, 31.0)])
+    assert (band.x[0], band.x[-1]) == (40.0, 40.0)
+    assert band.iqm[0] == (30.5 + 10.5) / 2  # games 21 to 40 of the first run, 1 to 20 of the second
+
+
+def test_single_run_has_no_width() -> None:
+    band = band_of([np.arange(1.0, 51.0)], [np.arange(50.0)])
+    np.testing.assert_array_equal(band.low, band.iqm)
+    np.testing.assert_array_equal(band.high, band.iqm)
+    assert (band.iqm[0], band.iqm[-1]) == (9.5, 39.5)
+
+
+def test_same_runs_give_the_same_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    runs = [make_run(tmp_path / f"r{i}", list(rng.normal(100, 20, 50))) for i in range(3)]
+    runs += [make_run(tmp_path / f"s{i}", list(rng.normal(200, 20, 60)), preset="rainbow") for i in range(3)]
+    pictures = [plot_bands(runs, tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
+    assert pictures[0] == pictures[1]
+    assert plot_bands(runs[:3], tmp_path / "c.png").read_bytes() != pictures[0]
+
+
+def test_run_of_too_few_games_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "r", [1.0] * 19)
+    with pytest.raises(ConfigError, match="20 finished games of each run, got 19"):
+        plot_bands([run], tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_more_kinds_of_run_than_colours_are_refused(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"r{i}", [1.0] * 20, preset=f"p{i}") for i in range(9)]
+    with pytest.raises(ConfigError, match="at most 8 kinds of run in one picture, got 9"):
+        plot_bands(runs, tmp_path / "a.png")
+    plot_bands(runs[:8], tmp_path / "a.png")
