@@ -102,7 +102,10 @@ def main() -> None:
         **costs,
     }
     print(json.dumps(result, indent=2))
-    assert max(costs["mujigae"]["million_resident_bytes"], costs["mujigae"]["million_counted_bytes"]) < LIMIT_BYTES
+    assert (
+        max(costs["mujigae"]["million_resident_bytes"], costs["mujigae"]["million_counted_bytes"])
+        < LIMIT_BYTES
+    )
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
 
 

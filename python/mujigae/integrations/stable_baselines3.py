@@ -92,7 +92,9 @@ class ReplayBuffer(buffers.ReplayBuffer):
             buffer_size, observation_space, action_space, device, n_envs=n_envs
         )
         if n_steps != 1 and gamma is None:
-            raise ValueError(f"gamma: expected the algorithm's discount, since n_steps is {n_steps}, got None")
+            raise ValueError(
+                f"gamma: expected the algorithm's discount, since n_steps is {n_steps}, got None"
+            )
         self.buffer_size = max(buffer_size // n_envs, 1)
         self.optimize_memory_usage = optimize_memory_usage
         self.handle_timeout_termination = handle_timeout_termination
@@ -192,10 +194,10 @@ class ReplayBuffer(buffers.ReplayBuffer):
     def _restored(self, obs: dict[str, Any], env: VecNormalize | None) -> Any:
         """A batch of observations as SB3 takes it."""
         arrays = {name: part.restored(obs[name]) for name, part in self._parts.items()}
+        normalized: Any = self._normalize_obs(arrays if self._is_dict else arrays[_PLAIN], env)
         if self._is_dict:
-            normalized = self._normalize_obs(arrays, env)
             return {name: self.to_torch(array, copy=False) for name, array in normalized.items()}
-        return self.to_torch(self._normalize_obs(arrays[_PLAIN], env), copy=False)
+        return self.to_torch(normalized, copy=False)
 
     def _tensors(self, batch: mujigae.Batch, env: VecNormalize | None) -> dict[str, Any]:
         def column(array: Any) -> th.Tensor:
@@ -319,7 +321,7 @@ class PrioritizedDQN(DQN):
         value = self.q_net(data.observations).gather(1, data.actions.long())  # [B, 1]
         loss = (data.weights * F.smooth_l1_loss(value, target, reduction="none")).mean()
         self.policy.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
         self.policy.optimizer.step()
         buffer.update_priorities(data.keys, (target - value).detach().abs().flatten())
@@ -330,7 +332,7 @@ class PrioritizedDQN(DQN):
         discounts = self.gamma if data.discounts is None else data.discounts
         values = self.q_net_target(data.next_observations)  # [B, A]
         judges = self.q_net(data.next_observations) if self.double_q else values
-        best = values.gather(1, judges.argmax(dim=1, keepdim=True))
+        best: th.Tensor = values.gather(1, judges.argmax(dim=1, keepdim=True))
         return data.rewards + (1 - data.dones) * discounts * best
 
 
@@ -369,7 +371,10 @@ def _parts(space: Any, frame_stack: Any, channels_order: Any) -> dict[str, _Part
     """The arrays of an observation by name; ValueError or TypeError for options that do not fit the space."""
     if not isinstance(space, spaces.Dict):
         return {_PLAIN: _part(space, frame_stack, channels_order)}
-    stacks, orders = _by_name("frame_stack", frame_stack, space), _by_name("channels_order", channels_order, space)
+    stacks, orders = (
+        _by_name("frame_stack", frame_stack, space),
+        _by_name("channels_order", channels_order, space),
+    )
     return {name: _part(child, stacks.get(name), orders.get(name)) for name, child in space.spaces.items()}
 
 
@@ -384,7 +389,8 @@ def _by_name(argument: str, value: Any, space: spaces.Dict) -> Mapping[str, Any]
 def _part(space: Any, frame_stack: int | None, channels_order: str | None) -> _Part:
     if channels_order not in (None, "first", "last"):
         raise ValueError(f"channels_order: expected 'first', 'last' or None, got {channels_order!r}")
-    shape, stack = get_obs_shape(space), 1 if frame_stack is None else frame_stack
+    shape: Any = get_obs_shape(space)
+    stack = 1 if frame_stack is None else frame_stack
     is_first = channels_order == "first"
     if channels_order is None and is_image_space(space):
         is_first = is_image_space_channels_first(space)
