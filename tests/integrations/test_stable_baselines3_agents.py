@@ -83,7 +83,9 @@ def test_dqn_trains_on_dicts_and_several_environments() -> None:
 def test_a_model_learns_the_same_from_the_only_row_of_either_buffer() -> None:
     learned = []
     for options in ({}, OURS):
-        agent = DQN("MlpPolicy", "CartPole-v1", **small(learning_starts=10**6, train_freq=1), **options).learn(1)
+        agent = DQN(
+            "MlpPolicy", "CartPole-v1", **small(learning_starts=10**6, train_freq=1), **options
+        ).learn(1)
         agent.train(gradient_steps=3, batch_size=4)
         learned.append(weights(agent))
     theirs, ours = learned
