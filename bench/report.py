@@ -68,7 +68,21 @@ def memory() -> str:
     )
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"training": training, "memory": memory}
+def stable_baselines3() -> str:
+    cost = json.loads((RESULTS / "stable_baselines3_memory.json").read_text())
+    ours, theirs = cost["mujigae"], cost["stable_baselines3"]
+    return (
+        f"A million transitions of real Pong make a process with Stable-Baselines3 {cost['versions']['stable-baselines3']}'s DQN "
+        f"grow by {ours['million_resident_bytes'] / 1e9:.2f} GB with this buffer, and by "
+        f"{theirs['million_resident_bytes'] / 1e9:.2f} GB with its own ({cost['num_transitions']:,} measured, then scaled)."
+    )
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "training": training,
+    "memory": memory,
+    "stable_baselines3": stable_baselines3,
+}
 READMES = (ROOT / "README.md",)
 
 

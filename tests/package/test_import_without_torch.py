@@ -76,3 +76,11 @@ def test_train_without_its_extra_names_the_pip_command_and_exits_with_2() -> Non
     done = run_with_numpy_only(script, expected_status=2)
     assert 'python -m pip install "mujigae[train]"' in done.stderr
     assert done.stderr.count("\n") == 1, "one line, no traceback"
+
+
+def test_an_adapter_without_its_library_names_the_pip_command() -> None:
+    done = run_with_numpy_only("import mujigae.integrations.stable_baselines3", expected_status=1)
+    assert done.stderr.splitlines()[-1].startswith(
+        "mujigae.errors.MissingExtraError: stable_baselines3 is not"
+    )
+    assert 'python -m pip install "mujigae[sb3]"' in done.stderr

@@ -133,7 +133,9 @@ def test_numpy_is_the_only_dependency_that_is_not_an_extra() -> None:
 
 
 def test_package_declares_its_extras_and_its_command() -> None:
-    assert {"train", "atari", "test"} <= set(metadata.metadata("mujigae").get_all("Provides-Extra") or [])
+    assert {"train", "atari", "sb3", "test"} <= set(
+        metadata.metadata("mujigae").get_all("Provides-Extra") or []
+    )
     (command,) = metadata.entry_points(group="console_scripts", name="mujigae")
     assert command.value == "mujigae.cli:main"
 

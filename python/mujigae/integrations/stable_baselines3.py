@@ -1,0 +1,397 @@
+"""mujigae's replay buffers inside Stable-Baselines3, and the prioritized DQN that it does not have (as of 2.9.2).
+
+    DQN("CnnPolicy", env, replay_buffer_class=ReplayBuffer, replay_buffer_kwargs={"frame_stack": 4})
+    PrioritizedDQN("MlpPolicy", "CartPole-v1")
+
+One transition's way through it:
+
+1. SB3 hands over [E, ...] arrays, `done`, and `infos` that say which `done` was a time limit; a final `next_obs` is
+   the true one already. An observation that stacks its frames on the last axis is turned so that they lie on axis 0.
+2. The engine stores each frame once, works out n-step returns when a batch is drawn, and keeps episodes apart,
+   also when `learn` resets the environments behind the buffer's back.
+3. A batch is turned back, normalised if SB3 asks for it, and handed over as torch tensors; on the CPU they share
+   the batch's memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import mujigae
+from mujigae.errors import require
+
+require("stable_baselines3", "sb3")  # first: without it, the imports below would fail less clearly
+
+import torch as th  # noqa: E402
+from gymnasium import spaces  # noqa: E402
+from stable_baselines3 import DQN  # noqa: E402
+from stable_baselines3.common import buffers  # noqa: E402
+from stable_baselines3.common.preprocessing import (  # noqa: E402
+    get_obs_shape,
+    is_image_space,
+    is_image_space_channels_first,
+)
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples  # noqa: E402
+from stable_baselines3.common.vec_env import VecNormalize  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+__all__ = ["PrioritizedDQN", "PrioritizedReplayBuffer", "PrioritizedSamples", "ReplayBuffer"]
+
+_PLAIN = "obs"  # the engine's name for an observation that is not a dict
+
+
+class ReplayBuffer(buffers.ReplayBuffer):
+    """For `replay_buffer_class=` of DQN, QR-DQN, SAC, TD3, DDPG and the like, with any observation space of theirs.
+
+    The first seven arguments come from SB3, the others from `replay_buffer_kwargs`. E is `n_envs`.
+
+    Args:
+        buffer_size: transitions over all environments; all of them are used, however many environments there are.
+        optimize_memory_usage: accepted; a frame is never stored twice anyway.
+        handle_timeout_termination: False treats an episode cut by its time limit as one that terminated.
+        frame_stack: what VecFrameStack stacks, so that every frame is stored once; `{"name": k}` for Dict spaces.
+        channels_order: the axis of the stack, "first" or "last"; None finds out as VecFrameStack does. `{"name": order}`
+            for Dict spaces. (Images reach a buffer channels first, since SB3 wraps them in VecTransposeImage.)
+        n_steps: steps in a return. SB3's own argument of this name does not reach a custom buffer.
+        gamma: discount of one step, the same as the algorithm's; needed when n_steps > 1, and unused otherwise.
+        seed: of the buffer's generator; None draws it from NumPy's global generator, which SB3 seeds with the model's
+            seed: a seeded run is repeatable.
+        **options: further ones of `mujigae.ReplayBuffer`.
+
+    `pos`, `full` and `size()` count steps of the vector environment, as SB3's do; `replay` is the engine's buffer, and
+    `len(replay)` the rows that can be drawn: with n_steps > 1 a row waits until its window is complete. VecNormalize's
+    reward normalisation is applied to the n-step return, and so is its clipping. Rows cannot be addressed by index:
+    `observations`, `dones` and their like are not there, and HerReplayBuffer needs them.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        device: th.device | str = "auto",
+        n_envs: int = 1,
+        optimize_memory_usage: bool = False,
+        handle_timeout_termination: bool = True,
+        *,
+        frame_stack: int | Mapping[str, int] | None = None,
+        channels_order: str | Mapping[str, str | None] | None = None,
+        n_steps: int = 1,
+        gamma: float | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
+        # Past the parent, whose constructor allocates every row.
+        super(buffers.ReplayBuffer, self).__init__(
+            buffer_size, observation_space, action_space, device, n_envs=n_envs
+        )
+        if n_steps != 1 and gamma is None:
+            raise ValueError(
+                f"gamma: expected the algorithm's discount, since n_steps is {n_steps}, got None"
+            )
+        self.buffer_size = max(buffer_size // n_envs, 1)
+        self.optimize_memory_usage = optimize_memory_usage
+        self.handle_timeout_termination = handle_timeout_termination
+        self._parts = _parts(observation_space, frame_stack, channels_order)
+        self.replay = self._make_replay(
+            max(buffer_size, n_envs),
+            {name: (part.stored_shape, part.dtype) for name, part in self._parts.items()},
+            ((self.action_dim,), self._maybe_cast_dtype(action_space.dtype)),
+            num_envs=n_envs,
+            frame_stack={name: part.stack for name, part in self._parts.items()},
+            n_step=n_steps,
+            gamma=0.99 if gamma is None else gamma,
+            seed=np.random.randint(2**31) if seed is None else seed,
+            **options,
+        )
+
+    def _make_replay(self, *arguments: Any, **options: Any) -> mujigae.ReplayBuffer:
+        return mujigae.ReplayBuffer(*arguments, **options)
+
+    def add(
+        self,
+        obs: Any,
+        next_obs: Any,
+        action: np.ndarray,
+        reward: np.ndarray,
+        done: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Adds one transition of each environment.
+
+        Args:
+            obs: [E, *obs_shape], or a dict of those; cast to the space's dtype.
+            next_obs: as obs; the final observation where `done`.
+            action: [E, *action_shape].
+            reward: [E].
+            done: [E]: terminated or truncated.
+            infos: E dicts; "TimeLimit.truncated" tells the two apart.
+
+        Raises ValueError, and changes nothing, when `frame_stack` is not what the observations are.
+        """
+        is_done = np.asarray(done, dtype=bool)
+        is_timeout = np.array([bool(info.get("TimeLimit.truncated")) for info in infos])
+        is_timeout &= self.handle_timeout_termination
+        stored, next_stored = self._stored(obs), self._stored(next_obs)
+        has_final = is_done & np.array([info.get("terminal_observation") is not None for info in infos])
+        if has_final.any():
+            next_stored = {
+                name: part.mended(stored[name], next_stored[name], has_final)
+                for name, part in self._parts.items()
+            }
+        self.replay.add(
+            stored,
+            np.asarray(action).reshape(self.n_envs, self.action_dim),
+            np.asarray(reward).reshape(self.n_envs),
+            next_stored,
+            is_done & ~is_timeout,
+            is_timeout,
+        )
+        self.pos += 1
+        if self.pos == self.buffer_size:
+            self.full, self.pos = True, 0
+
+    def sample(  # type: ignore[override]
+        self, batch_size: int, env: VecNormalize | None = None
+    ) -> ReplayBufferSamples | DictReplayBufferSamples:
+        """Draws a batch with replacement, normalised by `env` if given; B is the batch size.
+
+        Observations are [B, *obs_shape] in the space's dtype; actions [B, action_dim]; rewards, dones (terminated only) and
+        discounts [B, 1] float32. discounts is gamma^m for a window of m steps, 0 where terminated, and None for n_steps=1.
+        Raises ValueError when no row can be drawn yet.
+        """
+        samples = DictReplayBufferSamples if self._is_dict else ReplayBufferSamples
+        return samples(**self._tensors(self.replay.sample(batch_size), env))
+
+    def reset(self) -> None:
+        """Forgets every transition."""
+        super().reset()
+        self.replay.clear()
+
+    @property
+    def dones(self) -> np.ndarray:  # type: ignore[override]
+        """For SB3 to write into when `learn` is called again with `optimize_memory_usage`: the engine sees the reset itself."""
+        return np.zeros((self.buffer_size, self.n_envs), dtype=np.float32)
+
+    def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> Any:
+        raise NotImplementedError("mujigae's rows cannot be addressed by index: override or call sample()")
+
+    @property
+    def _is_dict(self) -> bool:
+        return isinstance(self.observation_space, spaces.Dict)
+
+    def _stored(self, obs: Any) -> dict[str, Any]:
+        """An observation as the engine takes it."""
+        arrays = obs if self._is_dict else {_PLAIN: obs}
+        return {name: part.stored(arrays[name], self.n_envs) for name, part in self._parts.items()}
+
+    def _restored(self, obs: dict[str, Any], env: VecNormalize | None) -> Any:
+        """A batch of observations as SB3 takes it."""
+        arrays = {name: part.restored(obs[name]) for name, part in self._parts.items()}
+        normalized: Any = self._normalize_obs(arrays if self._is_dict else arrays[_PLAIN], env)
+        if self._is_dict:
+            return {name: self.to_torch(array, copy=False) for name, array in normalized.items()}
+        return self.to_torch(normalized, copy=False)
+
+    def _tensors(self, batch: mujigae.Batch, env: VecNormalize | None) -> dict[str, Any]:
+        def column(array: Any) -> th.Tensor:
+            return self.to_torch(array[:, None].astype(np.float32, copy=False), copy=False)
+
+        return {
+            "observations": self._restored(batch.obs, env),
+            "actions": self.to_torch(batch.action, copy=False),
+            "next_observations": self._restored(batch.next_obs, env),
+            "dones": column(batch.terminated),
+            "rewards": column(self._normalize_reward(batch.reward, env)),
+            "discounts": None if self.replay.n_step == 1 else column(batch.discount),
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "replay")
+            self.replay.save(path)
+            return self.__dict__ | {"replay": path.read_bytes()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "replay")
+            path.write_bytes(state["replay"])
+            self.__dict__.update(state | {"replay": mujigae.load(path)})
+
+
+class PrioritizedSamples(NamedTuple):
+    """A batch as `ReplayBufferSamples`, with what prioritized replay adds."""
+
+    observations: Any
+    actions: th.Tensor
+    next_observations: Any
+    dones: th.Tensor
+    rewards: th.Tensor
+    discounts: th.Tensor | None
+    weights: th.Tensor  #: [B, 1] float32: (N P(i))^-beta / max over the batch
+    keys: np.ndarray  #: [B] int64: for `update_priorities`
+
+
+class PrioritizedReplayBuffer(ReplayBuffer):
+    """Draws transitions in proportion to their priorities. For `PrioritizedDQN`: SB3's algorithms would ignore the weights.
+
+    Args: as `ReplayBuffer`; **options are those of `mujigae.PrioritizedReplayBuffer`: alpha, beta, eps, stratified.
+    """
+
+    replay: mujigae.PrioritizedReplayBuffer
+
+    def _make_replay(self, *arguments: Any, **options: Any) -> mujigae.PrioritizedReplayBuffer:
+        return mujigae.PrioritizedReplayBuffer(*arguments, **options)
+
+    def sample(  # type: ignore[override]
+        self, batch_size: int, env: VecNormalize | None = None, beta: float | None = None
+    ) -> PrioritizedSamples:
+        """As `ReplayBuffer.sample`, by priority; `beta` is the importance-sampling exponent, None the buffer's own."""
+        batch = self.replay.sample(batch_size, beta)
+        weights = self.to_torch(batch.weight[:, None], copy=False)
+        return PrioritizedSamples(**self._tensors(batch, env), weights=weights, keys=batch.key)
+
+    def update_priorities(self, keys: np.ndarray, priorities: Any) -> int:
+        """Sets the priorities [B] of the rows with these keys; returns how many were still there."""
+        return self.replay.update_priorities(keys, priorities)
+
+
+class PrioritizedDQN(DQN):
+    """SB3's DQN with prioritized replay (Schaul et al. 2016, proportional variant), n-step returns and, if wanted, double Q.
+
+    Args: as `DQN`, and
+        alpha: priority exponent; 0.6 in the paper.
+        beta: importance-sampling exponent at the start; 0.4 in the paper.
+        final_beta: the same at the end, approached linearly over the `total_timesteps` of `learn`; 1 in the paper.
+        double_q: let the online network choose the action that the target network values (van Hasselt et al. 2016).
+
+    The paper divides the learning rate of its uniform agent by four. A priority is |TD error|, neither weighted nor
+    clipped. `n_steps` is DQN's argument and does reach this buffer, as `gamma` does; `replay_buffer_kwargs` goes to
+    `PrioritizedReplayBuffer` (frame_stack, eps, stratified, ...). Saved and loaded as every model of SB3.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        env: Any,
+        *args: Any,
+        alpha: float = 0.6,
+        beta: float = 0.4,
+        final_beta: float = 1.0,
+        double_q: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.alpha, self.beta, self.final_beta, self.double_q = alpha, beta, final_beta, double_q
+        super().__init__(policy, env, *args, **kwargs)
+
+    def _setup_model(self) -> None:
+        self.replay_buffer_class = self.replay_buffer_class or PrioritizedReplayBuffer
+        if not issubclass(self.replay_buffer_class, PrioritizedReplayBuffer):
+            raise TypeError(
+                f"replay_buffer_class: expected a PrioritizedReplayBuffer, got {self.replay_buffer_class.__name__}"
+            )
+        settings = {"alpha": self.alpha, "n_steps": self.n_steps, "gamma": self.gamma}
+        self.replay_buffer_kwargs = settings | self.replay_buffer_kwargs
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`n_steps=")  # it does reach this buffer: see above
+            super()._setup_model()
+
+    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
+        """Draws `gradient_steps` batches; each is one update of the network and of its rows' priorities."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        beta = self.final_beta + (self.beta - self.final_beta) * self._current_progress_remaining
+        losses = [self._update(batch_size, beta) for _ in range(gradient_steps)]
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/beta", beta)
+        self.logger.record("train/loss", np.mean(losses))
+
+    def _update(self, batch_size: int, beta: float) -> float:
+        buffer = self.replay_buffer
+        assert isinstance(buffer, PrioritizedReplayBuffer)
+        data = buffer.sample(batch_size, self._vec_normalize_env, beta)
+        target = self._target(data)  # [B, 1]
+        value = self.q_net(data.observations).gather(1, data.actions.long())  # [B, 1]
+        loss = (data.weights * F.smooth_l1_loss(value, target, reduction="none")).mean()
+        self.policy.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        buffer.update_priorities(data.keys, (target - value).detach().abs().flatten())
+        return loss.item()
+
+    @th.no_grad()
+    def _target(self, data: PrioritizedSamples) -> th.Tensor:
+        discounts = self.gamma if data.discounts is None else data.discounts
+        values = self.q_net_target(data.next_observations)  # [B, A]
+        judges = self.q_net(data.next_observations) if self.double_q else values
+        best: th.Tensor = values.gather(1, judges.argmax(dim=1, keepdim=True))
+        return data.rewards + (1 - data.dones) * discounts * best
+
+
+class _Part(NamedTuple):
+    """One array of an observation, and its stack: k frames of `num_channels` along axis 0, or along the last one."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    stack: int
+    is_last: bool
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        return (self.shape[-1], *self.shape[:-1]) if self.is_last else self.shape
+
+    def stored(self, array: Any, num_envs: int) -> Any:
+        """[E, *stored_shape]; a view if the stack has to be turned, which the engine then copies once."""
+        shaped = np.asarray(array, dtype=self.dtype).reshape(num_envs, *self.shape)
+        return np.moveaxis(shaped, -1, 1) if self.is_last else shaped
+
+    def restored(self, array: Any) -> Any:
+        """[B, *shape] out of [B, *stored_shape]."""
+        return np.ascontiguousarray(np.moveaxis(array, 1, -1)) if self.is_last else array
+
+    def mended(self, stored: Any, next_stored: Any, is_final: Any) -> Any:
+        """Final stacks with their older frames out of `stored`: VecNormalize returns them rounded and clipped."""
+        if self.stack == 1:
+            return next_stored
+        num_channels = self.stored_shape[0] // self.stack
+        mended = next_stored.copy()
+        mended[is_final, :-num_channels] = stored[is_final, num_channels:]
+        return mended
+
+
+def _parts(space: Any, frame_stack: Any, channels_order: Any) -> dict[str, _Part]:
+    """The arrays of an observation by name; ValueError or TypeError for options that do not fit the space."""
+    if not isinstance(space, spaces.Dict):
+        return {_PLAIN: _part(space, frame_stack, channels_order)}
+    stacks, orders = (
+        _by_name("frame_stack", frame_stack, space),
+        _by_name("channels_order", channels_order, space),
+    )
+    return {name: _part(child, stacks.get(name), orders.get(name)) for name, child in space.spaces.items()}
+
+
+def _by_name(argument: str, value: Any, space: spaces.Dict) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not set(value) <= set(space.spaces):
+        raise ValueError(f"{argument}: expected a dict with keys among {list(space.spaces)}, got {value!r}")
+    return value
+
+
+def _part(space: Any, frame_stack: int | None, channels_order: str | None) -> _Part:
+    if channels_order not in (None, "first", "last"):
+        raise ValueError(f"channels_order: expected 'first', 'last' or None, got {channels_order!r}")
+    shape: Any = get_obs_shape(space)
+    stack = 1 if frame_stack is None else frame_stack
+    is_first = channels_order == "first"
+    if channels_order is None and is_image_space(space):
+        is_first = is_image_space_channels_first(space)
+    return _Part(tuple(shape), space.dtype, stack, is_last=stack != 1 and len(shape) > 1 and not is_first)
