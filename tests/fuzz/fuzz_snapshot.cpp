@@ -1,0 +1,158 @@
+// libFuzzer on the reader of snapshots: whatever the file, load() answers with a valid buffer that goes on working, or with a
+// SnapshotError. Anything else is a finding: a crash, another exception, a report of a sanitizer, an invalid buffer, or an
+// allocation beyond -malloc_limit_mb.
+//
+// Checksums would stop nearly every mutation at the door. So the mutator changes the payload of one section, and afterwards
+// mends lengths and checksums; now and then it leaves the damage as it is.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "kinds.hpp"
+
+using namespace mujigae;
+
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
+
+namespace {
+
+constexpr std::size_t kFileHead = 16, kSectionHead = 16, kChecksum = 4;
+
+[[noreturn]] void report(const std::string& what) {
+  std::fprintf(stderr, "finding: %s\n", what.c_str());
+  std::abort();
+}
+
+struct MemoryFile {  // a regular file without a disk
+  MemoryFile(const std::uint8_t* data, std::size_t size) : descriptor(::memfd_create("snapshot", 0)) {
+    if (descriptor < 0 || ::write(descriptor, data, size) != static_cast<ssize_t>(size)) report("no memory for a file");
+  }
+  ~MemoryFile() { ::close(descriptor); }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor); }
+  int descriptor;
+};
+
+void expect_valid(const std::string& when, const std::string& reason) {
+  if (!reason.empty()) report(when + ": " + reason);
+}
+
+// Draws, if anything can be drawn: leaves may all be zero.
+template <class Buffer>
+void draw_if_possible(Buffer& buffer, const Kind& kind) {
+  try {
+    if (buffer.size() > 0) draw(buffer, kind);
+  } catch (const std::invalid_argument& error) {
+    if (std::string(error.what()).find("every leaf is zero") == std::string::npos) report(error.what());
+  }
+}
+
+void load_and_go_on(const std::string& path, const Kind& kind) {
+  with_empty_buffer(kind, [&](auto& buffer) {
+    buffer.load(path);
+    expect_valid("after load", buffer.why_invalid());
+    draw_if_possible(buffer, kind);
+    play(buffer, kind, 99, 12);
+    draw_if_possible(buffer, kind);
+    expect_valid("after going on", buffer.why_invalid());
+  });
+}
+
+template <class T>
+T at(const std::uint8_t* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
+void put_checksum(std::uint8_t* from, std::size_t count) {
+  const std::uint32_t crc = crc32(std::as_bytes(std::span(from, count)));
+  std::memcpy(from + count, &crc, sizeof crc);
+}
+
+struct Section {
+  std::size_t start, length;  // of the head; of the payload
+};
+
+std::vector<Section> sections(const std::uint8_t* data, std::size_t size) {
+  std::vector<Section> found;
+  for (std::size_t start = kFileHead; size - start >= kSectionHead + kChecksum;) {
+    const auto length = at<std::uint64_t>(data + start + 4);
+    if (length > size - start - kSectionHead - kChecksum) break;
+    found.push_back({start, static_cast<std::size_t>(length)});
+    start += kSectionHead + static_cast<std::size_t>(length) + kChecksum;
+  }
+  return found;
+}
+
+void mend_checksums(std::uint8_t* data, std::size_t size) {
+  put_checksum(data, kFileHead - kChecksum);
+  for (const Section& section : sections(data, size)) {
+    put_checksum(data + section.start, kSectionHead - kChecksum);
+    put_checksum(data + section.start + kSectionHead, section.length);
+  }
+}
+
+// One word of the payload becomes another: a neighbour, a bound, or the value of another word.
+void change_word(std::uint8_t* payload, std::size_t length, std::mt19937& random) {
+  static constexpr std::int64_t kBounds[] = {-1, 0, 1, 255, INT32_MAX, std::int64_t{1} << 40, INT64_MAX, INT64_MIN};
+  std::uint8_t* word = payload + 8 * (random() % (length / 8));
+  std::int64_t value = at<std::int64_t>(word);
+  switch (random() % 3) {
+    case 0: value = static_cast<std::int64_t>(static_cast<std::uint64_t>(value) + random() % 17 - 8); break;
+    case 1: value = kBounds[random() % std::size(kBounds)]; break;
+    default: value = at<std::int64_t>(payload + 8 * (random() % (length / 8)));
+  }
+  std::memcpy(word, &value, sizeof value);
+}
+
+// The payload as libFuzzer would have it; what follows moves up or down.
+std::size_t change_bytes(std::uint8_t* data, std::size_t size, std::size_t max_size, const Section& section) {
+  const std::size_t from = section.start + kSectionHead, rest = size - from - section.length;
+  std::vector<std::uint8_t> payload(data + from, data + from + section.length);
+  payload.resize(std::max<std::size_t>(section.length + max_size - size, 1));
+  payload.resize(LLVMFuzzerMutate(payload.data(), section.length, payload.size()));
+  std::memmove(data + from + payload.size(), data + from + section.length, rest);
+  std::copy(payload.begin(), payload.end(), data + from);
+  const std::uint64_t length = payload.size();
+  std::memcpy(data + section.start + 4, &length, sizeof length);
+  return from + payload.size() + rest;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const MemoryFile file(data, size);
+  try {
+    const std::string meta = read_snapshot_meta(file.path());
+    const std::size_t k = meta.empty() ? 0 : static_cast<std::uint8_t>(meta[0]) - std::size_t{'a'};
+    load_and_go_on(file.path(), kinds()[k % kinds().size()]);
+  } catch (const SnapshotError&) {
+  } catch (const std::exception& error) {
+    report(error.what());
+  }
+  return 0;
+}
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size, unsigned seed) {
+  std::mt19937 random(seed);
+  if (size < kFileHead || max_size < size || random() % 16 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  const std::vector<Section> found = sections(data, size);
+  if (found.empty()) {
+    size = LLVMFuzzerMutate(data, size, max_size);
+  } else {
+    const Section& section = found[random() % found.size()];
+    if (section.length >= 8 && random() % 2 == 0) {
+      change_word(data + section.start + kSectionHead, section.length, random);
+    } else {
+      size = change_bytes(data, size, max_size, section);
+    }
+  }
+  if (size >= kFileHead && random() % 16 != 0) mend_checksums(data, size);
+  return size;
+}
