@@ -53,12 +53,11 @@ class Lane:
         self.first = 0
 
     def num_ready(self, n_step: int) -> int:
-        """Rows whose window is complete: n steps, or the episode's end."""
-        ready = 0
-        for i in range(len(self.rows)):
-            window = self.rows[i : i + n_step]
-            ready += len(window) == n_step or any(row.ended for row in window)
-        return ready
+        """Rows whose window is complete, n steps or the episode's end: all but the newest of an open episode."""
+        waiting = 0
+        while waiting < min(n_step - 1, len(self.rows)) and not self.rows[-1 - waiting].ended:
+            waiting += 1
+        return len(self.rows) - waiting
 
     def evict(self, n_step: int) -> None:
         while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
