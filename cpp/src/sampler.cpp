@@ -142,6 +142,7 @@ void PrioritizedSampler::load(SnapshotReader& reader, const ColumnRing& rows) {
   settings_.alpha = state[0];
   settings_.beta = state[1];
   max_priority_ = state[2];
+  if (max_priority_ < 1.0) reader.fail("a largest priority below 1");
   if (leaf(max_priority_) > SumTree::kMaxValue) reader.fail("a largest priority that is too large");
   auto p = state.begin() + 3;
   for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {

@@ -203,3 +203,15 @@ def test_an_open_episode_without_rows_is_a_snapshot_error(tmp_path: Path) -> Non
     path.write_bytes(rebuilt(path.read_bytes(), {b"HEAD": bytes(head)}))
     with pytest.raises(mujigae.SnapshotError, match="open episode without rows"):
         mujigae.load(path)
+
+
+def test_a_largest_priority_below_one_is_a_snapshot_error(tmp_path: Path) -> None:
+    """It is 1 at first and only grows; below 1 an alpha of any size would pass for sane."""
+    path = tmp_path / "buffer"
+    buffer = mujigae.PrioritizedReplayBuffer(8, VECTOR, ACTION, seed=0)
+    add_episode(buffer, [1.0, 2.0], terminated=False)
+    buffer.save(path)
+    state = struct.pack("<5d", 1e71, 0.4, 0.5, 0.5, 0.5)
+    path.write_bytes(rebuilt(path.read_bytes(), {b"PRIO": state}))
+    with pytest.raises(mujigae.SnapshotError, match="a largest priority below 1"):
+        mujigae.load(path)
