@@ -61,6 +61,33 @@ py::array_t<bool, py::array::c_style> booleans(const char* name, const py::handl
   return converted<bool>(name, value, ndim, "b", "booleans");
 }
 
+std::int64_t integer(const char* name, const py::handle& value) {
+  const auto number = py::isinstance<py::bool_>(value) ? py::object() : py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+  PyErr_Clear();
+  if (!number) throw py::type_error(concat(name, ": expected an integer, got ", text(py::repr(value))));
+  const std::int64_t integer = PyLong_AsLongLong(number.ptr());
+  if (PyErr_Occurred() == nullptr) return integer;
+  PyErr_Clear();
+  fail_value(name, ": expected a 64-bit integer, got ", text(number));
+}
+
+double real(const char* name, const py::handle& value) {
+  if (!py::isinstance<py::bool_>(value)) {
+    const double number = PyFloat_AsDouble(value.ptr());
+    if (PyErr_Occurred() == nullptr) return number;
+    PyErr_Clear();
+  }
+  throw py::type_error(concat(name, ": expected a real number, got ", text(py::repr(value))));
+}
+
+std::int64_t batch_size_of(const py::handle& value) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  const std::int64_t size = integer("batch_size", value);
+  if (size < 1) fail_value("batch_size: expected at least 1, got ", size);
+  if (size > kMost) fail_value("batch_size: expected at most 2^31, got ", size);
+  return size;
+}
+
 const std::byte* data_in(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape) {
   return static_cast<const std::byte*>(checked(name, value, dtype, shape).data());
 }
@@ -82,7 +109,16 @@ py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape) {
 
 Philox::Key philox_key(const py::object& seed) {
   const py::object sequence_type = py::module_::import("numpy.random").attr("SeedSequence");
-  const py::object sequence = py::isinstance(seed, sequence_type) ? seed : sequence_type(seed);
+  const py::object sequence = [&]() -> py::object {
+    if (py::isinstance(seed, sequence_type)) return seed;
+    try {
+      return sequence_type(seed);
+    } catch (const py::error_already_set& error) {
+      const std::string what = concat("seed: expected None, an integer of at least 0 or a SeedSequence, got ", text(py::repr(seed)));
+      if (error.matches(PyExc_TypeError)) throw py::type_error(what);
+      throw py::value_error(what);
+    }
+  }();
   const auto words = sequence.attr("generate_state")(2, "uint64").attr("tolist")().cast<std::vector<std::uint64_t>>();
   return {words[0], words[1]};
 }

@@ -25,6 +25,11 @@ py::array_t<std::int64_t, py::array::c_style> integers(const char* name, const p
 py::array_t<double, py::array::c_style> reals(const char* name, const py::handle& value, py::ssize_t ndim = 1);
 py::array_t<bool, py::array::c_style> booleans(const char* name, const py::handle& value, py::ssize_t ndim = 1);
 
+// Scalars. A float is no integer, and a truth value is neither an integer nor a number.
+std::int64_t integer(const char* name, const py::handle& value);
+double real(const char* name, const py::handle& value);
+std::int64_t batch_size_of(const py::handle& value);  // 1 to 2^31
+
 // Data: exactly this dtype and shape, C-contiguous; never cast or copied.
 const std::byte* data_in(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape);
 std::byte* data_out(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape);
@@ -44,7 +49,7 @@ inline std::vector<std::int64_t> copied(const py::array_t<std::int64_t, py::arra
 
 std::string describe(const Shape& shape);
 
-// None, an int or a numpy SeedSequence -> the key that NumPy's Philox would have.
+// None, an int or a numpy SeedSequence -> the key that NumPy's Philox would have. Names the seed when it is none of them.
 Philox::Key philox_key(const py::object& seed);
 
 // (ok, reason): see mujigae.replay.batch.Validity.

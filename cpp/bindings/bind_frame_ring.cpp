@@ -11,7 +11,13 @@ namespace mujigae::bindings {
 namespace {
 
 py::dtype plain_dtype(const py::object& value) {
-  const py::dtype dtype = py::dtype::from_args(value);
+  const py::dtype dtype = [&] {
+    try {
+      return py::dtype::from_args(value);
+    } catch (const py::error_already_set&) {
+      throw py::type_error("dtype: expected a native numeric dtype, got " + py::repr(value).cast<std::string>());
+    }
+  }();
   if (std::strchr("biufc", dtype.kind()) == nullptr || !dtype.attr("isnative").cast<bool>()) {
     throw py::type_error("dtype: expected a native numeric dtype, got " + py::str(dtype).cast<std::string>());
   }
@@ -30,9 +36,20 @@ std::int64_t bytes_of(const py::dtype& dtype, const Shape& shape) {
   return bytes;
 }
 
-std::int64_t at_least_one(const char* name, std::int64_t value, std::int64_t most) {
+std::int64_t at_least_one(const char* name, const py::object& number, std::int64_t most) {
+  const std::int64_t value = integer(name, number);
   if (value < 1 || value > most) fail_value(name, ": expected 1 to ", most, ", got ", value);
   return value;
+}
+
+Shape shape_of(const py::object& extents) {
+  Shape shape;
+  try {
+    for (const py::handle extent : extents) shape.push_back(static_cast<py::ssize_t>(integer("frame_shape", extent)));
+  } catch (const py::error_already_set&) {
+    throw py::type_error("frame_shape: expected a sequence of integers, got " + py::repr(extents).cast<std::string>());
+  }
+  return shape;
 }
 
 Shape prepend(py::ssize_t extent, const Shape& shape) {
@@ -43,12 +60,12 @@ Shape prepend(py::ssize_t extent, const Shape& shape) {
 
 class LockedFrameRing {
  public:
-  LockedFrameRing(std::int64_t capacity, const Shape& frame_shape, std::int64_t stack, const py::object& dtype)
+  LockedFrameRing(const py::object& capacity, const py::object& frame_shape, const py::object& stack, const py::object& dtype)
       : dtype_(plain_dtype(dtype)),
-        frame_shape_(frame_shape),
-        stack_shape_(prepend(at_least_one("stack", stack, StackLane::kMaxStack), frame_shape)),
+        frame_shape_(shape_of(frame_shape)),
+        stack_shape_(prepend(at_least_one("stack", stack, StackLane::kMaxStack), frame_shape_)),
         stack_bytes_(static_cast<std::size_t>(bytes_of(dtype_, stack_shape_))),
-        ring_(at_least_one("capacity", capacity, std::int64_t{1} << 40), bytes_of(dtype_, frame_shape), stack) {}
+        ring_(at_least_one("capacity", capacity, std::int64_t{1} << 40), bytes_of(dtype_, frame_shape_), stack_shape_[0]) {}
 
   std::int64_t start(const py::object& frames) {
     const std::byte* memory = data_in("frames", frames, dtype_, stack_shape_);
@@ -113,7 +130,7 @@ Args:
 
 An episode's first stack comes back exactly, whatever its padding; zeros, repeats of its first frame and a continuation of
 the stack before it cost no memory beyond the new frames. Any thread may call anything.)")
-      .def(py::init<std::int64_t, Shape, std::int64_t, py::object>(), py::arg("capacity"), py::arg("frame_shape"),
+      .def(py::init<py::object, py::object, py::object, py::object>(), py::arg("capacity"), py::arg("frame_shape"),
            py::arg("stack"), py::kw_only(), py::arg("dtype") = "uint8")
       .def("start", &LockedFrameRing::start, py::arg("frames"),
            "Begins an episode with its first stack [K, *frame_shape]; returns the stack's slot.")

@@ -20,7 +20,8 @@ py::array_t<T> column(const Completed& completed, const Field& field) {
 
 class LockedNStepAccumulator {
  public:
-  LockedNStepAccumulator(std::int64_t n_step, double gamma, std::int64_t num_envs) : accumulator_(n_step, gamma, num_envs) {}
+  LockedNStepAccumulator(const py::object& n_step, const py::object& gamma, const py::object& num_envs)
+      : accumulator_(integer("n_step", n_step), real("gamma", gamma), integer("num_envs", num_envs)) {}
 
   py::tuple push(const py::object& reward, const py::object& terminated, const py::object& truncated,
                  const py::object& env_ids) {
@@ -89,7 +90,7 @@ Args:
     n_step: steps in a full window, at least 1.
     gamma: discount of one step, 0 to 1.
     num_envs: environments, each with a lane of its own.)")
-      .def(py::init<std::int64_t, double, std::int64_t>(), py::arg("n_step"), py::arg("gamma"), py::arg("num_envs") = 1)
+      .def(py::init<py::object, py::object, py::object>(), py::arg("n_step"), py::arg("gamma"), py::arg("num_envs") = 1)
       .def("push", &LockedNStepAccumulator::push, py::arg("reward"), py::arg("terminated"), py::arg("truncated"),
            py::arg("env_ids") = py::none(),
            R"(Adds one step of each environment (all of them, or those in env_ids) and returns the windows completed by it.

@@ -62,10 +62,10 @@ class BoundBuffer {
   }
 
   // (obs list, action, reward, next_obs list, discount, terminated, weight, key), fresh or the arrays of `out` refilled.
-  py::tuple sample(std::int64_t batch_size, double beta, const py::object& out) {
-    if (batch_size < 1) fail_value("batch_size: expected at least 1, got ", batch_size);
-    const py::tuple arrays = out.is_none() ? allocate_batch(batch_size) : out.cast<py::tuple>();
-    const BatchView batch = to_view(arrays, batch_size);
+  py::tuple sample(const py::object& batch_size, double beta, const py::object& out) {
+    const std::int64_t size = batch_size_of(batch_size);
+    const py::tuple arrays = out.is_none() ? allocate_batch(size) : out.cast<py::tuple>();
+    const BatchView batch = to_view(arrays, size);
     {
       const py::gil_scoped_release release;
       buffer_.sample(beta, batch);

@@ -12,7 +12,7 @@ namespace {
 // Python is touched while it is held.
 class LockedSumTree {
  public:
-  LockedSumTree(std::int64_t capacity, const py::object& seed) : tree_(capacity), random_(philox_key(seed)) {}
+  LockedSumTree(const py::object& capacity, const py::object& seed) : tree_(integer("capacity", capacity)), random_(philox_key(seed)) {}
 
   void update(const py::object& indices, const py::object& values) {
     const auto index_copy = copied(integers("indices", indices));
@@ -23,10 +23,9 @@ class LockedSumTree {
     tree_.update(index_copy, value_copy);
   }
 
-  py::array_t<std::int64_t> sample(std::int64_t batch_size, bool stratified) {
-    if (batch_size < 1) fail_value("batch_size: expected at least 1, got ", batch_size);
-    py::array_t<std::int64_t> out(batch_size);
-    const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(batch_size));
+  py::array_t<std::int64_t> sample(const py::object& batch_size, bool stratified) {
+    py::array_t<std::int64_t> out(batch_size_of(batch_size));
+    const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(out.size()));
     const py::gil_scoped_release release;
     const std::lock_guard lock(mutex_);
     tree_.sample(random_, stratified, slots);
@@ -104,7 +103,7 @@ Args:
     seed: int, numpy SeedSequence, or None for a seed from the operating system.
 
 Raises ValueError for a capacity below 1.)")
-      .def(py::init<std::int64_t, py::object>(), py::arg("capacity"), py::arg("seed") = py::none())
+      .def(py::init<py::object, py::object>(), py::arg("capacity"), py::arg("seed") = py::none())
       .def("update", &LockedSumTree::update, py::arg("indices"), py::arg("values"),
            R"(Sets leaf[indices[i]] = values[i]; of duplicates the last wins. indices: [B] integers; values: [B] real: 0,
 or 2^-900 to 2^900.

@@ -32,6 +32,7 @@ NStepAccumulator::NStepAccumulator(std::int64_t n_step, double gamma, std::int64
   check_n_step(n_step);
   check_gamma(gamma);
   if (num_envs < 1) fail_value("num_envs: expected at least 1, got ", num_envs);
+  if (num_envs > std::int64_t{1} << 31) fail_value("num_envs: expected at most 2^31, got ", num_envs);
   lanes_.resize(static_cast<std::size_t>(num_envs));
 }
 

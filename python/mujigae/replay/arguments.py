@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_bool", "as_bools", "as_float", "as_ids", "as_int", "as_path", "as_reals", "cast", "rows"]
+__all__ = ["as_array", "as_bool", "as_bools", "as_float", "as_ids", "as_int", "as_path", "as_reals", "cast", "rows"]
 
 
 def as_int(argument: str, value: Any) -> int:
@@ -43,21 +43,31 @@ def as_float(argument: str, value: Any) -> float:
 
 
 def as_path(path: str | os.PathLike[str]) -> bytes:
-    name = os.fsencode(path)
+    try:
+        name = os.fsencode(path)
+    except TypeError:
+        raise TypeError(f"path: expected a str or os.PathLike, got {path!r}") from None
     if b"\0" in name:
         raise ValueError(f"path: expected a name without NUL, got {name!r}")
     return name
 
 
+def as_array(argument: str, value: Any) -> Any:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{argument}: expected rows of equal length, got ragged ones") from None
+
+
 def as_reals(argument: str, value: Any) -> Any:
-    array = np.asarray(value)
+    array = as_array(argument, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
     return array.astype(np.float64, copy=False)
 
 
 def as_ids(argument: str, value: Any) -> Any:
-    array = np.asarray(value)
+    array = as_array(argument, value)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{argument}: expected integers, got dtype {array.dtype}")
     if array.ndim != 1:
@@ -66,7 +76,7 @@ def as_ids(argument: str, value: Any) -> Any:
 
 
 def as_bools(argument: str, value: Any) -> Any:
-    array = np.asarray(value)
+    array = as_array(argument, value)
     if array.dtype.kind != "b" and array.size:
         raise TypeError(f"{argument}: expected booleans, got dtype {array.dtype}")
     return array.astype(np.bool_, copy=False)
@@ -74,7 +84,7 @@ def as_bools(argument: str, value: Any) -> Any:
 
 def cast(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
     """`value` in `dtype` if that is a cast within its kind that keeps every integer."""
-    array = np.asarray(value)
+    array = as_array(argument, value)
     if array.dtype == dtype:
         return array
     are_integers = array.dtype.kind in "iu" and dtype.kind in "iu"

@@ -11,6 +11,7 @@ import numpy as np
 
 from mujigae import _core
 from mujigae.replay.arguments import (
+    as_array,
     as_bool,
     as_bools,
     as_float,
@@ -132,7 +133,7 @@ class ReplayBuffer:
         Raises ValueError, TypeError or IndexError naming the argument; the buffer is then unchanged. An obs that differs
         from the environment's previous next_obs starts a new episode and is counted in `num_silent_boundaries`.
         """
-        lead = () if env_ids is None and np.ndim(reward) == 0 and self.num_envs == 1 else None
+        lead = () if env_ids is None and self.num_envs == 1 and as_array("reward", reward).ndim == 0 else None
         self._add(lead, 1, (obs, action, reward, next_obs, terminated, truncated), env_ids)
 
     def extend(
@@ -146,7 +147,7 @@ class ReplayBuffer:
         env_ids: Any = None,
     ) -> None:
         """Adds T transitions of each environment: as `add`, with a leading time axis [T, E, ...]."""
-        shape = np.shape(reward)
+        shape = as_array("reward", reward).shape
         if not shape:
             raise ValueError("reward: expected a leading time axis [T, E], got a scalar")
         lead = shape if env_ids is None and len(shape) == 1 and self.num_envs == 1 else None
@@ -184,7 +185,7 @@ class ReplayBuffer:
         arrays = []
         for spec, leaf in zip(self._obs.specs, self._obs.flatten(argument, value), strict=True):
             name = argument if len(self._obs.specs) == 1 else f"{argument}[{spec.name}]"
-            array = np.asarray(leaf)
+            array = as_array(name, leaf)
             if array.dtype != spec.dtype:
                 raise TypeError(
                     f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
