@@ -155,3 +155,9 @@ TEST_CASE("settings out of range are refused") {
   CHECK_THROWS_AS(NStepAccumulator(1, nan, 1), std::invalid_argument);
   CHECK_THROWS_AS(NStepAccumulator(1, 0.9, 0), std::invalid_argument);
 }
+
+TEST_CASE("a number of environments out of range is refused by name") {
+  for (const std::int64_t num_envs : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{1} << 40}) {
+    CHECK_THROWS_WITH_AS(NStepAccumulator(1, 0.9, num_envs), doctest::Contains("num_envs"), std::invalid_argument);
+  }
+}

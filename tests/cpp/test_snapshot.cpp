@@ -251,3 +251,43 @@ TEST_CASE("a snapshot of a buffer of another shape is a SnapshotError") {
   }
   CHECK_THROWS_AS(ReplayBuffer<UniformSampler>(settings_of(6, 2, 2, kLayouts), {}).load(folder / "file"), SnapshotError);
 }
+
+TEST_CASE("a uniform buffer goes on as the saved one would have") {
+  const TemporaryFolder folder;
+  const BufferSettings settings = settings_of(6, 2, 2, kLayouts);
+  ReplayBuffer<UniformSampler> buffer(settings, {}), loaded(settings, {});
+  std::vector<RollingEnvironment> environments{{1, kLayouts}, {2, kLayouts}};
+  for (int t = 0; t < 20; ++t) buffer.add(OwnedSteps(1, {0, 1}, {environments[0].step(t), environments[1].step(t)}).view());
+  buffer.save(folder / "file", "uniform");
+  loaded.load(folder / "file");
+  for (int round = 0; round < 5; ++round) {
+    OwnedBatch one(8, kLayouts), other(8, kLayouts);
+    buffer.sample(1.0, one.view());
+    loaded.sample(1.0, other.view());
+    REQUIRE(one == other);
+  }
+  CHECK(loaded.why_invalid() == "");
+}
+
+TEST_CASE("a file of a later version is refused by its number") {
+  const TemporaryFolder folder;
+  write_example(folder / "file");
+  std::string content = read_file(folder / "file");
+  content[8] = 99;
+  const std::uint32_t crc = crc32(bytes_of(content).first(12));
+  content.replace(12, 4, reinterpret_cast<const char*>(&crc), 4);
+  write_file(folder / "file", content);
+  CHECK_THROWS_WITH_AS(SnapshotReader(folder / "file"), doctest::Contains("format version 99"), SnapshotError);
+}
+
+TEST_CASE("a payload that is read too far or not to its end is a SnapshotError") {
+  const TemporaryFolder folder;
+  write_example(folder / "file");
+  std::vector<std::byte> bytes(25);
+  SnapshotReader far(folder / "file"), near(folder / "file");
+  far.begin_section(kNumbers);
+  CHECK_THROWS_AS(far.read(bytes), SnapshotError);
+  near.begin_section(kNumbers);
+  near.read(std::span(bytes).first(8));
+  CHECK_THROWS_AS(near.end_section(), SnapshotError);
+}

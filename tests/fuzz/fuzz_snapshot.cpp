@@ -18,6 +18,8 @@
 
 using namespace mujigae;
 
+std::size_t num_loaded = 0;  // files that made a buffer
+
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
 namespace {
@@ -54,6 +56,7 @@ void draw_or_be_refused(Buffer& buffer, const Kind& kind) {
 void load_and_go_on(const std::string& path, const Kind& kind) {
   with_empty_buffer(kind, [&](auto& buffer) {
     buffer.load(path);
+    ++num_loaded;
     expect_valid("after load", buffer.why_invalid());
     draw_or_be_refused(buffer, kind);
     play(buffer, kind, 99, 12);
