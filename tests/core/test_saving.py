@@ -105,14 +105,6 @@ def small_file(tmp_path: Path) -> tuple[Path, bytes]:
     return path, path.read_bytes()
 
 
-def test_every_flipped_byte_is_detected(tmp_path: Path) -> None:
-    path, content = small_file(tmp_path)
-    for i in range(len(content)):
-        path.write_bytes(content[:i] + bytes([content[i] ^ 0x41]) + content[i + 1 :])
-        with pytest.raises(mujigae.SnapshotError, match="buffer: "):
-            mujigae.load(path)
-
-
 def test_every_truncation_is_detected(tmp_path: Path) -> None:
     path, content = small_file(tmp_path)
     for length in range(len(content)):

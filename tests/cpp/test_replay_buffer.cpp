@@ -333,6 +333,24 @@ TEST_CASE("an n_step that no key or counter can hold is refused") {
   CHECK(buffer.n_step() == 1);
 }
 
+TEST_CASE("settings change between draws, and one that is refused changes nothing") {
+  Prioritized buffer(settings_of(64, 1, 1, kOneByte), {});
+  for (std::int64_t row = 0; row < 10; ++row) add_counting(buffer, row);
+  buffer.set_n_step(2);
+  buffer.set_gamma(0.5);
+  buffer.set_alpha(0.9);
+  buffer.set_beta(0.7);
+  CHECK_THROWS_AS(buffer.set_n_step(0), std::invalid_argument);
+  CHECK_THROWS_AS(buffer.set_gamma(1.5), std::invalid_argument);
+  CHECK_THROWS_AS(buffer.set_alpha(-1.0), std::invalid_argument);
+  CHECK_THROWS_AS(buffer.set_beta(-1.0), std::invalid_argument);
+  CHECK(buffer.n_step() == 2);
+  CHECK(buffer.gamma() == 0.5);
+  CHECK(buffer.sampler_settings().alpha == 0.9);
+  CHECK(buffer.sampler_settings().beta == 0.7);
+  CHECK(buffer.why_invalid() == "");
+}
+
 TEST_CASE("same seed and same calls give the same batches, and another seed others") {
   std::vector<OwnedBatch> batches;
   for (const std::uint64_t seed : {1, 1, 2}) {

@@ -1,7 +1,9 @@
 #include "mujigae/snapshot.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -290,4 +292,30 @@ TEST_CASE("a payload that is read too far or not to its end is a SnapshotError")
   near.begin_section(kNumbers);
   near.read(std::span(bytes).first(8));
   CHECK_THROWS_AS(near.end_section(), SnapshotError);
+}
+
+TEST_CASE("a name without a folder is a file of the working folder") {
+  const TemporaryFolder folder;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder / "");
+  write_example("file");
+  read_example("file");
+  std::filesystem::current_path(before);
+  read_example(folder / "file");
+}
+
+// A limit on the size of files stands in for a disk that is full.
+TEST_CASE("a file that cannot be written to its end is a system error that leaves the old file") {
+  const TemporaryFolder folder;
+  write_example(folder / "file");
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit;
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const rlimit small{40, limit.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  CHECK_THROWS_WITH_AS(write_example(folder / "file"), doctest::Contains("cannot write"), std::system_error);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  std::signal(SIGXFSZ, before);
+  read_example(folder / "file");
+  CHECK(folder.num_files() == 1);
 }
