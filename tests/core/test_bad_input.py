@@ -53,7 +53,12 @@ def refuses(filled: Any, tmp_path: Path) -> Callable[[Callable[[], Any], type[Ex
 # --- add and extend
 
 ROWS: list[Row] = [
-    ("obs", OBS.astype(float), TypeError, r"obs: expected dtype uint8 \(observations are never cast\), got f"),
+    (
+        "obs",
+        OBS.astype(float),
+        TypeError,
+        r"obs: expected dtype uint8 \(observations are never cast\), got f",
+    ),
     ("obs", OBS.astype(">u2"), TypeError, "obs: expected dtype uint8 .*, got >u2"),
     ("obs", np.zeros((2, 3, 2), np.uint8), ValueError, r"obs: expected shape \(2, 4, 2\), got \(2, 3, 2\)"),
     ("obs", OBS[0], ValueError, r"obs: expected shape \(2, 4, 2\), got \(4, 2\)"),
@@ -370,5 +375,5 @@ def test_spaces_that_are_none_are_named() -> None:
 @pytest.mark.parametrize("path", [None, 5, ["x"]])
 def test_paths_that_are_none_are_named(path: Any) -> None:
     for call in (vector_buffer(mujigae).save, mujigae.load):
-        with pytest.raises(TypeError, match="path: expected a str or os.PathLike, got"):
+        with pytest.raises(TypeError, match=r"path: expected a str or os\.PathLike, got"):
             call(path)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Counting:
         batch = self.buffer.sample(32)
         obs, next_obs = batch.obs[:, :, 0], batch.next_obs[:, :, 0]
         steps = next_obs[:, 1] - obs[:, 1]
-        is_right = (obs[:, 1] == batch.action) & (obs[:, 0] + 1 == obs[:, 1]) & (1 <= steps) & (steps <= 3)
+        is_right = (obs[:, 1] == batch.action) & (obs[:, 0] + 1 == obs[:, 1]) & (steps >= 1) & (steps <= 3)
         self.num_wrong += int(np.sum(~is_right | (next_obs[:, 0] + 1 != next_obs[:, 1])))
         return batch
 
@@ -84,15 +85,17 @@ def quick_switches() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quick_switches")
-def test_a_writer_for_each_environment_beside_samplers_updaters_and_a_saver(rounds: Any, tmp_path: Any) -> None:
+def test_a_writer_for_each_environment_beside_samplers_updaters_and_a_saver(
+    rounds: Any, tmp_path: Any
+) -> None:
     for seed in rounds(few=1):
         world = Counting(seed=seed)
         for env in range(NUM_ENVS):
             for _ in range(5):
                 world.write(env)
-        writers = [lambda env=env: world.write(env) for env in range(NUM_ENVS)]
+        writers = [partial(world.write, env) for env in range(NUM_ENVS)]
         works = [*writers, world.read, world.read, world.update, world.update]
-        works += [lambda world=world: world.buffer.save(tmp_path / "saved"), world.buffer.check_valid]
+        works += [partial(world.buffer.save, tmp_path / "saved"), world.buffer.check_valid]
         rounds.count("calls from threads", run_at_once(works, 10.0 if rounds.is_long else 1.0))
         rounds.count("races found", world.num_wrong)
         assert world.num_wrong == 0

@@ -209,3 +209,18 @@ TEST_CASE("append without a start and slots out of range are refused") {
   CHECK_THROWS_AS(ring.check_slot(1, 0), std::out_of_range);
   CHECK_THROWS_AS(ring.check_slot(-1, 0), std::out_of_range);
 }
+
+TEST_CASE("stacks are equal when frame, depth and padding are") {
+  const Stack stack{5, 2, Padding::kZeros};
+  CHECK(stack == Stack{5, 2, Padding::kZeros});
+  CHECK(stack != Stack{6, 2, Padding::kZeros});
+  CHECK(stack != Stack{5, 1, Padding::kZeros});
+  CHECK(stack != Stack{5, 2, Padding::kRepeat});
+}
+
+TEST_CASE("room for no frame is no memory") {
+  StackLane lane(8, 2, 100);
+  const std::int64_t before = lane.log().nbytes();
+  lane.reserve(0);
+  CHECK(lane.log().nbytes() == before);
+}

@@ -176,3 +176,9 @@ TEST_CASE("a leaf too large for the tree is refused before it is given, by prior
   CHECK_THROWS_AS(sampler.set_alpha(2.0), std::invalid_argument);
   CHECK(sampler.settings().alpha == 1.0);
 }
+
+TEST_CASE("a positive priority is a positive leaf, however small its power") {
+  const PrioritizedSampler::Settings steep{4.0, 0.0, 0.0, true};
+  CHECK(PrioritizedSampler(steep, 1).leaf(1e-300) == SumTree::kMinValue);
+  CHECK(PrioritizedSampler(steep, 1).leaf(0.0) == 0.0);
+}

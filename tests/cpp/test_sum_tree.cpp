@@ -316,3 +316,9 @@ TEST_CASE("stratified sampling takes exactly one draw from each slice") {
     for (std::size_t i = 0; i < out.size(); ++i) REQUIRE(out[i] / 4 == static_cast<std::int64_t>(i));
   }
 }
+
+TEST_CASE("a capacity out of range is refused") {
+  for (const std::int64_t capacity : {std::int64_t{-1}, std::int64_t{0}, SumTree::kMaxCapacity + 1}) {
+    CHECK_THROWS_WITH_AS(SumTree{capacity}, doctest::Contains("capacity"), std::invalid_argument);
+  }
+}

@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_array", "as_bool", "as_bools", "as_float", "as_ids", "as_int", "as_path", "as_reals", "cast", "rows"]
+__all__ = [
+    "as_array",
+    "as_bool",
+    "as_bools",
+    "as_float",
+    "as_ids",
+    "as_int",
+    "as_path",
+    "as_reals",
+    "cast",
+    "rows",
+]
 
 
 def as_int(argument: str, value: Any) -> int:
