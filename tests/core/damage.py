@@ -96,7 +96,9 @@ def load_and_use(path: Path) -> bool:
         return False
     assert buffer.check_valid(), buffer.check_valid().reason
     if len(buffer) > 0:
-        with contextlib.suppress(ValueError):  # leaves that are all zero, an exponent too large for these priorities
+        with contextlib.suppress(
+            ValueError
+        ):  # leaves that are all zero, an exponent too large for these priorities
             _draw_and_update(buffer)
     assert buffer.check_valid(), buffer.check_valid().reason
     buffer.clear()

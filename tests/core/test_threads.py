@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import sys
 import threading
 import time
@@ -171,23 +172,25 @@ def test_other_threads_go_on_while_one_samples() -> None:
     for _ in range(2):
         buffer.add(obs, 0, 0.0, obs, False, False)
     out = buffer.sample(300)
-    steps, paces, is_done = [0], [], threading.Event()
+    steps, sampling, sleeping, is_done = [0], [], [], threading.Event()
 
-    def measure(work: Callable[[], Any]) -> float:
+    def pace(work: Callable[[], Any]) -> float:
         """Steps of the other thread in a second of `work`."""
         before, began = steps[0], time.perf_counter()
         work()
         return (steps[0] - before) / (time.perf_counter() - began)
 
     def compare() -> None:
-        for _ in range(15):
-            sampling = measure(lambda: buffer.sample(300, out=out))
-            paces.append(sampling / measure(lambda: time.sleep(0.005)))
-        is_done.set()
+        try:
+            for _ in range(15):
+                sampling.append(pace(lambda: buffer.sample(300, out=out)))
+                sleeping.append(pace(lambda: time.sleep(0.005)))
+        finally:
+            is_done.set()
 
     thread = threading.Thread(target=compare)
     thread.start()
     while not is_done.is_set():
         steps[0] += 1
     thread.join()
-    assert sorted(paces)[len(paces) // 2] > 0.1, paces
+    assert statistics.median(sampling) > 0.1 * statistics.median(sleeping) > 0.0, (sampling, sleeping)
