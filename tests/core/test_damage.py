@@ -27,9 +27,9 @@ def test_every_flipped_byte_of_every_kind_is_detected(kind: str, tmp_path: Path)
     assert mujigae.load(tmp_path / "buffer").check_valid()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_lies_is_refused_or_makes_a_valid_buffer(kind: str, rounds: Any, tmp_path: Path) -> None:
-    for seed in rounds(few=1):
+def test_a_file_that_lies_is_refused_or_makes_a_valid_buffer(rounds: Any, tmp_path: Path) -> None:
+    for seed in rounds(few=len(KINDS)):
+        kind = list(KINDS)[seed % len(KINDS)]
         rng = np.random.default_rng(seed)
         content = snapshot(kind, tmp_path / "whole", num_steps=int(rng.integers(0, 12)), seed=seed)
         for _ in range(200):
