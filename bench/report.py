@@ -1,7 +1,7 @@
-"""Writes every number of the README from the committed JSON under bench/results/.
+"""Writes every number of the README, and the pages beside the results, from the committed JSON under bench/results/.
 
-python bench/report.py            rewrites the blocks between the markers
-python bench/report.py --check    exits 1 when a README says otherwise than the results
+python bench/report.py            rewrites the blocks between the markers, and the pages
+python bench/report.py --check    exits 1 when one of them says otherwise than the results
 """
 
 from __future__ import annotations
@@ -78,11 +78,66 @@ def stable_baselines3() -> str:
     )
 
 
+def peers() -> list[dict[str, Any]]:
+    """What the conformance suite says of each library."""
+    return list(json.loads((RESULTS / "conformance.json").read_text()).values())
+
+
+def conformance() -> str:
+    """One row for each library."""
+    rows = [[peer["name"], peer["version"], *peer["counts"].values()] for peer in peers()]
+    note = (
+        "Case by case, with what was expected and what came: [conformance.md](bench/results/conformance.md)."
+    )
+    return table(["library", "version", "passed", "failed", "not offered"], rows) + "\n\n" + note
+
+
+def conformance_page() -> str:
+    """Case by library, then the reason of each failure and of what is not offered."""
+    libraries = peers()
+    header = ["", "case", *(peer["name"] for peer in libraries)]
+    columns = [peer["cases"] for peer in libraries]
+    rows = [
+        [cases[0]["id"], cases[0]["name"].replace("_", " "), *(MARKS[case["status"]] for case in cases)]
+        for cases in zip(*columns, strict=True)
+    ]
+    parts = [
+        "# Replay buffers in every corner",
+        "Written by bench/report.py from [conformance.json](conformance.json), which bench/peers/run.py writes. "
+        "What each case asks for and why: `python -m mujigae.conformance --list`.",
+        ", ".join(f"{mark} {status}" for status, mark in MARKS.items()),
+        table(header, rows),
+        *(reasons(peer) for peer in libraries),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+MARKS = {"passed": "✓", "failed": "✗", "not offered": "-"}
+
+
+def reasons(peer: dict[str, Any]) -> str:
+    """Why a library's cases failed, and what it does not offer."""
+    packages = ", ".join(f"{name} {version}" for name, version in peer["packages"].items())
+    lines = [f"## {peer['name']} {peer['version']}", f"Python {peer['python']}, {packages}."]
+    for status in ("failed", "not offered"):
+        told = [case for case in peer["cases"] if case["status"] == status]
+        if told:
+            lines.append(status.capitalize() + ":")
+            lines.append(
+                "\n".join(
+                    f"* {case['id']} {case['name'].replace('_', ' ')}: {case['reason']}" for case in told
+                )
+            )
+    return "\n\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "training": training,
     "memory": memory,
     "stable_baselines3": stable_baselines3,
+    "conformance": conformance,
 }
+PAGES: dict[str, Callable[[], str]] = {"conformance.md": conformance_page}
 READMES = (ROOT / "README.md",)
 
 
@@ -99,13 +154,12 @@ def rewritten(text: str) -> str:
 
 def main() -> int:
     is_check = "--check" in sys.argv[1:]
-    is_stale = False
-    for path in READMES:
-        old = path.read_text()
-        new = rewritten(old)
-        is_stale |= new != old
-        if not is_check:
-            path.write_text(new)
+    texts = {path: rewritten(path.read_text()) for path in READMES}
+    texts |= {RESULTS / name: page() for name, page in PAGES.items()}
+    is_stale = any(not path.exists() or path.read_text() != text for path, text in texts.items())
+    if not is_check:
+        for path, text in texts.items():
+            path.write_text(text)
     return int(is_check and is_stale)
 
 

@@ -1,0 +1,190 @@
+"""Puts the released buffers of other libraries to `mujigae.conformance`: writes bench/results/conformance.json.
+
+    python bench/peers/run.py [--only NAME ...] [--cases ID ...] [--cache FOLDER] [--wheel FILE] [--cleanrl FILE]
+
+Each library gets a virtual environment of its own under the cache folder, with its pinned release and a wheel of mujigae.
+Results of libraries that are not run stay as they are. CleanRL's Rainbow is in no released package: its script is fetched at the
+commit below, or taken from --cleanrl, and must have the checksum below; it is executed from the cache folder and kept nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "bench/results/conformance.json"
+CLEANRL_COMMIT = "fe8d8a03c41a7ef5b523e2e354bd01c363e786bb"
+CLEANRL_SHA256 = "f0741cf838ee372ee59244870a9ff9f43730be6aafd9e4acfed7860ae0ba4d0e"
+CLEANRL_URL = f"https://raw.githubusercontent.com/vwxyzjn/cleanrl/{CLEANRL_COMMIT}/cleanrl/rainbow_atari.py"
+
+
+class Peer(NamedTuple):
+    """A library: its adapter, what its environment holds, and packages of a second one in which B8 has to pass as well."""
+
+    adapter: str
+    packages: tuple[str, ...]
+    bare: tuple[str, ...] = ()  # installed without what they depend on
+    other: tuple[str, ...] = ()
+
+
+PEERS = {
+    "mujigae": Peer("mujigae.conformance.ours:Mujigae", ("numpy", "gymnasium>=1.1,<2")),
+    "cpprb": Peer("peer_cpprb:Cpprb", ("cpprb==11.0.0", "numpy")),
+    "torchrl": Peer(
+        "peer_torchrl:TorchRL",
+        ("torch==2.15.0", "torchrl==0.14.1"),
+        other=("torch==2.13.0", "torchrl==0.14.1"),
+    ),
+    "tianshou": Peer("peer_tianshou:Tianshou", ("torch==2.13.0", "tianshou==2.0.1")),
+    "stable-baselines3": Peer(
+        "peer_stable_baselines3:StableBaselines3", ("torch==2.13.0", "stable-baselines3==2.9.2")
+    ),
+    "dopamine": Peer(
+        "peer_dopamine:Dopamine",
+        ("absl-py", "gin-config", "flax", "jax", "jaxlib", "orbax-checkpoint", "python-snappy", "numpy"),
+        bare=("dopamine-rl==4.1.2",),
+    ),
+    "cleanrl-dqn": Peer("peer_stable_baselines3:CleanDqn", ("torch==2.13.0", "stable-baselines3==2.9.2")),
+    "cleanrl-rainbow": Peer("peer_cleanrl:CleanRainbow", ("torch==2.13.0", "numpy")),
+}
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    cache = arguments.cache.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    wheel = arguments.wheel or build_wheel(cache)
+    for name in arguments.only or PEERS:
+        variables = cleanrl(cache, arguments.cleanrl) if name == "cleanrl-rainbow" else {}
+        report = examined(name, cache, wheel, variables, arguments.cases)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        results[name] = merged(results[name], report) if arguments.cases else report
+        ordered = {peer: results[peer] for peer in PEERS if peer in results}
+        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
+    return 0
+
+
+def examined(
+    name: str, cache: Path, wheel: Path, variables: dict[str, str], cases: list[str] | None
+) -> dict[str, Any]:
+    """The report of the suite (or of some cases) in the environment of one library."""
+    peer = PEERS[name]
+    python = environment(cache, peer.packages, peer.bare, wheel)
+    report = conformance(
+        python, peer, cache / f"{name}.json", variables, *(["--only", *cases] if cases else [])
+    )
+    if peer.other and (not cases or "B8" in cases):
+        other = environment(cache, peer.other, peer.bare, wheel)
+        second = conformance(other, peer, cache / f"{name}-other.json", variables, "--only", "B8")
+        report["cases"] = [worse(case, second["cases"], peer.other[0]) for case in report["cases"]]
+    return counted(report)
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The old report with the cases of the new one in their places."""
+    cases = {case["name"]: case for case in new["cases"]}
+    return counted(new | {"cases": [cases.get(case["name"], case) for case in old["cases"]]})
+
+
+def counted(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with its summary made anew."""
+    statuses = [case["status"] for case in report["cases"]]
+    return report | {"counts": {status: statuses.count(status) for status in report["counts"]}}
+
+
+def conformance(
+    python: Path, peer: Peer, output: Path, variables: dict[str, str], *options: str
+) -> dict[str, Any]:
+    """Runs the suite, each case in a process of its own; what it says is told as it comes."""
+    output.unlink(missing_ok=True)
+    command = [str(python), "-m", "mujigae.conformance", "--adapter", peer.adapter]
+    command += ["--isolate", "--timeout-seconds", "600"]
+    quiet = {
+        "PYTHONWARNINGS": "ignore",
+        "JAX_PLATFORMS": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "RL_LOGGING_LEVEL": "ERROR",
+    }
+    done = subprocess.run(
+        [*command, "--json", str(output), *options],
+        cwd=Path(__file__).parent,
+        env=os.environ | quiet | variables,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{peer.adapter}: the suite ended with status {done.returncode}")
+    report: dict[str, Any] = json.loads(output.read_text())
+    return report
+
+
+def worse(case: dict[str, Any], others: list[dict[str, Any]], where: str) -> dict[str, Any]:
+    """The case, or the failure of the same case in the other environment."""
+    for other in others:
+        if other["name"] == case["name"] and other["status"] == "failed" and case["status"] == "passed":
+            return other | {"reason": f"with {where}: {other['reason']}"}
+    return case
+
+
+def environment(cache: Path, packages: tuple[str, ...], bare: tuple[str, ...], wheel: Path) -> Path:
+    """The Python of a virtual environment with these packages, made when there is none yet, and the wheel."""
+    digest = hashlib.sha256(repr((packages, bare)).encode()).hexdigest()[:12]
+    python = cache / digest / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(cache / digest)], check=True)
+        pip(python, *packages)
+        if bare:
+            pip(python, "--no-deps", *bare)
+    pip(python, "--no-deps", "--force-reinstall", str(wheel))
+    return python
+
+
+def pip(python: Path, *arguments: str) -> None:
+    subprocess.run([str(python), "-m", "pip", "install", "-q", *arguments], check=True)
+
+
+def build_wheel(cache: Path) -> Path:
+    """A wheel of this working tree."""
+    folder = cache / "wheel"
+    for old in folder.glob("*.whl"):
+        old.unlink()
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)]
+    subprocess.run(command, check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def cleanrl(cache: Path, given: Path | None) -> dict[str, str]:
+    """Where CleanRL's script lies, for its adapter."""
+    path = given or cache / "rainbow_atari.py"
+    if not path.exists():
+        with urllib.request.urlopen(CLEANRL_URL) as answer:
+            path.write_bytes(answer.read())
+    if hashlib.sha256(path.read_bytes()).hexdigest() != CLEANRL_SHA256:
+        raise SystemExit(f"{path}: expected rainbow_atari.py of commit {CLEANRL_COMMIT}, got another file")
+    return {"CLEANRL_RAINBOW": str(path.resolve()), "CLEANRL_COMMIT": CLEANRL_COMMIT}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(PEERS), metavar="NAME", help="some libraries")
+    parser.add_argument("--cases", nargs="+", metavar="ID", help="some cases; the results of others stay")
+    parser.add_argument(
+        "--cache", type=Path, default=Path.home() / ".cache/mujigae-peers", help="for environments"
+    )
+    parser.add_argument("--wheel", type=Path, help="of mujigae; built when left out")
+    parser.add_argument(
+        "--cleanrl", type=Path, help="rainbow_atari.py at the pinned commit; fetched when left out"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

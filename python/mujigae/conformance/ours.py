@@ -1,0 +1,130 @@
+"""Adapters around mujigae's own buffers: the compiled ones and their plain-NumPy twins."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+import mujigae
+from mujigae.conformance.adapter import OPTIONS, Adapter, Batch, Config, NotOffered, Tree
+from mujigae.replay import reference
+
+__all__ = ["Mujigae", "Reference"]
+
+
+class Space(NamedTuple):
+    """A space without gymnasium."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+class Mujigae(Adapter):
+    """`mujigae.ReplayBuffer` and `mujigae.PrioritizedReplayBuffer`. They always store next_obs and frames once."""
+
+    name = "mujigae"
+    version = mujigae.__version__
+    offers = OPTIONS | {"env_ids", "threads"}
+    module: ClassVar[ModuleType] = mujigae
+    arguments: ClassVar[dict[str, Any]] = {}  #: more for the constructor
+
+    def __init__(self, config: Config) -> None:
+        image = Space(config.obs_shape, np.uint8)
+        space = {"image": image, "speed": ((1,), np.float32)} if config.dict_obs else image
+        stack: Any = config.frame_stack
+        options: dict[str, Any] = {"n_step": config.n_step, "gamma": config.gamma, "seed": config.seed}
+        if config.prioritized:
+            options |= {"alpha": config.alpha, "beta": config.beta, "eps": config.eps}
+            options |= {"stratified": config.stratified}
+        name = "PrioritizedReplayBuffer" if config.prioritized else "ReplayBuffer"
+        self.buffer: Any = getattr(self.module, name)(
+            config.capacity,
+            space,
+            Space((), np.int64),
+            num_envs=config.num_envs,
+            frame_stack={"image": stack} if config.dict_obs and stack else stack,
+            **options | self.arguments,
+        )
+
+    def add(
+        self,
+        obs: Any,
+        action: Any,
+        reward: Any,
+        next_obs: Any,
+        terminated: Any,
+        truncated: Any,
+        env_ids: Any = None,
+    ) -> None:
+        self.buffer.add(obs, action, reward, next_obs, terminated, truncated, env_ids)
+
+    def extend(
+        self, obs: Any, action: Any, reward: Any, next_obs: Any, terminated: Any, truncated: Any
+    ) -> None:
+        self.buffer.extend(obs, action, reward, next_obs, terminated, truncated)
+
+    def sample(self, batch_size: int) -> Batch:
+        batch: Batch = self.buffer.sample(batch_size)
+        return batch
+
+    def update_priorities(self, key: Any, priorities: Any) -> None:
+        self.buffer.update_priorities(key, priorities)
+
+    def clear(self) -> None:
+        self.buffer.clear()
+
+    def save(self, path: Path) -> None:
+        self.buffer.save(path)
+
+    @classmethod
+    def load(cls, path: Path, config: Config) -> Self:
+        return cls._around(mujigae.load(path))
+
+    def pickled(self) -> Self:
+        try:
+            data = pickle.dumps(self.buffer)
+        except TypeError as error:
+            raise NotOffered(f"pickle ({error})") from error
+        return self._around(pickle.loads(data))
+
+    @classmethod
+    def _around(cls, buffer: Any) -> Self:
+        self = cls.__new__(cls, Config(buffer.capacity))
+        self.buffer = buffer
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.buffer.nbytes)
+
+    @classmethod
+    def tree(cls, capacity: int) -> Tree:
+        tree: Tree = cls.module.SumTree(capacity)
+        return tree
+
+    def collect(self, env: Any, num_steps: int) -> None:
+        from mujigae.envs.steps import StepStream
+
+        stream = StepStream(env)
+        stream.reset()
+        for _ in range(num_steps):
+            env_ids, *row, _ = stream.step(np.zeros(env.num_envs, np.int64))
+            self.buffer.add(*row, env_ids)
+
+
+class Reference(Mujigae):
+    """The plain-NumPy twins of `mujigae.replay.reference`: they store everything whole, and are not saved."""
+
+    name = "mujigae (reference)"
+    offers = Mujigae.offers - {"frames_once", "threads"}
+    module: ClassVar[ModuleType] = reference
+
+    def save(self, path: Path) -> None:
+        raise NotOffered("save and load")
+
+    def pickled(self) -> Self:
+        raise NotOffered("pickle")
