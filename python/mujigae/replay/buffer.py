@@ -28,6 +28,7 @@ from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
 
 __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
+Path = str | os.PathLike[str] | None
 Seed = int | np.random.SeedSequence | None
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
@@ -46,12 +47,16 @@ class ReplayBuffer:
             the newest is stored. For Dict and Tuple spaces `{"name": k}`, nested names as "a.b".
         n_step: steps in a return; computed when a batch is drawn, so it may be changed at any time.
         gamma: discount of one step; may be changed at any time.
+        path: None for memory. Otherwise a new file that holds rows, frames and priorities from now on, and may be larger
+            than memory; an existing one is a FileExistsError: `load` it. See `flush` for what survives.
         device: None for NumPy arrays; "cpu", "cuda", ... for torch tensors.
         validate: check that stacks roll and that next_obs meets the following obs; without it the caller vouches.
         seed: int, numpy SeedSequence, or None for one from the operating system.
 
-    Raises ValueError or TypeError naming the argument, what was expected and what came. An error changes nothing.
-    Any thread may call anything.
+    Raises ValueError or TypeError naming the argument, what was expected and what came; a capacity that would not fit into
+    memory (or onto the disk) is one, before anything is allocated. An error changes nothing.
+    Any thread may call anything. A buffer pickles, and is copied, through its snapshot; with `path` too, into memory. A fork
+    may go on with its copy of a buffer in memory; one with `path` stays with the process that opened it.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class ReplayBuffer:
         frame_stack: int | Mapping[str, int] | None = None,
         n_step: int = 1,
         gamma: float = 0.99,
+        path: Path = None,
         device: Any = None,
         validate: bool = True,
         seed: Seed = None,
@@ -80,10 +86,18 @@ class ReplayBuffer:
             action_spec(action_space),
             device,
             seed,
+            None if path is None else as_path(path),
         )
 
     def _construct(
-        self, arguments: dict[str, Any], obs: ObsLayout, action: ArraySpec, device: Any, seed: Seed
+        self,
+        arguments: dict[str, Any],
+        obs: ObsLayout,
+        action: ArraySpec,
+        device: Any,
+        seed: Seed,
+        path: bytes | None = None,
+        is_new: bool = True,
     ) -> None:
         for name in ("capacity", "num_envs", "n_step"):
             arguments[name] = as_int(name, arguments[name])
@@ -93,13 +107,14 @@ class ReplayBuffer:
             arguments[name] = as_bool(name, arguments[name])
         self._arguments = arguments
         self._obs, self._action = obs, action
-        self._placement = Placement.of(device, obs, action)
+        self._device, self._placement = device, Placement.of(device, obs, action)
         self._has_warned = False
         self._core: Any = self._make_core(
             obs=[(spec.dtype, spec.shape) for spec in obs.specs],
             stacks=[spec.stack for spec in obs.specs],
             action=(action.dtype, action.shape),
             seed=seed,
+            file=None if path is None else (path, self._description(), is_new),
             **arguments,
         )
         self._all_envs = np.arange(arguments["num_envs"])
@@ -146,7 +161,11 @@ class ReplayBuffer:
         truncated: Any,
         env_ids: Any = None,
     ) -> None:
-        """Adds T transitions of each environment: as `add`, with a leading time axis [T, E, ...]."""
+        """Adds T transitions of each environment: as `add`, with a leading time axis [T, E, ...].
+
+        Bad input changes nothing. When memory or disk run out (MemoryError, OSError), the first steps, each for all
+        environments, have been added and the others have not.
+        """
         shape = as_array("reward", reward).shape
         if not shape:
             raise ValueError("reward: expected a leading time axis [T, E], got a scalar")
@@ -231,12 +250,30 @@ class ReplayBuffer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes everything that decides the future: rows, priorities, generator. Atomic and checksummed.
 
-        Raises OSError, and leaves an existing file as it was, when the file cannot be written.
+        Loading it gives a buffer in memory, of one with `path` too. Raises OSError, and leaves an existing file as it was,
+        when the file cannot be written; ValueError for the buffer's own `path`.
         """
+        self._core.save(as_path(path), self._description())
+
+    def flush(self) -> None:
+        """With `path`: everything added up to now is on the disk when this returns. Without: does nothing.
+
+        However the process or the machine ends, `load` then finds every row that was flushed and not evicted since. Rows
+        that were added since are lost; evicted ones may come back. Closing flushes too: when the buffer is no longer
+        referenced, or the interpreter ends in an orderly way. Raises OSError when the disk fails.
+        """
+        self._core.flush()
+
+    def _description(self) -> str:
         from mujigae.replay.saving import describe
 
-        meta = describe(type(self).__name__, self._arguments, self._obs, self._action)
-        self._core.save(as_path(path), meta)
+        return describe(type(self).__name__, self._arguments, self._obs, self._action)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from mujigae.replay.saving import from_bytes
+
+        device = None if self._device is None else str(self._device)
+        return from_bytes, (type(self), self._core.to_bytes(self._description()), device)
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""
@@ -273,7 +310,7 @@ class ReplayBuffer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the buffer holds now."""
+        """Bytes that the buffer holds now, in memory and in its file."""
         return int(self._core.nbytes)
 
     @property
@@ -316,6 +353,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         beta: float = 0.4,
         eps: float = 1e-6,
         stratified: bool = True,
+        path: Path = None,
         device: Any = None,
         validate: bool = True,
         seed: Seed = None,
@@ -336,6 +374,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
             action_spec(action_space),
             device,
             seed,
+            None if path is None else as_path(path),
         )
 
     def _make_core(self, **arguments: Any) -> Any:
