@@ -223,7 +223,9 @@ def test_a_largest_priority_below_one_is_a_snapshot_error(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("capacity", [2**31, 2**30])
 def test_capacities_beyond_memory_are_refused_with_both_sizes(tmp_path: Path, capacity: int) -> None:
-    match = r"capacity: expected a size that fits into memory, got one that needs \d+ bytes of the \d+ available"
+    match = (
+        r"capacity: expected a size that fits into memory, got one that needs \d+ bytes of the \d+ available"
+    )
     with pytest.raises(ValueError, match=match):
         mujigae.ReplayBuffer(capacity, ((2**20,), np.uint8), ACTION)
     with pytest.raises(ValueError, match="capacity: expected a size that fits onto the disk"):

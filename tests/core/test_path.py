@@ -14,6 +14,7 @@ from streams import ACTION, Space, add_stacks, assert_same_batch, stacked_buffer
 
 import mujigae
 
+
 def filled(path: Path | None, num_steps: int = 80) -> Any:
     buffer = stacked_buffer(mujigae, capacity=50, n_step=3, path=path)
     add_stacks(buffer, num_steps)
@@ -98,7 +99,9 @@ def test_an_existing_file_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_is_open_once_at_a_time(tmp_path: Path) -> None:
     buffer = filled(tmp_path / "buffer")
-    with pytest.raises(BlockingIOError, match="path: expected a file that no other buffer or process has open"):
+    with pytest.raises(
+        BlockingIOError, match="path: expected a file that no other buffer or process has open"
+    ):
         mujigae.load(tmp_path / "buffer")
     command = f"import mujigae; mujigae.load({str(tmp_path / 'buffer')!r})"
     result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)

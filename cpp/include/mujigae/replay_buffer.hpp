@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "mujigae/buffer_settings.hpp"
 #include "mujigae/column_ring.hpp"
 #include "mujigae/frame_ring.hpp"
 #include "mujigae/mapped_file.hpp"
@@ -30,22 +31,6 @@
 #include "mujigae/snapshot.hpp"
 
 namespace mujigae {
-
-struct ObsLayout {
-  std::int64_t frame_bytes;
-  std::int64_t stack;  // 1: not stacked
-
-  std::int64_t bytes() const { return frame_bytes * stack; }
-};
-
-struct BufferSettings {
-  std::int64_t capacity, num_envs, n_step;
-  double gamma;
-  std::vector<ObsLayout> obs;
-  std::int64_t action_bytes;
-  bool validate;
-  Philox::Key key;
-};
 
 // Transitions [T, E, ...] in order, C-contiguous; one pointer for each observation.
 struct StepsView {

@@ -69,19 +69,14 @@ class ReplayBuffer:
         frame_stack: int | Mapping[str, int] | None = None,
         n_step: int = 1,
         gamma: float = 0.99,
-        path: Path = None,
+        path: str | os.PathLike[str] | None = None,
         device: Any = None,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
+        rows = {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma}
         self._construct(
-            {
-                "capacity": capacity,
-                "num_envs": num_envs,
-                "n_step": n_step,
-                "gamma": gamma,
-                "validate": validate,
-            },
+            {**rows, "validate": validate},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
             device,
@@ -189,28 +184,16 @@ class ReplayBuffer:
         if self._placement.is_torch:
             obs, action, reward, next_obs, terminated, truncated = map(self._placement.to_numpy, arguments)
         self._core.add(
-            self._checked_obs("obs", obs, lead),
+            self._obs.rows("obs", obs, lead),
             rows("action", cast("action", action, self._action.dtype), lead, self._action.shape),
             rows("reward", as_reals("reward", reward), lead, ()),
-            self._checked_obs("next_obs", next_obs, lead),
+            self._obs.rows("next_obs", next_obs, lead),
             rows("terminated", as_bools("terminated", terminated), lead, ()),
             rows("truncated", as_bools("truncated", truncated), lead, ()),
             ids,
             num_steps,
         )
         self._warn_of_silent_boundaries()
-
-    def _checked_obs(self, argument: str, value: Any, lead: tuple[int, ...]) -> list[Any]:
-        arrays = []
-        for spec, leaf in zip(self._obs.specs, self._obs.flatten(argument, value), strict=True):
-            name = argument if len(self._obs.specs) == 1 else f"{argument}[{spec.name}]"
-            array = as_array(name, leaf)
-            if array.dtype != spec.dtype:
-                raise TypeError(
-                    f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
-                )
-            arrays.append(rows(name, array, lead, spec.shape))
-        return arrays
 
     def _warn_of_silent_boundaries(self) -> None:
         if self._has_warned:
@@ -269,7 +252,7 @@ class ReplayBuffer:
 
         return describe(type(self).__name__, self._arguments, self._obs, self._action)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> str | tuple[Any, ...]:
         from mujigae.replay.saving import from_bytes
 
         device = None if self._device is None else str(self._device)
@@ -353,23 +336,15 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         beta: float = 0.4,
         eps: float = 1e-6,
         stratified: bool = True,
-        path: Path = None,
+        path: str | os.PathLike[str] | None = None,
         device: Any = None,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
+        rows = {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma}
+        priorities = {"alpha": alpha, "beta": beta, "eps": eps, "stratified": stratified}
         self._construct(
-            {
-                "capacity": capacity,
-                "num_envs": num_envs,
-                "n_step": n_step,
-                "gamma": gamma,
-                "validate": validate,
-                "alpha": alpha,
-                "beta": beta,
-                "eps": eps,
-                "stratified": stratified,
-            },
+            {**rows, "validate": validate, **priorities},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
             device,
