@@ -30,6 +30,7 @@ __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
 Path = str | os.PathLike[str] | None
 Seed = int | np.random.SeedSequence | None
+_AS = {"capacity": as_int, "num_envs": as_int, "n_step": as_int, "validate": as_bool, "stratified": as_bool}
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
@@ -94,12 +95,8 @@ class ReplayBuffer:
         path: bytes | None = None,
         is_new: bool = True,
     ) -> None:
-        for name in ("capacity", "num_envs", "n_step"):
-            arguments[name] = as_int(name, arguments[name])
-        for name in sorted({"gamma", "alpha", "beta", "eps"} & set(arguments)):
-            arguments[name] = as_float(name, arguments[name])
-        for name in sorted({"validate", "stratified"} & set(arguments)):
-            arguments[name] = as_bool(name, arguments[name])
+        for name, value in arguments.items():
+            arguments[name] = _AS.get(name, as_float)(name, value)
         self._arguments = arguments
         self._obs, self._action = obs, action
         self._device, self._placement = device, Placement.of(device, obs, action)
@@ -241,9 +238,8 @@ class ReplayBuffer:
     def flush(self) -> None:
         """With `path`: everything added up to now is on the disk when this returns. Without: does nothing.
 
-        However the process or the machine ends, `load` then finds every row that was flushed and not evicted since. Rows
-        that were added since are lost; evicted ones may come back. Closing flushes too: when the buffer is no longer
-        referenced, or the interpreter ends in an orderly way. Raises OSError when the disk fails.
+        However the process or the machine ends, `load` then finds every row that was flushed and not evicted since. Those
+        added since are lost; evicted ones may come back. A buffer that goes flushes too. OSError when the disk fails.
         """
         self._core.flush()
 
