@@ -131,7 +131,9 @@ def check_a_pair(data: st.DataObject, pair: Pair) -> None:
         for _ in range(data.draw(st.integers(1, 30))):
             pair.add(end_probability, silent_probability)
         action = data.draw(
-            st.sampled_from(["sample", "sample", "n_step", "gamma", "clear", "alpha", "stale", "reopen", "flush"])
+            st.sampled_from(
+                ["sample", "sample", "n_step", "gamma", "clear", "alpha", "stale", "reopen", "flush"]
+            )
         )
         if action == "n_step":
             n = data.draw(st.integers(1, 7))
