@@ -5,6 +5,7 @@
 
 #include "arrays.hpp"
 #include "module.hpp"
+#include "mujigae/available_memory.hpp"
 #include "mujigae/frame_ring.hpp"
 
 namespace mujigae::bindings {
@@ -65,7 +66,7 @@ class LockedFrameRing {
         frame_shape_(shape_of(frame_shape)),
         stack_shape_(prepend(at_least_one("stack", stack, StackLane::kMaxStack), frame_shape_)),
         stack_bytes_(static_cast<std::size_t>(bytes_of(dtype_, stack_shape_))),
-        ring_(at_least_one("capacity", capacity, std::int64_t{1} << 40), bytes_of(dtype_, frame_shape_), stack_shape_[0]) {}
+        ring_(checked(capacity, bytes_of(dtype_, frame_shape_)), bytes_of(dtype_, frame_shape_), stack_shape_[0]) {}
 
   std::int64_t start(const py::object& frames) {
     const std::byte* memory = data_in("frames", frames, dtype_, stack_shape_);
@@ -103,6 +104,11 @@ class LockedFrameRing {
   py::object check_valid() const { return validity(locked([this] { return ring_.why_invalid(); })); }
 
  private:
+  static std::int64_t checked(const py::object& capacity, std::int64_t frame_bytes) {
+    const std::int64_t count = at_least_one("capacity", capacity, std::int64_t{1} << 40);
+    check_memory("capacity", saturating_product(count, saturating_sum(frame_bytes, sizeof(Stack))));
+    return count;
+  }
   void read_all(const std::vector<std::int64_t>& slots, std::byte* to) const {
     const py::gil_scoped_release release;  // plain memory from here on
     const std::lock_guard lock(mutex_);

@@ -1,7 +1,11 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <memory>
+#include <span>
+#include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "arrays.hpp"
@@ -42,8 +46,12 @@ struct Layouts {
 template <Sampler S>
 class BoundBuffer {
  public:
-  BoundBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings, Layouts layouts)
-      : layouts_(std::move(layouts)), arena_(std::make_shared<Arena>()), buffer_(settings, sampler_settings) {}
+  BoundBuffer(std::unique_ptr<ReplayBuffer<S>> buffer, Layouts layouts)
+      : layouts_(std::move(layouts)), arena_(std::make_shared<Arena>()), buffer_(std::move(buffer)) {}
+  ~BoundBuffer() {
+    const py::gil_scoped_release release;  // a file is flushed
+    buffer_.reset();
+  }
 
   void add(const std::vector<py::object>& obs, const py::object& action, const py::object& reward,
            const std::vector<py::object>& next_obs, const py::object& terminated, const py::object& truncated,
@@ -58,7 +66,7 @@ class BoundBuffer {
     steps.terminated = scalars<bool>("terminated", terminated, rows);
     steps.truncated = scalars<bool>("truncated", truncated, rows);
     const py::gil_scoped_release release;  // the arguments keep the arrays alive
-    buffer_.add(steps);
+    buffer_->add(steps);
   }
 
   // (obs list, action, reward, next_obs list, discount, terminated, weight, key), fresh or the arrays of `out` refilled.
@@ -68,7 +76,7 @@ class BoundBuffer {
     const BatchView batch = to_view(arrays, size);
     {
       const py::gil_scoped_release release;
-      buffer_.sample(beta, batch);
+      buffer_->sample(beta, batch);
     }
     return arrays;
   }
@@ -78,15 +86,23 @@ class BoundBuffer {
     const auto values = reals("priorities", priorities);
     const std::vector<double> value_copy(values.data(), values.data() + values.size());
     const py::gil_scoped_release release;
-    return buffer_.update_priorities(keys, value_copy);
+    return buffer_->update_priorities(keys, value_copy);
   }
 
-  ReplayBuffer<S>& buffer() { return buffer_; }
+  py::bytes to_bytes(const std::string& meta) const {
+    const std::vector<std::byte> bytes = [&] {
+      const py::gil_scoped_release release;
+      return buffer_->to_bytes(meta);
+    }();
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+
+  ReplayBuffer<S>& buffer() { return *buffer_; }
 
   py::object check_valid() const {
     const std::string reason = [this] {
       const py::gil_scoped_release release;
-      return buffer_.why_invalid();
+      return buffer_->why_invalid();
     }();
     return validity(reason);
   }
@@ -168,7 +184,7 @@ class BoundBuffer {
 
   Layouts layouts_;
   std::shared_ptr<Arena> arena_;
-  ReplayBuffer<S> buffer_;
+  std::unique_ptr<ReplayBuffer<S>> buffer_;
 };
 
 Layouts to_layouts(const py::list& obs, const py::tuple& action) {
@@ -185,6 +201,47 @@ BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::in
   return settings;
 }
 
+// A snapshot, in a file or in memory: its description is read at once, the rest by a buffer's load.
+class BoundSnapshot {
+ public:
+  explicit BoundSnapshot(const std::string& path) : reader_(path), meta_(read_snapshot_meta(reader_)) {}
+  explicit BoundSnapshot(std::unique_ptr<const std::string> memory)
+      : memory_(std::move(memory)), reader_(std::as_bytes(std::span(*memory_))), meta_(read_snapshot_meta(reader_)) {}
+
+  static std::unique_ptr<BoundSnapshot> of(const py::bytes& memory) {
+    return std::make_unique<BoundSnapshot>(std::make_unique<const std::string>(memory));
+  }
+  py::bytes meta() const { return meta_; }
+  std::uint64_t size() const { return reader_.size(); }
+  bool is_file_backed() { return reader_.next_is(section_tag("LIVE")); }
+  SnapshotReader& reader() { return reader_; }
+
+ private:
+  std::unique_ptr<const std::string> memory_;
+  SnapshotReader reader_;
+  std::string meta_;
+};
+
+// (path, description, whether the file is new), or None for a buffer in memory.
+std::unique_ptr<MappedFile> to_file(const py::object& file) {
+  if (file.is_none()) return nullptr;
+  const auto [path, meta, is_new] = file.cast<std::tuple<std::string, std::string, bool>>();
+  const py::gil_scoped_release release;
+  return is_new ? MappedFile::create(path, meta) : MappedFile::open(path, meta);
+}
+
+template <Sampler S>
+std::unique_ptr<BoundBuffer<S>> make_buffer(const BufferSettings& settings, const typename S::Settings& sampler, Layouts layouts,
+                                            const py::object& file) {
+  std::unique_ptr<MappedFile> mapped = to_file(file);
+  std::unique_ptr<ReplayBuffer<S>> buffer;
+  {
+    const py::gil_scoped_release release;  // a file that is opened again is read whole
+    buffer = std::make_unique<ReplayBuffer<S>>(settings, sampler, std::move(mapped));
+  }
+  return std::make_unique<BoundBuffer<S>>(std::move(buffer), std::move(layouts));
+}
+
 // What both buffers have; the returned class takes what only one has.
 template <Sampler S>
 py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
@@ -197,7 +254,9 @@ py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
       .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
       .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
            py::arg("path"), py::arg("meta"), release)
-      .def("load", [](Bound& self, const std::string& path) { self.buffer().load(path); }, py::arg("path"), release)
+      .def("load", [](Bound& self, BoundSnapshot& snapshot) { self.buffer().load(snapshot.reader()); }, py::arg("snapshot"), release)
+      .def("to_bytes", &Bound::to_bytes, py::arg("meta"))
+      .def("flush", [](Bound& self) { self.buffer().flush(); }, release)
       .def("check_valid", &Bound::check_valid)
       .def("__len__", [](Bound& self) { return self.buffer().size(); }, release)
       .def_property("n_step", py::cpp_function([](Bound& self) { return self.buffer().n_step(); }, release),
@@ -220,41 +279,50 @@ void bind_errors(py::module_& m) {
       PyErr_SetObject(PyExc_OSError, os_error.ptr());
     }
   });
-  m.def("read_snapshot_meta", [](const std::string& path) { return py::bytes(read_snapshot_meta(path)); }, py::arg("path"),
-        "The description that a snapshot begins with: how to construct the buffer. SnapshotError for a file that is none.");
+}
+
+void bind_snapshot(py::module_& m) {
+  py::class_<BoundSnapshot>(m, "Snapshot", "A saved buffer, opened. SnapshotError for a file that is none, OSError when it cannot be read.")
+      .def(py::init<const std::string&>(), py::arg("path"))
+      .def_property_readonly("meta", &BoundSnapshot::meta, "How to construct the buffer.")
+      .def_property_readonly("size", &BoundSnapshot::size, "Bytes of the whole.")
+      .def_property_readonly("is_file_backed", &BoundSnapshot::is_file_backed, "Whether this is the storage of a buffer itself.");
+  m.def("snapshot_of", &BoundSnapshot::of, py::arg("memory"), "The snapshot in these bytes.");
 }
 
 }  // namespace
 
 void bind_replay_buffer(py::module_& m) {
   bind_errors(m);
+  bind_snapshot(m);
 
   bind_buffer<UniformSampler>(m, "UniformBuffer")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
-                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed) {
+                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
+                       const py::object& file) {
              Layouts layouts = to_layouts(obs, action);
              const BufferSettings settings =
                  to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed);
-             return std::make_unique<BoundBuffer<UniformSampler>>(settings, UniformSampler::Settings{}, std::move(layouts));
+             return make_buffer<UniformSampler>(settings, {}, std::move(layouts), file);
            }),
            py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"));
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("file"));
 
   using Prioritized = BoundBuffer<PrioritizedSampler>;
   const auto release = py::call_guard<py::gil_scoped_release>();
   bind_buffer<PrioritizedSampler>(m, "PrioritizedBuffer")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
                        const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       double alpha, double beta, double eps, bool stratified) {
+                       const py::object& file, double alpha, double beta, double eps, bool stratified) {
              Layouts layouts = to_layouts(obs, action);
              const BufferSettings settings =
                  to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed);
              const PrioritizedSampler::Settings sampler{alpha, beta, eps, stratified};
-             return std::make_unique<Prioritized>(settings, sampler, std::move(layouts));
+             return make_buffer<PrioritizedSampler>(settings, sampler, std::move(layouts), file);
            }),
            py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("alpha"), py::arg("beta"), py::arg("eps"),
-           py::arg("stratified"))
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("file"), py::arg("alpha"), py::arg("beta"),
+           py::arg("eps"), py::arg("stratified"))
       .def("update_priorities", &Prioritized::update_priorities, py::arg("key"), py::arg("priorities"))
       .def_property("alpha", py::cpp_function([](Prioritized& self) { return self.buffer().sampler_settings().alpha; }, release),
                     py::cpp_function([](Prioritized& self, double alpha) { self.buffer().set_alpha(alpha); }, release))

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <mutex>
 #include <optional>
 
 #include "arrays.hpp"
 #include "module.hpp"
+#include "mujigae/available_memory.hpp"
 #include "mujigae/sum_tree.hpp"
 
 namespace mujigae::bindings {
@@ -12,7 +14,7 @@ namespace {
 // Python is touched while it is held.
 class LockedSumTree {
  public:
-  LockedSumTree(const py::object& capacity, const py::object& seed) : tree_(integer("capacity", capacity)), random_(philox_key(seed)) {}
+  LockedSumTree(const py::object& capacity, const py::object& seed) : tree_(checked(integer("capacity", capacity))), random_(philox_key(seed)) {}
 
   void update(const py::object& indices, const py::object& values) {
     const auto index_copy = copied(integers("indices", indices));
@@ -84,6 +86,12 @@ class LockedSumTree {
   }
 
  private:
+  static std::int64_t checked(std::int64_t capacity) {
+    constexpr std::int64_t kLeafBytes = 10;  // and its share of the nodes
+    if (capacity <= SumTree::kMaxCapacity) check_memory("capacity", std::max<std::int64_t>(capacity, 0) * kLeafBytes);
+    return capacity;
+  }
+
   SumTree tree_;
   Philox random_;
   mutable std::mutex mutex_;
@@ -102,7 +110,7 @@ Args:
     capacity: number of leaves, all zero at first.
     seed: int, numpy SeedSequence, or None for a seed from the operating system.
 
-Raises ValueError for a capacity below 1.)")
+Raises ValueError for a capacity below 1, or beyond the memory available.)")
       .def(py::init<py::object, py::object>(), py::arg("capacity"), py::arg("seed") = py::none())
       .def("update", &LockedSumTree::update, py::arg("indices"), py::arg("values"),
            R"(Sets leaf[indices[i]] = values[i]; of duplicates the last wins. indices: [B] integers; values: [B] real: 0,

@@ -1,40 +1,89 @@
 #include "mujigae/column_ring.hpp"
 
+#include <array>
+#include <bit>
 #include <cstring>
+#include <span>
 
 #include "mujigae/check.hpp"
+#include "mujigae/crc32.hpp"
 
 namespace mujigae {
 
+namespace {
+
+template <class T>
+Column<T> make_column(std::int64_t size, MappedFile* file) {
+  return Column<T>(size, file ? file->map_part(size * static_cast<std::int64_t>(sizeof(T)), true) : nullptr);
+}
+
+}  // namespace
+
 ColumnRing::ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
-                       std::int64_t num_obs)
-    : action_bytes_(action_bytes) {
+                       std::int64_t num_obs, MappedFile* file)
+    : action_bytes_(action_bytes), num_obs_(num_obs) {
   std::int64_t offset = 0;
   for (std::int64_t e = 0; e < num_lanes; ++e) {
     const std::int64_t share = capacity / num_lanes + (e < capacity % num_lanes ? 1 : 0);
     lanes_.push_back({offset, share, share + spare_slots});
     offset += share + spare_slots;
   }
-  rewards_.resize(index(offset));
-  flags_.resize(index(offset));
-  actions_.resize(index(offset * action_bytes));
-  stacks_.assign(index(num_obs), std::vector<Stack>(index(offset)));
+  rewards_ = make_column<double>(offset, file);
+  flags_ = make_column<std::uint8_t>(offset, file);
+  actions_ = make_column<std::byte>(offset * action_bytes, file);
+  stacks_ = make_column<Stack>(offset * num_obs, file);
+  if (file) checksums_ = make_column<std::uint32_t>(offset, file);
 }
 
 std::int64_t ColumnRing::append(std::int64_t lane_index, double reward, std::uint8_t flags, const std::byte* action_bytes) {
   Lane& lane = lanes_[index(lane_index)];
   const std::int64_t slot = lane.slot(lane.next++);
-  rewards_[index(slot)] = reward;
-  flags_[index(slot)] = flags;
+  rewards_[slot] = reward;
+  flags_[slot] = flags;
   std::memcpy(action(slot), action_bytes, index(action_bytes_));
+  seal({lane_index, lane.next - 1});
   if (flags != 0) lane.episode_start = lane.next;
   return slot;
 }
 
 void ColumnRing::interrupt(std::int64_t lane_index) {
   Lane& lane = lanes_[index(lane_index)];
-  flags_[index(lane.slot(lane.next - 1))] |= kInterrupted;
+  flags_[lane.slot(lane.next - 1)] |= kInterrupted;
+  seal({lane_index, lane.next - 1});
   lane.episode_start = lane.next;
+}
+
+std::uint32_t ColumnRing::checksum(const Row& row, std::uint8_t flags) const {
+  const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
+  const std::array<std::int64_t, 3> words = {row.row, std::bit_cast<std::int64_t>(rewards_[slot]), flags};
+  std::uint32_t crc = crc32(std::as_bytes(std::span(words)));
+  crc = crc32({action(slot), index(action_bytes_)}, crc);
+  for (std::int64_t obs = 0; obs < num_obs_; ++obs) {
+    const Stack& one = stack(obs, slot);
+    const std::array<std::int64_t, 3> reference = {one.newest, one.depth, static_cast<std::int64_t>(one.padding)};
+    crc = crc32(std::as_bytes(std::span(reference)), crc);
+  }
+  return crc;
+}
+
+void ColumnRing::seal(const Row& row) {
+  if (checksums_.size() == 0) return;
+  const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
+  checksums_[slot] = checksum(row, flags_[slot]);
+}
+
+// An interruption changes the flags and then the checksum of a row that may be on the disk: either may have got there alone.
+bool ColumnRing::is_whole(const Row& row, bool may_be_interrupted) const {
+  const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
+  const std::uint8_t flags = flags_[slot];
+  if (!may_be_interrupted) return checksums_[slot] == checksum(row, flags);
+  return (flags & ~kInterrupted) == 0 && (checksums_[slot] == checksum(row, 0) || checksums_[slot] == checksum(row, kInterrupted));
+}
+
+void ColumnRing::reopen_episode(std::int64_t lane_index) {
+  const Lane& lane = lanes_[index(lane_index)];
+  flags_[lane.slot(lane.next - 1)] = 0;
+  seal({lane_index, lane.next - 1});
 }
 
 void ColumnRing::clear() {
@@ -75,7 +124,7 @@ ColumnRing::Row ColumnRing::row_of_key(std::int64_t key, std::size_t at) const {
   const std::int64_t e = lane_of(slot);
   const Lane& lane = lanes_[index(e)];
   const Row row = {e, (key >> 32) * lane.slots + (slot - lane.offset)};
-  if (row.row >= lane.next) fail_index("key[", at, "]: expected a key that was issued, got ", key);
+  if (row.row >= std::max(lane.first, lane.issued_end)) fail_index("key[", at, "]: expected a key that was issued, got ", key);
   return row;
 }
 
@@ -92,15 +141,13 @@ bool ColumnRing::is_ready(const Row& row, std::int64_t n_step) const {
 Window ColumnRing::window(const Row& row, std::int64_t n_step, double gamma) const {
   const Lane& lane = lanes_[index(row.lane)];
   return n_step_window(n_step, gamma, [&](std::int64_t step) {
-    const std::size_t slot = index(lane.slot(row.row + step));
+    const std::int64_t slot = lane.slot(row.row + step);
     return StepOutcome{rewards_[slot], (flags_[slot] & kTerminated) != 0, flags_[slot] != 0};
   });
 }
 
 std::int64_t ColumnRing::nbytes() const {
-  const std::int64_t row_bytes = static_cast<std::int64_t>(sizeof(double) + 1) + action_bytes_ +
-                                 num_obs() * static_cast<std::int64_t>(sizeof(Stack));
-  return num_slots() * row_bytes + num_lanes() * static_cast<std::int64_t>(sizeof(Lane));
+  return rewards_.nbytes() + flags_.nbytes() + actions_.nbytes() + stacks_.nbytes() + checksums_.nbytes() + num_lanes() * static_cast<std::int64_t>(sizeof(Lane));
 }
 
 }  // namespace mujigae

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <span>
+#include <stdexcept>
 
 #include "mujigae/check.hpp"
+#include "mujigae/crc32.hpp"
 
 namespace mujigae {
 namespace {
 
-constexpr std::int64_t kMaxChunkBytes = 2 << 20, kMinChunkBytes = 4096;
+constexpr std::int64_t kMaxChunkBytes = 2 << 20, kMinChunkBytes = 4096, kPlaceAlignment = 4096;
 
 std::int64_t choose_frames_per_chunk(std::int64_t frame_bytes, std::int64_t num_frames_hint) {
   const std::int64_t share = num_frames_hint / 64;  // two partly filled chunks a lane waste about a thirtieth
@@ -33,18 +36,31 @@ bool are_equal(const std::byte* a, const std::byte* b, std::int64_t count) {
 FrameLog::FrameLog(std::int64_t frame_bytes, std::int64_t num_frames_hint)
     : frame_bytes_(frame_bytes), frames_per_chunk_(choose_frames_per_chunk(frame_bytes, num_frames_hint)) {}
 
+std::int64_t FrameLog::place_bytes() const {
+  return round_up_to(kPlaceAlignment, frames_per_chunk_ * (frame_bytes_ + static_cast<std::int64_t>(sizeof(std::uint32_t))));
+}
+
+FrameLog::Chunk FrameLog::make_chunk(std::int64_t chunk) const {
+  if (places_.file == nullptr) return Chunk(new std::byte[static_cast<std::size_t>(frames_per_chunk_ * frame_bytes_)]);
+  places_.file->reserve(place_of(chunk), place_bytes());
+  return {place_of(chunk), Release{true}};
+}
+
 void FrameLog::reserve(std::int64_t num_frames) {
   const std::int64_t num_chunks = num_frames > 0 ? chunk_of(end_ + num_frames - 1) - first_chunk_ + 1 : 0;
   while (static_cast<std::int64_t>(chunks_.size()) < num_chunks) {
-    chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(frames_per_chunk_ * frame_bytes_)));
+    if (places_.file != nullptr && num_chunks > places_.num_chunks) throw std::logic_error("more frames than a lane can need");
+    chunks_.push_back(make_chunk(first_chunk_ + static_cast<std::int64_t>(chunks_.size())));
   }
 }
 
 std::int64_t FrameLog::append(const std::byte* frame) {
   reserve(1);
-  const auto chunk = static_cast<std::size_t>(chunk_of(end_) - first_chunk_);
-  std::byte* target = chunks_[chunk].get() + (end_ & (frames_per_chunk_ - 1)) * frame_bytes_;
-  std::memcpy(target, frame, static_cast<std::size_t>(frame_bytes_));
+  std::memcpy(at(end_), frame, static_cast<std::size_t>(frame_bytes_));
+  if (places_.file != nullptr) {
+    const std::uint32_t sum = checksum(end_);
+    std::memcpy(checksum_at(end_), &sum, sizeof(sum));
+  }
   return end_++;
 }
 
@@ -52,7 +68,7 @@ void FrameLog::drop_before(std::int64_t position) {
   begin_ = std::clamp(position, begin_, end_);
   while (first_chunk_ < chunk_of(begin_) && !chunks_.empty()) {
     chunks_.pop_front();
-    ++first_chunk_;
+    release_places(first_chunk_++, 1);
   }
 }
 
@@ -60,15 +76,58 @@ void FrameLog::restart_at(std::int64_t position) {
   chunks_.clear();
   begin_ = end_ = position;
   first_chunk_ = chunk_of(position);
+  release_places(0, places_.num_chunks);
 }
 
-const std::byte* FrameLog::operator[](std::int64_t position) const {
+std::byte* FrameLog::at(std::int64_t position) const {
   const auto chunk = static_cast<std::size_t>(chunk_of(position) - first_chunk_);
   return chunks_[chunk].get() + (position & (frames_per_chunk_ - 1)) * frame_bytes_;
 }
 
+const std::byte* FrameLog::operator[](std::int64_t position) const { return at(position); }
+
+// --- FrameLog in a file: the frames of a chunk, then their checksums
+
+void FrameLog::release_places(std::int64_t first_chunk, std::int64_t num_chunks) const {
+  if (places_.file == nullptr) return;
+  const std::int64_t first = first_chunk % places_.num_chunks, before_wrap = std::min(num_chunks, places_.num_chunks - first);
+  places_.file->release(places_.begin + first * place_bytes(), before_wrap * place_bytes());
+  places_.file->release(places_.begin, (num_chunks - before_wrap) * place_bytes());
+}
+
+std::byte* FrameLog::checksum_at(std::int64_t position) const {
+  const std::int64_t index = position & (frames_per_chunk_ - 1);
+  return at(position - index) + frames_per_chunk_ * frame_bytes_ + index * static_cast<std::int64_t>(sizeof(std::uint32_t));
+}
+
+std::uint32_t FrameLog::checksum(std::int64_t position) const {
+  const std::uint32_t of_position = crc32(std::as_bytes(std::span(&position, 1)));
+  return crc32({at(position), static_cast<std::size_t>(frame_bytes_)}, of_position);
+}
+
+bool FrameLog::adopt(std::int64_t begin, std::int64_t end) {
+  const std::int64_t first_chunk = chunk_of(begin), num_chunks = end > begin ? chunk_of(end - 1) - first_chunk + 1 : 0;
+  if (num_chunks > places_.num_chunks) return false;
+  begin_ = end_ = begin;
+  first_chunk_ = first_chunk;
+  reserve(end - begin);
+  end_ = end;
+  release_places(first_chunk + num_chunks, places_.num_chunks - num_chunks);
+  return true;
+}
+
+std::int64_t FrameLog::first_whole() const {
+  for (std::int64_t position = end_; position-- > begin_;) {
+    std::uint32_t written;
+    std::memcpy(&written, checksum_at(position), sizeof(written));
+    if (written != checksum(position)) return position + 1;
+  }
+  return begin_;
+}
+
 std::int64_t FrameLog::nbytes() const {
-  return static_cast<std::int64_t>(chunks_.size()) * (frames_per_chunk_ * frame_bytes_ + static_cast<std::int64_t>(sizeof(Chunk)));
+  const std::int64_t chunk_bytes = places_.file == nullptr ? frames_per_chunk_ * frame_bytes_ : place_bytes();
+  return static_cast<std::int64_t>(chunks_.size()) * (chunk_bytes + static_cast<std::int64_t>(sizeof(Chunk)));
 }
 
 // --- StackLane
@@ -159,18 +218,19 @@ void StackLane::read(const Stack& stack, std::byte* out) const {
 void StackLane::clear() {
   log_.restart_at(log_.end());
   current_ = {};
-  num_expected_frames_ = -1;
+  expected_begin_ = expected_end_ = -1;
 }
 
-void StackLane::expect_frames(std::int64_t num_frames, const Stack& current) {
-  num_expected_frames_ = num_frames;
+void StackLane::expect_frames(std::int64_t begin, std::int64_t end, const Stack& current) {
+  expected_begin_ = begin;
+  expected_end_ = end;
   current_ = current;
 }
 
 std::string StackLane::why_invalid() const {
   const std::int64_t num_frames = log_.end() - log_.begin();
-  if (num_expected_frames_ >= 0 && num_frames != num_expected_frames_) {
-    return concat(num_frames, " frames, expected ", num_expected_frames_);
+  if (expected_begin_ >= 0 && num_frames != expected_end_ - expected_begin_) {
+    return concat(num_frames, " frames, expected ", expected_end_ - expected_begin_);
   }
   if (num_frames == 0 ? current_.newest >= 0 : current_.newest != log_.end() - 1 || current_.oldest() < log_.begin()) {
     return "a current stack that is not among the frames";

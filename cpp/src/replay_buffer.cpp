@@ -9,31 +9,12 @@
 namespace mujigae {
 namespace {
 
-const BufferSettings& checked(const BufferSettings& settings) {
-  if (settings.num_envs < 1) fail_value("num_envs: expected at least 1, got ", settings.num_envs);
-  if (settings.capacity < settings.num_envs) {
-    fail_value("capacity: expected at least num_envs = ", settings.num_envs, ", got ", settings.capacity);
-  }
-  check_n_step(settings.n_step);
-  check_gamma(settings.gamma);
-  for (const ObsLayout& obs : settings.obs) {
-    if (obs.frame_bytes < 1) fail_value("observation_space: expected observations of at least one byte");
-    if (obs.stack < 1 || obs.stack > StackLane::kMaxStack) {
-      fail_value("frame_stack: expected 1 to ", StackLane::kMaxStack, ", got ", obs.stack);
-    }
-  }
-  constexpr std::int64_t kMaxSlots = std::int64_t{1} << 31;  // a key has 32 bits for the slot
-  if (settings.capacity > kMaxSlots || settings.num_envs > kMaxSlots / (settings.n_step + StackLane::kMaxStack)) {
-    fail_value("capacity: expected at most 2^31 rows, and as many spare slots, got ", settings.capacity, " rows, num_envs ",
-               settings.num_envs, ", n_step ", settings.n_step);
-  }
-  return settings;
-}
-
-std::int64_t num_spare_slots(const BufferSettings& settings) {
-  std::int64_t stack = 1;
-  for (const ObsLayout& obs : settings.obs) stack = std::max(stack, obs.stack);
-  return settings.n_step - 1 + stack;
+std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const BufferSettings& settings,
+                                        std::int64_t num_sampler_words) {
+  constexpr std::int64_t kCounters = 7, kLaneWords = 4, kLogWords = 5;  // see ReplayBuffer::state
+  const std::int64_t lane_words = kLaneWords + kLogWords * static_cast<std::int64_t>(settings.obs.size());
+  if (file) file->map_states(kCounters + settings.num_envs * lane_words + num_sampler_words);
+  return file;
 }
 
 }  // namespace
@@ -54,25 +35,40 @@ struct ReplayBuffer<S>::RowPointers {
 };
 
 template <Sampler S>
-ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings)
-    : settings_(checked(settings)),
+ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings,
+                              std::unique_ptr<MappedFile> file)
+    : settings_(checked(settings, S::kHasPriorities, file.get())),
+      file_(with_states(std::move(file), settings, S::kHasPriorities ? 3 : 0)),
       rows_(settings.capacity, settings.num_envs, num_spare_slots(settings), settings.action_bytes,
-            static_cast<std::int64_t>(settings.obs.size())),
+            static_cast<std::int64_t>(settings.obs.size()), file_.get()),
       stacks_(static_cast<std::size_t>(settings.num_envs)),
-      sampler_(sampler_settings, rows_.num_slots()),
+      sampler_(sampler_settings, rows_.num_slots(), file_.get()),
       random_(settings.key) {
   for (std::int64_t e = 0; e < settings.num_envs; ++e) {
     for (const ObsLayout& obs : settings.obs) {
       stacks_[static_cast<std::size_t>(e)].emplace_back(obs.frame_bytes, obs.stack, rows_.lane(e).slots);
     }
   }
+  if (!file_) return;
+  put_stacks_in_file();
+  if (file_->is_new()) {
+    file_->publish(state());
+  } else {
+    adopt_file();
+  }
+}
+
+template <Sampler S>
+std::unique_lock<std::mutex> ReplayBuffer<S>::lock() const {
+  if (file_) file_->check_owner();
+  return std::unique_lock(mutex_);
 }
 
 // --- add
 
 template <Sampler S>
 void ReplayBuffer<S>::add(const StepsView& steps) {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   check(steps);
   const auto num_envs = static_cast<std::int64_t>(steps.env_ids.size());
   for (std::int64_t t = 0; t < steps.num_steps; ++t) {
@@ -153,28 +149,30 @@ void ReplayBuffer<S>::evict_oldest(std::int64_t lane_index) {
 
 template <Sampler S>
 void ReplayBuffer<S>::announce_ready(std::int64_t lane_index, std::int64_t old_ready_end) {
-  const Lane& lane = rows_.lane(lane_index);
+  Lane& lane = rows_.lane(lane_index);
   for (std::int64_t row = std::max(old_ready_end, lane.first); row < lane.ready_end(settings_.n_step); ++row) {
     sampler_.enter(lane.slot(row));
   }
+  lane.issued_end = std::max(lane.issued_end, lane.ready_end(settings_.n_step));
 }
 
 template <Sampler S>
 void ReplayBuffer<S>::clear() {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   rows_.clear();
   sampler_.clear();
   num_added_ = num_silent_boundaries_ = 0;
   for (auto& lane : stacks_) {
     for (StackLane& stack_lane : lane) stack_lane.clear();
   }
+  if (file_) file_->flush(state(), false);  // the rows are gone from the disk as well
 }
 
 // --- sample
 
 template <Sampler S>
 void ReplayBuffer<S>::sample(double beta, const BatchView& out) {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   if (rows_.num_ready(settings_.n_step) == 0) {
     fail_value("sample: expected at least one row whose n-step window is complete, got none");
   }
@@ -208,7 +206,7 @@ template <Sampler S>
 std::int64_t ReplayBuffer<S>::update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
   requires S::kHasPriorities
 {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   if (keys.size() != priorities.size()) {
     fail_value("priorities: expected ", keys.size(), " of them, one for each key, got ", priorities.size());
   }
@@ -244,7 +242,7 @@ void ReplayBuffer<S>::announce_all() {
 
 template <Sampler S>
 void ReplayBuffer<S>::set_n_step(std::int64_t n_step) {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   check_n_step(n_step);
   settings_.n_step = n_step;
   announce_all();
@@ -252,7 +250,7 @@ void ReplayBuffer<S>::set_n_step(std::int64_t n_step) {
 
 template <Sampler S>
 void ReplayBuffer<S>::set_gamma(double gamma) {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   check_gamma(gamma);
   settings_.gamma = gamma;
 }
@@ -261,7 +259,7 @@ template <Sampler S>
 void ReplayBuffer<S>::set_alpha(double alpha)
   requires S::kHasPriorities
 {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   sampler_.set_alpha(alpha);
   announce_all();
 }
@@ -270,7 +268,7 @@ template <Sampler S>
 void ReplayBuffer<S>::set_beta(double beta)
   requires S::kHasPriorities
 {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   sampler_.set_beta(beta);
 }
 
@@ -334,7 +332,7 @@ std::int64_t ReplayBuffer<S>::nbytes() const {
 
 template <Sampler S>
 std::string ReplayBuffer<S>::why_invalid() const {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
   const std::string reason = why_rows_invalid();
   return reason.empty() ? sampler_.why_invalid(rows_, settings_.n_step) : reason;
 }
@@ -373,7 +371,7 @@ std::string ReplayBuffer<S>::why_stacks_invalid(std::int64_t lane_index, std::si
   std::int64_t oldest = stack_lane.log().begin();
   for (std::int64_t row = lane.first; row < lane.next; ++row) {
     const Stack& stack = rows_.stack(static_cast<std::int64_t>(obs), lane.slot(row));
-    if (stack.depth >= stack_lane.stack() || stack.oldest() < oldest || stack.newest + 1 >= stack_lane.log().end()) {
+    if (stack.depth >= stack_lane.stack() || stack.padding > Padding::kRepeat || stack.oldest() < oldest || stack.newest + 1 >= stack_lane.log().end()) {
       return concat("row ", row, " of lane ", lane_index, " refers to frames that are not held");
     }
     oldest = stack.oldest();

@@ -2,11 +2,14 @@
 //
 //   META  the caller's description        HEAD  counters, n_step, gamma, key and counter of the generator, lanes and stacks
 //   ROWS  rewards, flags, actions, stacks of the rows held    FRAM  one section for each lane and observation    PRIO
+#include <bit>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "mujigae/check.hpp"
 #include "mujigae/replay_buffer.hpp"
+#include "mujigae/words.hpp"
 
 namespace mujigae {
 namespace {
@@ -15,42 +18,26 @@ constexpr std::uint32_t kMeta = section_tag("META"), kHead = section_tag("HEAD")
                         kFlags = section_tag("FLAG"), kActions = section_tag("ACTN"), kStacks = section_tag("STAK"),
                         kFrames = section_tag("FRAM");
 
-void push_stack(std::vector<std::int64_t>& words, const Stack& stack) {
-  words.insert(words.end(), {stack.newest, stack.depth, static_cast<std::int64_t>(stack.padding)});
-}
-
-struct Words {  // a section of integers, read one by one; every one is checked before it is believed
-  SnapshotReader& reader;
-  std::vector<std::int64_t> words;
-  std::size_t at = 0;
-
-  std::int64_t next() {
-    if (at == words.size()) reader.fail("a section that is too short");
-    return words[at++];
-  }
-  std::int64_t next(std::int64_t low, std::int64_t high) {
-    const std::int64_t word = next();
-    if (word < low || word > high) reader.fail(concat("a value of ", word, ", expected ", low, " to ", high));
-    return word;
-  }
-  Stack next_stack() {
-    const std::int64_t newest = next(-1, kMaxCount);
-    const auto depth = static_cast<std::uint8_t>(next(0, StackLane::kMaxStack - 1));
-    return {newest, depth, static_cast<Padding>(next(0, 1))};
-  }
-  void finish() const {
-    if (at != words.size()) reader.fail("a section that is too long");
-  }
-
-  static constexpr std::int64_t kMaxCount = std::int64_t{1} << 60;
-};
-
 }  // namespace
 
 template <Sampler S>
 void ReplayBuffer<S>::save(const std::string& path, const std::string& meta) const {
-  const std::lock_guard lock(mutex_);
+  const auto locked = lock();
+  if (file_ && file_->is_at(path)) fail_value("path: expected another file than the buffer's own, got ", path);
   SnapshotWriter writer(path);
+  write(writer, meta);
+}
+
+template <Sampler S>
+std::vector<std::byte> ReplayBuffer<S>::to_bytes(const std::string& meta) const {
+  const auto locked = lock();
+  SnapshotWriter writer;
+  write(writer, meta);
+  return writer.take_bytes();
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::write(SnapshotWriter& writer, const std::string& meta) const {
   writer.section(kMeta, std::span<const char>(meta));
   save_rows(writer);
   save_frames(writer);
@@ -59,15 +46,11 @@ void ReplayBuffer<S>::save(const std::string& path, const std::string& meta) con
 }
 
 template <Sampler S>
-void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
+std::vector<std::int64_t> ReplayBuffer<S>::head() const {
   std::vector<std::int64_t> head = {num_added_, num_silent_boundaries_, settings_.n_step,
                                     std::bit_cast<std::int64_t>(settings_.gamma),
                                     std::bit_cast<std::int64_t>(random_.key()[0]), std::bit_cast<std::int64_t>(random_.key()[1]),
                                     std::bit_cast<std::int64_t>(random_.counter())};
-  std::vector<double> rewards;
-  std::vector<std::uint8_t> flags;
-  std::vector<std::byte> actions;
-  std::vector<std::int64_t> stacks;
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     const Lane& lane = rows_.lane(e);
     head.insert(head.end(), {lane.first, lane.next, lane.episode_start});
@@ -75,6 +58,19 @@ void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
       head.insert(head.end(), {stack_lane.log().begin(), stack_lane.log().end()});
       push_stack(head, stack_lane.current());
     }
+  }
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) head.push_back(rows_.lane(e).issued_end);
+  return head;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
+  std::vector<double> rewards;
+  std::vector<std::uint8_t> flags;
+  std::vector<std::byte> actions;
+  std::vector<std::int64_t> stacks;
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
+    const Lane& lane = rows_.lane(e);
     for (std::int64_t row = lane.first; row < lane.next; ++row) {
       const std::int64_t slot = lane.slot(row);
       rewards.push_back(rows_.reward(slot));
@@ -83,7 +79,7 @@ void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
       for (std::int64_t c = 0; c < rows_.num_obs(); ++c) push_stack(stacks, rows_.stack(c, slot));
     }
   }
-  writer.section(kHead, std::span<const std::int64_t>(head));
+  writer.section(kHead, std::span<const std::int64_t>(head()));
   writer.section(kRewards, std::span<const double>(rewards));
   writer.section(kFlags, std::span<const std::uint8_t>(flags));
   writer.section(kActions, std::span<const std::byte>(actions));
@@ -108,9 +104,15 @@ void ReplayBuffer<S>::save_frames(SnapshotWriter& writer) const {
 
 template <Sampler S>
 void ReplayBuffer<S>::load(const std::string& path) {
-  const std::lock_guard lock(mutex_);
   SnapshotReader reader(path);
-  reader.section<char>(kMeta);
+  read_snapshot_meta(reader);
+  load(reader);
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::load(SnapshotReader& reader) {
+  const auto locked = lock();
+  if (file_) throw std::logic_error("a snapshot is loaded into memory only");
   load_rows(reader);
   load_frames(reader);
   if (const std::string reason = why_rows_invalid(); !reason.empty()) reader.fail(reason);
@@ -120,35 +122,41 @@ void ReplayBuffer<S>::load(const std::string& path) {
 }
 
 template <Sampler S>
-void ReplayBuffer<S>::load_rows(SnapshotReader& reader) {
-  Words head{reader, reader.section<std::int64_t>(kHead)};
-  num_added_ = head.next(0, Words::kMaxCount);
-  num_silent_boundaries_ = head.next(0, num_added_);
-  settings_.n_step = head.next(1, rows_.num_slots() + (std::int64_t{1} << 30));
-  settings_.gamma = std::bit_cast<double>(head.next());
-  if (!(settings_.gamma >= 0.0 && settings_.gamma <= 1.0)) reader.fail("a gamma outside 0 to 1");
-  const Philox::Key key = {std::bit_cast<std::uint64_t>(head.next()), std::bit_cast<std::uint64_t>(head.next())};
-  random_ = Philox(key, std::bit_cast<std::uint64_t>(head.next()));
-  std::size_t num_held = 0;
+void ReplayBuffer<S>::set_head(Words& words) {
+  num_added_ = words.next(0, Words::kMaxCount);
+  num_silent_boundaries_ = words.next(0, num_added_);
+  settings_.n_step = words.next(1, rows_.num_slots() + (std::int64_t{1} << 30));
+  settings_.gamma = std::bit_cast<double>(words.next());
+  if (!(settings_.gamma >= 0.0 && settings_.gamma <= 1.0)) words.fail("a gamma outside 0 to 1");
+  const auto first_key = std::bit_cast<std::uint64_t>(words.next()), second_key = std::bit_cast<std::uint64_t>(words.next());
+  random_ = Philox({first_key, second_key}, std::bit_cast<std::uint64_t>(words.next()));
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     Lane& lane = rows_.lane(e);
-    lane.first = head.next(0, lane.slots << 30);  // beyond that a key would overflow
-    lane.next = head.next(lane.first, lane.first + lane.slots);
-    lane.episode_start = head.next(0, lane.next);
-    num_held += static_cast<std::size_t>(lane.num_held());
+    lane.first = words.next(0, lane.slots << 30);  // beyond that a key would overflow
+    lane.next = words.next(lane.first, lane.first + lane.slots);
+    lane.episode_start = words.next(0, lane.next);
     for (StackLane& stack_lane : stacks_[static_cast<std::size_t>(e)]) {
-      const std::int64_t begin = head.next(0, Words::kMaxCount);
-      const std::int64_t end = head.next(begin, Words::kMaxCount);
-      stack_lane.log().restart_at(begin);
-      stack_lane.expect_frames(end - begin, head.next_stack());
+      const std::int64_t begin = words.next(0, Words::kMaxCount);
+      const std::int64_t end = words.next(begin, Words::kMaxCount);
+      stack_lane.expect_frames(begin, end, words.next_stack());
     }
   }
-  head.finish();
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) rows_.lane(e).issued_end = words.next(0, rows_.lane(e).next);
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::load_rows(SnapshotReader& reader) {
+  const auto fail = [&reader](const std::string& what) { reader.fail(what); };
+  Words words{reader.section<std::int64_t>(kHead), fail};
+  set_head(words);
+  words.finish();
+  std::size_t num_held = 0;
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) num_held += static_cast<std::size_t>(rows_.lane(e).num_held());
 
   const auto rewards = reader.section<double>(kRewards, num_held);
   const auto flags = reader.section<std::uint8_t>(kFlags, num_held);
   const auto actions = reader.section<std::byte>(kActions, num_held * static_cast<std::size_t>(rows_.action_bytes()));
-  Words stacks{reader, reader.section<std::int64_t>(kStacks, num_held * settings_.obs.size() * 3)};
+  Words stacks{reader.section<std::int64_t>(kStacks, num_held * settings_.obs.size() * 3), fail};
   std::size_t i = 0;
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     for (std::int64_t row = rows_.lane(e).first; row < rows_.lane(e).next; ++row, ++i) {
@@ -169,6 +177,7 @@ void ReplayBuffer<S>::load_frames(SnapshotReader& reader) {
   for (auto& lane : stacks_) {
     for (StackLane& stack_lane : lane) {
       FrameLog& log = stack_lane.log();
+      log.restart_at(stack_lane.expected_begin());
       const std::uint64_t length = reader.begin_section(kFrames);
       const auto frame_bytes = static_cast<std::uint64_t>(log.frame_bytes());
       if (length % frame_bytes != 0) reader.fail("a section that ends within a frame");
@@ -183,15 +192,27 @@ void ReplayBuffer<S>::load_frames(SnapshotReader& reader) {
   }
 }
 
-std::string read_snapshot_meta(const std::string& path) {
-  SnapshotReader reader(path);
+std::string read_snapshot_meta(SnapshotReader& reader) {
   const std::vector<char> meta = reader.section<char>(kMeta);
   return {meta.begin(), meta.end()};
 }
 
+std::string read_snapshot_meta(const std::string& path) {
+  SnapshotReader reader(path);
+  return read_snapshot_meta(reader);
+}
+
 template void ReplayBuffer<UniformSampler>::save(const std::string&, const std::string&) const;
 template void ReplayBuffer<UniformSampler>::load(const std::string&);
+template void ReplayBuffer<UniformSampler>::load(SnapshotReader&);
+template std::vector<std::byte> ReplayBuffer<UniformSampler>::to_bytes(const std::string&) const;
+template std::vector<std::int64_t> ReplayBuffer<UniformSampler>::head() const;
+template void ReplayBuffer<UniformSampler>::set_head(Words&);
 template void ReplayBuffer<PrioritizedSampler>::save(const std::string&, const std::string&) const;
 template void ReplayBuffer<PrioritizedSampler>::load(const std::string&);
+template void ReplayBuffer<PrioritizedSampler>::load(SnapshotReader&);
+template std::vector<std::byte> ReplayBuffer<PrioritizedSampler>::to_bytes(const std::string&) const;
+template std::vector<std::int64_t> ReplayBuffer<PrioritizedSampler>::head() const;
+template void ReplayBuffer<PrioritizedSampler>::set_head(Words&);
 
 }  // namespace mujigae

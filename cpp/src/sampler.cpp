@@ -37,8 +37,10 @@ void UniformSampler::draw(const ColumnRing& rows, std::int64_t n_step, double, P
   std::fill(weights.begin(), weights.end(), 1.0F);
 }
 
-PrioritizedSampler::PrioritizedSampler(const Settings& settings, std::int64_t num_slots)
-    : settings_(settings), priorities_(static_cast<std::size_t>(num_slots)), tree_(num_slots) {
+PrioritizedSampler::PrioritizedSampler(const Settings& settings, std::int64_t num_slots, MappedFile* file)
+    : settings_(settings),
+      priorities_(num_slots, file ? file->map_part(num_slots * static_cast<std::int64_t>(sizeof(double)), true) : nullptr),
+      tree_(num_slots) {
   check_exponent("alpha", settings.alpha);
   check_exponent("beta", settings.beta);
   check_exponent("eps", settings.eps);
@@ -81,7 +83,7 @@ void PrioritizedSampler::check_priorities(std::span<const double> priorities) co
 }
 
 void PrioritizedSampler::set_priority(std::int64_t slot, double priority) {
-  priorities_[static_cast<std::size_t>(slot)] = priority;
+  priorities_[slot] = priority;
   max_priority_ = std::max(max_priority_, priority);
 }
 
@@ -110,13 +112,13 @@ void PrioritizedSampler::draw(const ColumnRing&, std::int64_t, double beta, Phil
 }
 
 std::int64_t PrioritizedSampler::nbytes() const {
-  return tree_.nbytes() + static_cast<std::int64_t>(priorities_.size() * sizeof(double));
+  return tree_.nbytes() + priorities_.nbytes();
 }
 
 std::string PrioritizedSampler::why_invalid(const ColumnRing& rows, std::int64_t n_step) const {
   for (std::int64_t slot = 0; slot < rows.num_slots(); ++slot) {
     const double p = priority(slot);
-    if (!(p >= 0.0 && p <= max_priority_)) return concat("slot ", slot, " has priority ", p);
+    if (rows.is_held(rows.row_in(slot)) && !(p >= 0.0 && p <= max_priority_)) return concat("slot ", slot, " has priority ", p);
     const double expected = rows.is_ready(rows.row_in(slot), n_step) ? leaf(p) : 0.0;
     if (tree_[slot] != expected) return concat("slot ", slot, " has leaf ", tree_[slot], " instead of ", expected);
   }
@@ -124,32 +126,48 @@ std::string PrioritizedSampler::why_invalid(const ColumnRing& rows, std::int64_t
 }
 
 void PrioritizedSampler::save(SnapshotWriter& writer, const ColumnRing& rows) const {
-  std::vector<double> state = {settings_.alpha, settings_.beta, max_priority_};
+  std::vector<double> values = state();
   for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {
     const Lane& lane = rows.lane(e);
-    for (std::int64_t row = lane.first; row < lane.next; ++row) state.push_back(priority(lane.slot(row)));
+    for (std::int64_t row = lane.first; row < lane.next; ++row) values.push_back(priority(lane.slot(row)));
   }
-  writer.section(section_tag("PRIO"), std::span<const double>(state));
+  writer.section(section_tag("PRIO"), std::span<const double>(values));
+}
+
+bool PrioritizedSampler::set_state(std::span<const double> state) {
+  if (!std::all_of(state.begin(), state.end(), [](double x) { return x >= 0.0 && std::isfinite(x); })) return false;
+  settings_.alpha = state[0];
+  settings_.beta = state[1];
+  max_priority_ = state[2];
+  return max_priority_ >= 1.0 && leaf(max_priority_) <= SumTree::kMaxValue;  // it starts at 1
+}
+
+bool PrioritizedSampler::adopt(std::span<const double> state, const ColumnRing& rows) {
+  if (!set_state(state)) return false;
+  const auto is_priority = [&](double p) { return p >= 0.0 && std::isfinite(p) && leaf(p) <= SumTree::kMaxValue; };
+  const double largest = max_priority_;
+  for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {
+    const Lane& lane = rows.lane(e);
+    for (std::int64_t row = lane.first; row < lane.next; ++row) {
+      double& p = priorities_[lane.slot(row)];
+      if (!is_priority(p)) p = largest;
+      max_priority_ = std::max(max_priority_, p);  // p may be newer than the state
+    }
+  }
+  return true;
 }
 
 void PrioritizedSampler::load(SnapshotReader& reader, const ColumnRing& rows) {
   std::size_t num_held = 0;
   for (std::int64_t e = 0; e < rows.num_lanes(); ++e) num_held += static_cast<std::size_t>(rows.lane(e).num_held());
-  const std::vector<double> state = reader.section<double>(section_tag("PRIO"), num_held + 3);
-  if (!std::all_of(state.begin(), state.end(), [](double x) { return x >= 0.0 && std::isfinite(x); })) {
-    reader.fail("a priority or exponent that is negative or not finite");
-  }
-  settings_.alpha = state[0];
-  settings_.beta = state[1];
-  max_priority_ = state[2];
-  if (max_priority_ < 1.0) reader.fail("a largest priority below 1");
-  if (leaf(max_priority_) > SumTree::kMaxValue) reader.fail("a largest priority that is too large");
-  auto p = state.begin() + 3;
+  const std::vector<double> values = reader.section<double>(section_tag("PRIO"), num_held + 3);
+  if (!set_state(std::span(values).first(3))) reader.fail("an alpha, beta or largest priority that is out of range");
+  auto p = values.begin() + 3;
   for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {
     const Lane& lane = rows.lane(e);
     for (std::int64_t row = lane.first; row < lane.next; ++row) {
-      if (*p > max_priority_) reader.fail("a priority above the largest priority");
-      priorities_[static_cast<std::size_t>(lane.slot(row))] = *p++;
+      if (!(*p >= 0.0 && *p <= max_priority_)) reader.fail("a priority that is negative, not finite, or above the largest");
+      priorities_[lane.slot(row)] = *p++;
     }
   }
 }

@@ -6,12 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <system_error>
 
 #include "mujigae/check.hpp"
 
@@ -22,20 +19,6 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 constexpr std::array<char, 8> kMagic = {'M', 'U', 'J', 'I', 'G', 'A', 'E', '\n'};
 constexpr std::size_t kBufferBytes = 1 << 20;
-
-// Eight tables: byte k of eight goes through table 7 - k, so eight bytes cost eight independent look-ups.
-constexpr auto kCrcTables = [] {
-  std::array<std::array<std::uint32_t, 256>, 8> tables{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
-    tables[0][i] = crc;
-  }
-  for (std::size_t t = 1; t < 8; ++t) {
-    for (std::size_t i = 0; i < 256; ++i) tables[t][i] = tables[t - 1][i] >> 8 ^ tables[0][tables[t - 1][i] & 0xFF];
-  }
-  return tables;
-}();
 
 struct SectionHead {
   std::uint32_t tag;
@@ -65,13 +48,6 @@ std::string readable(std::uint32_t tag) {
   return text;
 }
 
-[[noreturn]] void fail_system(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
-
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 template <class T>
 std::span<const std::byte> bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
@@ -79,53 +55,34 @@ std::span<const std::byte> bytes_of(const T& value) {
 
 }  // namespace
 
-std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t crc) {
-  crc = ~crc;
-  const std::byte* at = bytes.data();
-  std::size_t left = bytes.size();
-  for (; left >= 8; left -= 8, at += 8) {
-    std::uint64_t word;
-    std::memcpy(&word, at, 8);
-    word ^= crc;
-    crc = 0;
-    for (std::size_t k = 0; k < 8; ++k) crc ^= kCrcTables[7 - k][word >> (8 * k) & 0xFF];
-  }
-  for (; left > 0; --left, ++at) crc = crc >> 8 ^ kCrcTables[0][(crc ^ static_cast<std::uint32_t>(*at)) & 0xFF];
-  return ~crc;
-}
-
 // --- SnapshotWriter
 
-SnapshotWriter::SnapshotWriter(const std::string& path) : path_(path) {
-  static std::atomic<std::uint64_t> num_writers = 0;  // two threads may save to one path
-  aside_ = concat(path, ".", ::getpid(), "-", num_writers++, ".tmp");
+SnapshotWriter::SnapshotWriter() { put_head(); }
+
+SnapshotWriter::SnapshotWriter(const std::string& path) : file_(path) {
   buffer_.reserve(kBufferBytes);
-  file_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file_ < 0) fail_system("cannot create " + aside_);
+  put_head();
+}
+
+void SnapshotWriter::put_head() {
   const auto head = file_head(kVersion);
   put(head);
   put(bytes_of(crc32(head)));
 }
 
-SnapshotWriter::~SnapshotWriter() {
-  if (file_ < 0) return;
-  ::close(file_);
-  ::unlink(aside_.c_str());
-}
-
 void SnapshotWriter::put(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const std::size_t count = std::min(bytes.size(), kBufferBytes - buffer_.size());
+    const std::size_t count = file_ ? std::min(bytes.size(), kBufferBytes - buffer_.size()) : bytes.size();
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
     bytes = bytes.subspan(count);
-    if (buffer_.size() == kBufferBytes) flush();
+    if (file_ && buffer_.size() == kBufferBytes) flush();
   }
 }
 
 void SnapshotWriter::flush() {
   for (std::size_t written = 0; written < buffer_.size();) {
-    const ssize_t count = ::write(file_, buffer_.data() + written, buffer_.size() - written);
-    if (count < 0 && errno != EINTR) fail_system("cannot write " + aside_);
+    const ssize_t count = ::write(file_->descriptor(), buffer_.data() + written, buffer_.size() - written);
+    if (count < 0 && errno != EINTR) fail_system("cannot write " + file_->name());
     if (count > 0) written += static_cast<std::size_t>(count);
   }
   buffer_.clear();
@@ -154,61 +111,68 @@ void SnapshotWriter::end_section() {
 void SnapshotWriter::commit() {
   begin_section(section_tag("END "), 0);
   end_section();
+  if (!file_) return;
   flush();
-  if (::fsync(file_) != 0) fail_system("cannot sync " + aside_);
-  ::close(file_);
-  file_ = -1;
-  if (::rename(aside_.c_str(), path_.c_str()) != 0) {
-    const int reason = errno;
-    ::unlink(aside_.c_str());
-    errno = reason;
-    fail_system("cannot rename to " + path_);
-  }
-  const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return;  // the data is safe; a folder that cannot be opened cannot be synced
-  ::fsync(folder);
-  ::close(folder);
+  file_->replace();
 }
 
 // --- SnapshotReader
 
-SnapshotReader::SnapshotReader(const std::string& path) : path_(path) {
-  file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file_ < 0) fail_system("cannot open " + path);
-  try {
-    struct stat status;
-    if (::fstat(file_, &status) != 0) fail_system("cannot read " + path);
-    if (!S_ISREG(status.st_mode)) fail("not a regular file");
-    size_ = static_cast<std::uint64_t>(status.st_size);
-    std::array<std::byte, 12> head;
-    if (size_ < head.size() + 4) fail("too short for a mujigae snapshot");
-    get(head);
-    if (std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) fail("not a mujigae snapshot");
-    std::uint32_t version, crc;
-    std::memcpy(&version, head.data() + kMagic.size(), 4);
-    get(std::as_writable_bytes(std::span(&crc, 1)));
-    if (crc != crc32(head)) fail("the checksum of the header does not match");
-    if (version != SnapshotWriter::kVersion) fail(concat("format version ", version, ", this build reads ", SnapshotWriter::kVersion));
-  } catch (...) {
-    ::close(file_);
-    throw;
-  }
+SnapshotReader::SnapshotReader(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (!file_) fail_system("cannot open " + path);
+  read_head();
 }
 
-SnapshotReader::~SnapshotReader() { ::close(file_); }
+SnapshotReader::SnapshotReader(int file, const std::string& path) : path_(path), file_(::dup(file)) {
+  if (!file_) fail_system("cannot open " + path);
+  read_head();
+}
+
+SnapshotReader::SnapshotReader(std::span<const std::byte> memory)
+    : path_("a snapshot in memory"), memory_(memory), size_(memory.size()) {
+  read_head();
+}
+
+void SnapshotReader::read_head() {
+  if (file_) {
+    struct stat status;
+    if (::fstat(*file_, &status) != 0) fail_system("cannot read " + path_);
+    if (!S_ISREG(status.st_mode)) fail("not a regular file");
+    size_ = static_cast<std::uint64_t>(status.st_size);
+  }
+  std::array<std::byte, 12> head;
+  if (size_ < head.size() + 4) fail("too short for a mujigae snapshot");
+  get(head);
+  if (std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) fail("not a mujigae snapshot");
+  std::uint32_t version, crc;
+  std::memcpy(&version, head.data() + kMagic.size(), 4);
+  get(std::as_writable_bytes(std::span(&crc, 1)));
+  if (crc != crc32(head)) fail("the checksum of the header does not match");
+  if (version != SnapshotWriter::kVersion) fail(concat("format version ", version, ", this build reads ", SnapshotWriter::kVersion));
+}
 
 void SnapshotReader::fail(const std::string& what) const { throw SnapshotError(concat(path_, ": ", what, " (at byte ", position_, ")")); }
 
 void SnapshotReader::get(std::span<std::byte> bytes) {
   if (bytes.size() > size_ - position_) fail("the file ends too early");
-  while (!bytes.empty()) {
-    const ssize_t count = ::read(file_, bytes.data(), bytes.size());
+  if (!file_ && !bytes.empty()) std::memcpy(bytes.data(), memory_.data() + position_, bytes.size());
+  while (file_ && !bytes.empty()) {
+    const ssize_t count = ::pread(*file_, bytes.data(), bytes.size(), static_cast<off_t>(position_));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail_system("cannot read " + path_);
     if (count == 0) fail("the file ends too early");
     position_ += static_cast<std::uint64_t>(count);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
+  position_ += bytes.size();
+}
+
+bool SnapshotReader::next_is(std::uint32_t tag) {
+  const std::uint64_t here = position_;
+  std::uint32_t found = 0;
+  if (size_ - position_ >= sizeof(found)) get(std::as_writable_bytes(std::span(&found, 1)));
+  position_ = here;
+  return found == tag;
 }
 
 std::uint64_t SnapshotReader::begin_section(std::uint32_t tag) {

@@ -77,7 +77,7 @@ FindAll choose_find_all() {
   return scalar::find_all;
 }
 
-std::size_t round_up(std::int64_t count) { return static_cast<std::size_t>((count + kFanOut - 1) / kFanOut * kFanOut); }
+std::int64_t round_up(std::int64_t count) { return (count + kFanOut - 1) / kFanOut * kFanOut; }
 
 double sum_left_to_right(const double* values) {
   RunningSum sum;
@@ -90,14 +90,14 @@ double sum_left_to_right(const double* values) {
 
 SumTree::SumTree(std::int64_t capacity) : capacity_(capacity) {
   if (capacity < 1 || capacity > kMaxCapacity) fail_value("capacity: expected 1 to 2^40, got ", capacity);
-  leaves_.assign(round_up(capacity), 0.0);
-  std::int64_t num_children = static_cast<std::int64_t>(leaves_.size()) / kFanOut;
+  leaves_ = Column<double>(round_up(capacity));
+  std::int64_t num_children = leaves_.size() / kFanOut;
   do {
     Level level;
-    level.totals.assign(round_up(num_children), 0.0);
-    level.prefixes.assign(level.totals.size(), 0.0);
-    num_children = static_cast<std::int64_t>(level.totals.size()) / kFanOut;
-    level.stamp.assign(static_cast<std::size_t>(num_children), 0);
+    level.totals = Column<double>(round_up(num_children));
+    level.prefixes = Column<double>(level.totals.size());
+    num_children = level.totals.size() / kFanOut;
+    level.stamp = Column<std::uint32_t>(num_children);
     levels_.push_back(std::move(level));
   } while (num_children > 1);
 }
@@ -121,7 +121,7 @@ void SumTree::update(std::span<const std::int64_t> indices, std::span<const doub
   touched_.clear();
   touched_.reserve(indices.size());
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    leaves_[static_cast<std::size_t>(indices[i])] = values[i] + 0.0;  // -0.0 becomes 0.0
+    leaves_[indices[i]] = values[i] + 0.0;  // -0.0 becomes 0.0
     const std::int64_t block = indices[i] / kFanOut;
     if (touched_.empty() || touched_.back() != block) touched_.push_back(block);
   }
@@ -140,17 +140,17 @@ void SumTree::update(std::span<const std::int64_t> indices, std::span<const doub
 void SumTree::refresh_level(Level& level, const double* grandchildren, std::vector<std::int64_t>& touched) {
   std::size_t num_nodes = 0;
   for (const std::int64_t child : touched) {
-    level.totals[static_cast<std::size_t>(child)] = sum_left_to_right(grandchildren + child * kFanOut);
+    level.totals[child] = sum_left_to_right(grandchildren + child * kFanOut);
     const std::int64_t node = child / kFanOut;
-    std::uint32_t& stamp = level.stamp[static_cast<std::size_t>(node)];
+    std::uint32_t& stamp = level.stamp[node];
     if (stamp != num_updates_) touched[num_nodes++] = node;
     stamp = num_updates_;
   }
   touched.resize(num_nodes);
   for (const std::int64_t node : touched) {
     RunningSum sum;
-    const auto first = static_cast<std::size_t>(node * kFanOut);
-    for (std::size_t i = first; i < first + kFanOut; ++i) level.prefixes[i] = sum.add(level.totals[i]);
+    const std::int64_t first = node * kFanOut;
+    for (std::int64_t i = first; i < first + kFanOut; ++i) level.prefixes[i] = sum.add(level.totals[i]);
   }
 }
 
@@ -196,23 +196,21 @@ double SumTree::min_positive() const {
 }
 
 std::int64_t SumTree::nbytes() const {
-  std::size_t bytes = leaves_.size() * sizeof(double);
-  for (const Level& level : levels_) {
-    bytes += 2 * level.totals.size() * sizeof(double) + level.stamp.size() * sizeof(std::uint32_t);
-  }
-  return static_cast<std::int64_t>(bytes);
+  std::int64_t bytes = leaves_.nbytes();
+  for (const Level& level : levels_) bytes += level.totals.nbytes() + level.prefixes.nbytes() + level.stamp.nbytes();
+  return bytes;
 }
 
 std::string SumTree::why_invalid() const {
-  for (std::size_t i = 0; i < leaves_.size(); ++i) {
+  for (std::int64_t i = 0; i < leaves_.size(); ++i) {
     if (!(leaves_[i] >= 0.0 && leaves_[i] <= kMaxValue)) return concat("leaf ", i, " is ", leaves_[i]);
   }
-  const std::vector<double>* children = &leaves_;
+  const Column<double>* children = &leaves_;
   for (std::size_t height = 0; height < levels_.size(); ++height) {
     const Level& level = levels_[height];
-    for (std::size_t node = 0; node < level.stamp.size(); ++node) {
+    for (std::int64_t node = 0; node < level.stamp.size(); ++node) {
       RunningSum sum;
-      for (std::size_t i = node * kFanOut; i < (node + 1) * kFanOut; ++i) {
+      for (std::int64_t i = node * kFanOut; i < (node + 1) * kFanOut; ++i) {
         const double expected = i * kFanOut < children->size() ? sum_left_to_right(children->data() + i * kFanOut) : 0.0;
         if (level.totals[i] != expected) return concat("level ", height, " total ", i, " is not the sum of its children");
         if (level.prefixes[i] != sum.add(level.totals[i])) return concat("level ", height, " prefix ", i, " is stale");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import struct
 import sys
 import threading
@@ -213,5 +214,65 @@ def test_a_largest_priority_below_one_is_a_snapshot_error(tmp_path: Path) -> Non
     buffer.save(path)
     state = struct.pack("<5d", 1e71, 0.4, 0.5, 0.5, 0.5)
     path.write_bytes(rebuilt(path.read_bytes(), {b"PRIO": state}))
-    with pytest.raises(mujigae.SnapshotError, match="a largest priority below 1"):
+    with pytest.raises(mujigae.SnapshotError, match="largest priority that is out of range"):
         mujigae.load(path)
+
+
+# --- sizes that do not fit
+
+
+@pytest.mark.parametrize("capacity", [2**31, 2**30])
+def test_capacities_beyond_memory_are_refused_with_both_sizes(tmp_path: Path, capacity: int) -> None:
+    match = (
+        r"capacity: expected a size that fits into memory, got one that needs \d+ bytes of the \d+ available"
+    )
+    with pytest.raises(ValueError, match=match):
+        mujigae.ReplayBuffer(capacity, ((2**20,), np.uint8), ACTION)
+    with pytest.raises(ValueError, match="capacity: expected a size that fits onto the disk"):
+        mujigae.ReplayBuffer(capacity, ((2**20,), np.uint8), ACTION, path=tmp_path / "buffer")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="capacity: expected a size that fits into memory"):
+        mujigae.SumTree(2**40)
+    with pytest.raises(ValueError, match="capacity: expected a size that fits into memory"):
+        mujigae.FrameRing(2**40, (84, 84), 4)
+
+
+def test_a_large_capacity_takes_no_memory_before_it_is_used(tmp_path: Path) -> None:
+    """Nor does a snapshot that asks for it: a hundred million rows of columns alone are gigabytes."""
+    buffer = mujigae.PrioritizedReplayBuffer(2**21, ((1000,), np.uint8), ACTION, seed=0)
+    before = resident_bytes()
+    buffer.save(tmp_path / "buffer")
+    loaded = mujigae.load(tmp_path / "buffer")
+    loaded.add(np.zeros(1000, np.uint8), 0, 0.0, np.zeros(1000, np.uint8), False, True)
+    assert len(loaded.sample(4).key) == 4
+    assert resident_bytes() - before < 4_000_000
+    assert (tmp_path / "buffer").stat().st_size < 2000
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_a_snapshot_of_more_environments_than_it_describes_is_refused(tmp_path: Path) -> None:
+    path, parts = snapshot(tmp_path)
+    arguments = {**json.loads(parts[b"META"])["arguments"], "num_envs": 100_000, "capacity": 100_000}
+    path.write_bytes(rebuilt(path.read_bytes(), {b"META": edited(parts[b"META"], arguments=arguments)}))
+    with pytest.raises(mujigae.SnapshotError, match="100000 environments, more than"):
+        mujigae.load(path)
+
+
+def test_keys_of_rows_that_were_never_drawn_are_unknown(impl: Any) -> None:
+    buffer = impl.PrioritizedReplayBuffer(8, VECTOR, ACTION, n_step=3, seed=0)
+    add_open(buffer, 4)  # rows 0 and 1 can be drawn, 2 and 3 wait
+    with pytest.raises(IndexError, match=r"key\[0\]: expected a key that was issued, got 2"):
+        buffer.update_priorities([2], [1.0])
+    buffer.n_step = 1
+    assert buffer.update_priorities([0, 3], [1.0, 1.0]) == 2
+    buffer.n_step = 5  # they wait again, but their keys may be known
+    assert buffer.update_priorities([0, 3], [1.0, 1.0]) == 2
+
+
+def add_open(buffer: Any, num_steps: int) -> None:
+    for t in range(num_steps):
+        obs = np.full(1, t, np.float32)
+        buffer.add(obs, t, 0.0, obs + 1, False, False)

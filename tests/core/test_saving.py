@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +140,55 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
         buffer.save(tmp_path / "folder")
     assert path.read_bytes() == content
     assert sorted(p.name for p in tmp_path.iterdir()) == ["buffer", "folder"]
+
+
+SAVE_FOR_EVER = """
+import sys, numpy as np, mujigae
+buffer = mujigae.ReplayBuffer(4000, ((256,), np.float64), ((), np.int64), seed=0)
+for version in range(10**9):
+    obs = np.full(256, float(version))
+    for _ in range(2000 if version == 0 else 1):
+        buffer.add(obs, version, 0.0, obs, False, True)
+    buffer.save(sys.argv[1])
+    print(version, flush=True)
+"""
+
+
+def test_a_killed_save_leaves_a_whole_file_and_the_next_one_tidies_up(tmp_path: Path) -> None:
+    path = tmp_path / "buffer"
+    rng = random.Random(0)
+    num_left_behind = 0
+    for _ in range(6):
+        command = [sys.executable, "-c", SAVE_FOR_EVER, str(path)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(rng.randrange(1, 4)):
+            version = int(process.stdout.readline())
+        time.sleep(rng.random() * 0.02)
+        process.kill()
+        version = max([version, *map(int, process.stdout.read().split())])
+        process.wait()
+        process.stdout.close()
+        saved = mujigae.load(path)
+        assert saved.check_valid()
+        newest = max(saved.sample(20_000).action)
+        assert newest in (version, version + 1)  # the file may be there before its announcement
+        left_behind = set(tmp_path.iterdir()) - {path}
+        assert len(left_behind) <= 1
+        num_left_behind += len(left_behind)
+        saved.save(path)
+        assert list(tmp_path.iterdir()) == [path]
+    assert num_left_behind > 0, "no save was killed: this shows nothing"
+
+
+def test_files_of_others_that_look_like_ours_are_left_alone(tmp_path: Path) -> None:
+    buffer = mujigae.ReplayBuffer(10, VECTOR, ACTION, seed=0)
+    names = ["buffer.tmp", "buffer.1-x.tmp", "buffer2.1-1.tmp", "buffer.12.tmp", "buffer.1-1.tmp2"]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "buffer.1-1.tmp").write_text("left behind")
+    buffer.save(tmp_path / "buffer")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*names, "buffer"])
 
 
 def test_files_hold_no_pickle(tmp_path: Path) -> None:

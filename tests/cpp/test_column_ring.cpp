@@ -18,7 +18,9 @@ constexpr std::uint8_t kOpen = 0, kTerminated = ColumnRing::kTerminated, kTrunca
 
 std::int64_t append(ColumnRing& rows, std::int64_t lane, double reward, std::uint8_t flags = kOpen) {
   const std::int64_t action = static_cast<std::int64_t>(reward) + 1;
-  return rows.append(lane, reward, flags, reinterpret_cast<const std::byte*>(&action));
+  const std::int64_t slot = rows.append(lane, reward, flags, reinterpret_cast<const std::byte*>(&action));
+  rows.lane(lane).issued_end = rows.lane(lane).next;  // as the buffer notes when a row can be drawn
+  return slot;
 }
 
 }  // namespace

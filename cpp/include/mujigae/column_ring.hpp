@@ -7,6 +7,9 @@
 // A row can be drawn when its window is complete: n rows from it on, or its episode's end. In a lane these are the rows from
 // `first` up to ready_end(n), without gaps. A lane holds at most `capacity` of them and evicts its own oldest row.
 //
+// The columns are memory that costs nothing until it is touched, or parts of a mapped file. In a file each row has a checksum of
+// its number and contents as well, so that a row that never reached the disk, or was overwritten since, can be told.
+//
 // Everything is O(1) in the number of rows. Threads: none; the owner locks.
 #pragma once
 
@@ -15,7 +18,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "mujigae/column.hpp"
 #include "mujigae/frame_ring.hpp"
+#include "mujigae/mapped_file.hpp"
 #include "mujigae/n_step.hpp"
 
 namespace mujigae {
@@ -23,6 +28,7 @@ namespace mujigae {
 struct Lane {
   std::int64_t offset, capacity, slots;
   std::int64_t first = 0, next = 0, episode_start = 0;
+  std::int64_t issued_end = 0;  // the rows before it could be drawn at some time: their keys may be known
 
   std::int64_t num_held() const { return next - first; }
   bool has_open_episode() const { return episode_start < next; }
@@ -40,7 +46,7 @@ class ColumnRing {
 
   // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
   ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
-             std::int64_t num_obs);
+             std::int64_t num_obs, MappedFile* file = nullptr);
 
   std::int64_t append(std::int64_t lane, double reward, std::uint8_t flags, const std::byte* action);  // -> slot
   void interrupt(std::int64_t lane);  // the open episode of the lane ended with its newest row
@@ -57,33 +63,40 @@ class ColumnRing {
 
   Window window(const Row& row, std::int64_t n_step, double gamma) const;
 
-  Stack& stack(std::int64_t obs, std::int64_t slot) { return stacks_[index(obs)][index(slot)]; }
-  const Stack& stack(std::int64_t obs, std::int64_t slot) const { return stacks_[index(obs)][index(slot)]; }
+  // In a file: whether the row is as it was written. The newest row of an open episode may have been interrupted since.
+  bool is_whole(const Row& row, bool may_be_interrupted) const;
+  void reopen_episode(std::int64_t lane);  // the newest row was not interrupted after all
+
+  Stack& stack(std::int64_t obs, std::int64_t slot) { return stacks_[obs * num_slots() + slot]; }
+  const Stack& stack(std::int64_t obs, std::int64_t slot) const { return stacks_[obs * num_slots() + slot]; }
   const std::byte* action(std::int64_t slot) const { return actions_.data() + slot * action_bytes_; }
   std::byte* action(std::int64_t slot) { return actions_.data() + slot * action_bytes_; }
-  double& reward(std::int64_t slot) { return rewards_[index(slot)]; }
-  double reward(std::int64_t slot) const { return rewards_[index(slot)]; }
-  std::uint8_t& flags(std::int64_t slot) { return flags_[index(slot)]; }
-  std::uint8_t flags(std::int64_t slot) const { return flags_[index(slot)]; }
+  double& reward(std::int64_t slot) { return rewards_[slot]; }
+  double reward(std::int64_t slot) const { return rewards_[slot]; }
+  std::uint8_t& flags(std::int64_t slot) { return flags_[slot]; }
+  std::uint8_t flags(std::int64_t slot) const { return flags_[slot]; }
 
   Lane& lane(std::int64_t e) { return lanes_[index(e)]; }
   const Lane& lane(std::int64_t e) const { return lanes_[index(e)]; }
   std::int64_t num_lanes() const { return static_cast<std::int64_t>(lanes_.size()); }
-  std::int64_t num_slots() const { return static_cast<std::int64_t>(rewards_.size()); }
-  std::int64_t num_obs() const { return static_cast<std::int64_t>(stacks_.size()); }
+  std::int64_t num_slots() const { return rewards_.size(); }
+  std::int64_t num_obs() const { return num_obs_; }
   std::int64_t action_bytes() const { return action_bytes_; }
   std::int64_t nbytes() const;
 
  private:
   static std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
   std::int64_t lane_of(std::int64_t slot) const;
+  std::uint32_t checksum(const Row& row, std::uint8_t flags) const;
+  void seal(const Row& row);
 
-  std::int64_t action_bytes_;
+  std::int64_t action_bytes_, num_obs_;
   std::vector<Lane> lanes_;
-  std::vector<double> rewards_;
-  std::vector<std::uint8_t> flags_;
-  std::vector<std::byte> actions_;
-  std::vector<std::vector<Stack>> stacks_;  // [obs][slot]
+  Column<double> rewards_;
+  Column<std::uint8_t> flags_;
+  Column<std::byte> actions_;
+  Column<Stack> stacks_;             // [obs, slot]
+  Column<std::uint32_t> checksums_;  // in a file only
 };
 
 }  // namespace mujigae

@@ -9,7 +9,8 @@
 // frames written, so every padding convention comes back exactly; one that repeats or continues the stack before it (a lost
 // life) writes nothing or one frame.
 //
-// O(1) append and O(k) read, plus the bytes. Memory grows by a chunk at a time and shrinks from the front.
+// O(1) append and O(k) read, plus the bytes. Memory grows by a chunk at a time and shrinks from the front. In a file each frame
+// has a checksum of its position and bytes, so that a frame that never reached the disk, or gave way to another, can be told.
 // Threads: none; the owner locks.
 #pragma once
 
@@ -20,7 +21,16 @@
 #include <string>
 #include <vector>
 
+#include "mujigae/mapped_file.hpp"
+
 namespace mujigae {
+
+// Places in a mapped file for the chunks of a log: chunk n lies in place n % num_chunks.
+struct ChunkPlaces {
+  MappedFile* file = nullptr;
+  std::byte* begin = nullptr;
+  std::int64_t num_chunks = 0;
+};
 
 class FrameLog {
  public:
@@ -33,6 +43,13 @@ class FrameLog {
   void drop_before(std::int64_t position);
   void restart_at(std::int64_t position);  // empty, counting on from `position`
 
+  // In a file: so many places of so many bytes for at most `max_frames` at a time; to be put there before the first frame.
+  std::int64_t num_places(std::int64_t max_frames) const { return max_frames / frames_per_chunk_ + 3; }
+  std::int64_t place_bytes() const;
+  void put_in(const ChunkPlaces& places) { places_ = places; }
+  bool adopt(std::int64_t begin, std::int64_t end);  // the frames of an earlier process; false: there is no place for so many
+  std::int64_t first_whole() const;                  // it and all after it are as they were written
+
   const std::byte* operator[](std::int64_t position) const;
   // How many frames from `position` on lie one after the other in memory.
   std::int64_t run_length(std::int64_t position) const { return frames_per_chunk_ - (position & (frames_per_chunk_ - 1)); }
@@ -43,15 +60,28 @@ class FrameLog {
   std::int64_t nbytes() const;
 
  private:
-  using Chunk = std::unique_ptr<std::byte[]>;
+  struct Release {
+    bool is_mapped = false;
+    void operator()(std::byte* chunk) const {
+      if (!is_mapped) delete[] chunk;
+    }
+  };
+  using Chunk = std::unique_ptr<std::byte[], Release>;
 
   std::int64_t chunk_of(std::int64_t position) const { return position / frames_per_chunk_; }
+  std::byte* at(std::int64_t position) const;
+  std::byte* checksum_at(std::int64_t position) const;
+  std::byte* place_of(std::int64_t chunk) const { return places_.begin + chunk % places_.num_chunks * place_bytes(); }
+  Chunk make_chunk(std::int64_t chunk) const;
+  void release_places(std::int64_t first_chunk, std::int64_t num_chunks) const;
+  std::uint32_t checksum(std::int64_t position) const;
 
   std::int64_t frame_bytes_;
   std::int64_t frames_per_chunk_;  // a power of two
   std::int64_t begin_ = 0, end_ = 0;
   std::int64_t first_chunk_ = 0;  // the number of chunks_.front()
   std::deque<Chunk> chunks_;
+  ChunkPlaces places_;
 };
 
 enum class Padding : std::uint8_t { kZeros, kRepeat };
@@ -86,8 +116,10 @@ class StackLane {
   FrameLog& log() { return log_; }
   std::int64_t stack() const { return stack_; }
 
-  // Loading: the log must end up with so many frames and the current stack among them; then why_invalid() is empty.
-  void expect_frames(std::int64_t num_frames, const Stack& current);
+  // Loading: the log must end up with these frames and the current stack among them; then why_invalid() is empty.
+  void expect_frames(std::int64_t begin, std::int64_t end, const Stack& current);
+  std::int64_t expected_begin() const { return expected_begin_; }
+  std::int64_t expected_end() const { return expected_end_; }
   std::string why_invalid() const;
 
  private:
@@ -99,7 +131,7 @@ class StackLane {
   FrameLog log_;
   std::int64_t stack_;
   Stack current_;  // newest == -1: none yet
-  std::int64_t num_expected_frames_ = -1;
+  std::int64_t expected_begin_ = -1, expected_end_ = -1;  // -1: none
 };
 
 // The last `capacity` stacks of one stream, each in a slot of a ring.

@@ -7,40 +7,30 @@
 // start can be drawn, and no window or stack crosses an episode. An obs that differs from the next_obs before it starts a new
 // episode (the environment was reset behind our back).
 //
-// All memory arguments are checked by the caller; values are checked here, before the first change.
+// Rows, frames and priorities lie in memory, or in a mapped file that outlives the process: see cpp/README.md.
+//
+// All memory arguments are checked by the caller; values are checked here, before the first change. When memory or disk run out
+// within add, the steps before the one that found no room stay.
 // O(bytes) add and sample, plus O(log N) for priorities. Threads: any may call anything.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "mujigae/buffer_settings.hpp"
 #include "mujigae/column_ring.hpp"
 #include "mujigae/frame_ring.hpp"
+#include "mujigae/mapped_file.hpp"
 #include "mujigae/random.hpp"
 #include "mujigae/sampler.hpp"
 #include "mujigae/snapshot.hpp"
 
 namespace mujigae {
-
-struct ObsLayout {
-  std::int64_t frame_bytes;
-  std::int64_t stack;  // 1: not stacked
-
-  std::int64_t bytes() const { return frame_bytes * stack; }
-};
-
-struct BufferSettings {
-  std::int64_t capacity, num_envs, n_step;
-  double gamma;
-  std::vector<ObsLayout> obs;
-  std::int64_t action_bytes;
-  bool validate;
-  Philox::Key key;
-};
 
 // Transitions [T, E, ...] in order, C-contiguous; one pointer for each observation.
 struct StepsView {
@@ -52,6 +42,8 @@ struct StepsView {
   const bool* terminated;
   const bool* truncated;
 };
+
+struct Words;  // integers read one by one, each checked
 
 // Where a batch goes: [B, ...] each.
 struct BatchView {
@@ -68,7 +60,11 @@ struct BatchView {
 template <Sampler S>
 class ReplayBuffer {
  public:
-  ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings);
+  // A size that does not fit into memory (or onto the disk of the file) is refused before anything is allocated. A new file is
+  // published, an old one read: a SnapshotError when it is damaged beyond what a kill can do.
+  ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings,
+               std::unique_ptr<MappedFile> file = nullptr);
+  ~ReplayBuffer();  // flushes a file
 
   void add(const StepsView& steps);
   void sample(double beta, const BatchView& out);
@@ -99,12 +95,19 @@ class ReplayBuffer {
   // constructed in that way; after a SnapshotError it must be thrown away.
   void save(const std::string& path, const std::string& meta) const;
   void load(const std::string& path);
+  void load(SnapshotReader& reader);  // whose META has been read
+  std::vector<std::byte> to_bytes(const std::string& meta) const;
+
+  // In a file: what has been added up to now survives any kill. Without one: nothing to do.
+  void flush();
 
   const std::vector<ObsLayout>& obs() const { return settings_.obs; }
 
  private:
   struct RowPointers;
 
+  std::unique_lock<std::mutex> lock() const;
+  void put_stacks_in_file();
   void check(const StepsView& steps) const;
   void check_stack_rolls(const StepsView& steps, std::int64_t row) const;
   void add_row(std::int64_t lane, const RowPointers& row);
@@ -116,6 +119,9 @@ class ReplayBuffer {
   StackLane& stacks(std::int64_t lane, std::size_t obs) { return stacks_[static_cast<std::size_t>(lane)][obs]; }
   const StackLane& stacks(std::int64_t lane, std::size_t obs) const { return stacks_[static_cast<std::size_t>(lane)][obs]; }
 
+  void write(SnapshotWriter& writer, const std::string& meta) const;
+  std::vector<std::int64_t> head() const;
+  void set_head(Words& words);
   void save_rows(SnapshotWriter& writer) const;
   void save_frames(SnapshotWriter& writer) const;
   void load_rows(SnapshotReader& reader);
@@ -124,7 +130,14 @@ class ReplayBuffer {
   std::string why_episodes_invalid(std::int64_t lane) const;
   std::string why_stacks_invalid(std::int64_t lane, std::size_t obs) const;
 
+  std::vector<std::int64_t> state() const;
+  void adopt_file();
+  void adopt_lane(std::int64_t lane, bool is_closed);
+  std::int64_t first_whole_row(std::int64_t lane) const;
+  bool is_whole(std::int64_t lane, std::int64_t row, std::span<const std::int64_t> first_frames) const;
+
   BufferSettings settings_;
+  std::unique_ptr<MappedFile> file_;  // what follows lies in it
   ColumnRing rows_;
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   S sampler_;
@@ -133,6 +146,7 @@ class ReplayBuffer {
   mutable std::mutex mutex_;
 };
 
+std::string read_snapshot_meta(SnapshotReader& reader);  // the first section of every snapshot
 std::string read_snapshot_meta(const std::string& path);
 
 }  // namespace mujigae

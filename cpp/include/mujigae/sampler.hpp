@@ -23,9 +23,10 @@ namespace mujigae {
 
 template <class S>
 concept Sampler = requires(S sampler, const S& constant, const typename S::Settings& settings, std::int64_t i, double beta,
-                           const ColumnRing& rows, Philox& random, std::span<std::int64_t> slots, std::span<float> weights) {
+                           const ColumnRing& rows, Philox& random, std::span<std::int64_t> slots, std::span<float> weights,
+                           MappedFile* file) {
   { S::kHasPriorities } -> std::convertible_to<bool>;
-  S(settings, i);
+  S(settings, i, file);
   sampler.reserve(i);  // room for so many of the next three calls before commit
   sampler.write(i);    // a new row in slot i
   sampler.enter(i);    // the row in slot i can be drawn
@@ -35,6 +36,7 @@ concept Sampler = requires(S sampler, const S& constant, const typename S::Setti
   constant.draw(rows, i, beta, random, slots, weights);  // i: n_step
   { constant.nbytes() } -> std::convertible_to<std::int64_t>;
   { constant.why_invalid(rows, i) } -> std::convertible_to<std::string>;
+  { constant.state() } -> std::convertible_to<std::vector<double>>;
 };
 
 class UniformSampler {
@@ -42,7 +44,7 @@ class UniformSampler {
   static constexpr bool kHasPriorities = false;
   struct Settings {};
 
-  UniformSampler(const Settings&, std::int64_t) {}
+  UniformSampler(const Settings&, std::int64_t, MappedFile* = nullptr) {}
 
   void reserve(std::int64_t) {}
   void write(std::int64_t) {}
@@ -56,6 +58,8 @@ class UniformSampler {
   std::string why_invalid(const ColumnRing&, std::int64_t) const { return {}; }
   void save(SnapshotWriter&, const ColumnRing&) const {}
   void load(SnapshotReader&, const ColumnRing&) {}
+  std::vector<double> state() const { return {}; }
+  bool adopt(std::span<const double>, const ColumnRing&) { return true; }
 };
 
 class PrioritizedSampler {
@@ -66,11 +70,11 @@ class PrioritizedSampler {
     bool stratified = true;
   };
 
-  PrioritizedSampler(const Settings& settings, std::int64_t num_slots);
+  PrioritizedSampler(const Settings& settings, std::int64_t num_slots, MappedFile* file = nullptr);
 
   void reserve(std::int64_t num_changes);
-  void write(std::int64_t slot) { priorities_[static_cast<std::size_t>(slot)] = max_priority_; }
-  void enter(std::int64_t slot) { change(slot, leaf(priorities_[static_cast<std::size_t>(slot)])); }
+  void write(std::int64_t slot) { priorities_[slot] = max_priority_; }
+  void enter(std::int64_t slot) { change(slot, leaf(priorities_[slot])); }
   void leave(std::int64_t slot) { change(slot, 0.0); }
   void commit();
   void clear();
@@ -82,7 +86,7 @@ class PrioritizedSampler {
   void set_priority(std::int64_t slot, double priority);  // takes effect by enter() and commit()
   void set_alpha(double alpha);                           // the caller enters every row that can be drawn again
   void set_beta(double beta);
-  double priority(std::int64_t slot) const { return priorities_[static_cast<std::size_t>(slot)]; }
+  double priority(std::int64_t slot) const { return priorities_[slot]; }
   double max_priority() const { return max_priority_; }
   double leaf(double priority) const;
   const Settings& settings() const { return settings_; }
@@ -92,14 +96,20 @@ class PrioritizedSampler {
   void save(SnapshotWriter& writer, const ColumnRing& rows) const;  // the priorities of the rows held
   void load(SnapshotReader& reader, const ColumnRing& rows);
 
+  // In a file, where the priorities are: alpha, beta and the largest priority. An adopted priority that is none becomes the
+  // largest. False: such a state cannot be.
+  std::vector<double> state() const { return {settings_.alpha, settings_.beta, max_priority_}; }
+  bool adopt(std::span<const double> state, const ColumnRing& rows);
+
  private:
+  bool set_state(std::span<const double> state);
   void change(std::int64_t slot, double leaf) {
     changed_slots_.push_back(slot);
     changed_leaves_.push_back(leaf);
   }
 
   Settings settings_;
-  std::vector<double> priorities_;  // raw p of every slot
+  Column<double> priorities_;  // raw p of every slot
   double max_priority_ = 1.0;
   SumTree tree_;
   std::vector<std::int64_t> changed_slots_;

@@ -4,17 +4,22 @@
 //   then sections:  u32 tag  u64 length  u32 crc of tag and length  payload  u32 crc of the payload
 //   the last section is END, of length 0, and the file ends with it
 //
-// Integers are little-endian. The Writer writes beside the target, syncs and renames: a failure leaves the old file. The Reader
-// checks each length against the file before it allocates, and each checksum before it hands a payload out.
+// Integers are little-endian. The Writer writes beside the target, syncs and renames: a failure leaves the old file. Both work on
+// memory too. The Reader checks each length against the file before it allocates, and each checksum before it hands a payload out.
 // A damaged or foreign file is a SnapshotError that says what is wrong and at which byte.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "mujigae/aside_file.hpp"
+#include "mujigae/crc32.hpp"
 
 namespace mujigae {
 
@@ -28,21 +33,19 @@ constexpr std::uint32_t section_tag(const char (&name)[5]) {
   return tag;
 }
 
-std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t crc = 0);  // the polynomial of zlib and PNG
-
 class SnapshotWriter {
  public:
   static constexpr std::uint32_t kVersion = 1;
 
+  SnapshotWriter();                                  // into memory: bytes()
   explicit SnapshotWriter(const std::string& path);  // throws std::system_error when the file cannot be written
-  ~SnapshotWriter();                                 // without commit(): the file beside the target goes
-  SnapshotWriter(const SnapshotWriter&) = delete;
-  SnapshotWriter& operator=(const SnapshotWriter&) = delete;
 
   void begin_section(std::uint32_t tag, std::uint64_t length);
   void write(std::span<const std::byte> bytes);
   void end_section();
-  void commit();  // END, sync, rename, sync the folder
+  void commit();  // END; a file: sync, rename, sync the folder. Without it the file beside the target goes
+  const std::vector<std::byte>& bytes() const { return buffer_; }
+  std::vector<std::byte> take_bytes() { return std::move(buffer_); }
 
   template <class T>
   void write_values(std::span<const T> values) {
@@ -57,10 +60,10 @@ class SnapshotWriter {
 
  private:
   void put(std::span<const std::byte> bytes);
+  void put_head();
   void flush();
 
-  std::string path_, aside_;
-  int file_ = -1;
+  std::optional<AsideFile> file_;
   std::vector<std::byte> buffer_;
   std::uint32_t crc_ = 0;
   std::uint64_t left_ = 0;
@@ -69,15 +72,16 @@ class SnapshotWriter {
 class SnapshotReader {
  public:
   explicit SnapshotReader(const std::string& path);
-  ~SnapshotReader();
-  SnapshotReader(const SnapshotReader&) = delete;
-  SnapshotReader& operator=(const SnapshotReader&) = delete;
+  explicit SnapshotReader(std::span<const std::byte> memory);  // which outlives it
+  SnapshotReader(int file, const std::string& path);           // an open file, which stays open
 
   // The next section, which must be this one. Its payload is read by the calls below and checked by end_section.
   std::uint64_t begin_section(std::uint32_t tag);
   void read(std::span<std::byte> bytes);
   void end_section();
   void finish();  // END, and nothing after it
+  bool next_is(std::uint32_t tag);
+  std::uint64_t size() const { return size_; }
 
   template <class T>
   std::vector<T> section(std::uint32_t tag) {
@@ -98,10 +102,12 @@ class SnapshotReader {
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
+  void read_head();
   void get(std::span<std::byte> bytes);
 
   std::string path_;
-  int file_ = -1;
+  Descriptor file_;
+  std::span<const std::byte> memory_;
   std::uint64_t size_ = 0, position_ = 0, left_ = 0;
   std::uint32_t crc_ = 0;
 };

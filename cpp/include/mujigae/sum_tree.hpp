@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "mujigae/column.hpp"
 #include "mujigae/random.hpp"
 
 namespace mujigae {
@@ -44,9 +45,9 @@ class SumTree {
   // out.size() leaves with P(i) = leaf[i] / total. Stratified: the i-th from the i-th of out.size() equal slices of the total.
   void sample(Philox& random, bool stratified, std::span<std::int64_t> out) const;
 
-  double operator[](std::int64_t index) const { return leaves_[static_cast<std::size_t>(index)]; }
+  double operator[](std::int64_t index) const { return leaves_[index]; }
   std::int64_t capacity() const { return capacity_; }
-  double total() const { return levels_.back().prefixes.back(); }
+  double total() const { return *(levels_.back().prefixes.end() - 1); }
   double min_positive() const;  // infinity when every leaf is zero
   std::int64_t nbytes() const;
 
@@ -54,15 +55,15 @@ class SumTree {
 
  private:
   struct Level {  // node j has totals[16 j ... 16 j + 15] of its children, and their running sums in prefixes
-    std::vector<double> totals, prefixes;
-    std::vector<std::uint32_t> stamp;  // [nodes] the update that last touched a node: each is recomputed once an update
+    Column<double> totals, prefixes;
+    Column<std::uint32_t> stamp;  // [nodes] the update that last touched a node: each is recomputed once an update
   };
 
   void check(std::span<const std::int64_t> indices, std::span<const double> values) const;
   void refresh_level(Level& level, const double* grandchildren, std::vector<std::int64_t>& touched);
 
   std::int64_t capacity_;
-  std::vector<double> leaves_;  // padded with zeros to whole blocks
+  Column<double> leaves_;  // padded with zeros to whole blocks
   std::vector<Level> levels_;   // from the parents of the blocks up to the root; never empty
   std::vector<std::int64_t> touched_;
   std::uint32_t num_updates_ = 0;

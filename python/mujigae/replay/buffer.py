@@ -28,7 +28,9 @@ from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
 
 __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
+Path = str | os.PathLike[str] | None
 Seed = int | np.random.SeedSequence | None
+_AS = {"capacity": as_int, "num_envs": as_int, "n_step": as_int, "validate": as_bool, "stratified": as_bool}
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
@@ -46,12 +48,16 @@ class ReplayBuffer:
             the newest is stored. For Dict and Tuple spaces `{"name": k}`, nested names as "a.b".
         n_step: steps in a return; computed when a batch is drawn, so it may be changed at any time.
         gamma: discount of one step; may be changed at any time.
+        path: None for memory. Otherwise a new file that holds rows, frames and priorities from now on, and may be larger
+            than memory; an existing one is a FileExistsError: `load` it. See `flush` for what survives.
         device: None for NumPy arrays; "cpu", "cuda", ... for torch tensors.
         validate: check that stacks roll and that next_obs meets the following obs; without it the caller vouches.
         seed: int, numpy SeedSequence, or None for one from the operating system.
 
-    Raises ValueError or TypeError naming the argument, what was expected and what came. An error changes nothing.
-    Any thread may call anything.
+    Raises ValueError or TypeError naming the argument, what was expected and what came; a capacity that would not fit into
+    memory (or onto the disk) is one, before anything is allocated. An error changes nothing.
+    Any thread may call anything. A buffer pickles, and is copied, through its snapshot; with `path` too, into memory. A fork
+    may go on with its copy of a buffer in memory; one with `path` stays with the process that opened it.
     """
 
     def __init__(
@@ -64,42 +70,43 @@ class ReplayBuffer:
         frame_stack: int | Mapping[str, int] | None = None,
         n_step: int = 1,
         gamma: float = 0.99,
+        path: str | os.PathLike[str] | None = None,
         device: Any = None,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
+        rows = {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma}
         self._construct(
-            {
-                "capacity": capacity,
-                "num_envs": num_envs,
-                "n_step": n_step,
-                "gamma": gamma,
-                "validate": validate,
-            },
+            {**rows, "validate": validate},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
             device,
             seed,
+            None if path is None else as_path(path),
         )
 
     def _construct(
-        self, arguments: dict[str, Any], obs: ObsLayout, action: ArraySpec, device: Any, seed: Seed
+        self,
+        arguments: dict[str, Any],
+        obs: ObsLayout,
+        action: ArraySpec,
+        device: Any,
+        seed: Seed,
+        path: bytes | None = None,
+        is_new: bool = True,
     ) -> None:
-        for name in ("capacity", "num_envs", "n_step"):
-            arguments[name] = as_int(name, arguments[name])
-        for name in sorted({"gamma", "alpha", "beta", "eps"} & set(arguments)):
-            arguments[name] = as_float(name, arguments[name])
-        for name in sorted({"validate", "stratified"} & set(arguments)):
-            arguments[name] = as_bool(name, arguments[name])
+        for name, value in arguments.items():
+            arguments[name] = _AS.get(name, as_float)(name, value)
         self._arguments = arguments
         self._obs, self._action = obs, action
-        self._placement = Placement.of(device, obs, action)
+        self._device, self._placement = device, Placement.of(device, obs, action)
         self._has_warned = False
         self._core: Any = self._make_core(
             obs=[(spec.dtype, spec.shape) for spec in obs.specs],
             stacks=[spec.stack for spec in obs.specs],
             action=(action.dtype, action.shape),
             seed=seed,
+            file=None if path is None else (path, self._description(), is_new),
             **arguments,
         )
         self._all_envs = np.arange(arguments["num_envs"])
@@ -146,7 +153,11 @@ class ReplayBuffer:
         truncated: Any,
         env_ids: Any = None,
     ) -> None:
-        """Adds T transitions of each environment: as `add`, with a leading time axis [T, E, ...]."""
+        """Adds T transitions of each environment: as `add`, with a leading time axis [T, E, ...].
+
+        Bad input changes nothing. When memory or disk run out (MemoryError, OSError), the first steps, each for all
+        environments, have been added and the others have not.
+        """
         shape = as_array("reward", reward).shape
         if not shape:
             raise ValueError("reward: expected a leading time axis [T, E], got a scalar")
@@ -170,28 +181,16 @@ class ReplayBuffer:
         if self._placement.is_torch:
             obs, action, reward, next_obs, terminated, truncated = map(self._placement.to_numpy, arguments)
         self._core.add(
-            self._checked_obs("obs", obs, lead),
+            self._obs.rows("obs", obs, lead),
             rows("action", cast("action", action, self._action.dtype), lead, self._action.shape),
             rows("reward", as_reals("reward", reward), lead, ()),
-            self._checked_obs("next_obs", next_obs, lead),
+            self._obs.rows("next_obs", next_obs, lead),
             rows("terminated", as_bools("terminated", terminated), lead, ()),
             rows("truncated", as_bools("truncated", truncated), lead, ()),
             ids,
             num_steps,
         )
         self._warn_of_silent_boundaries()
-
-    def _checked_obs(self, argument: str, value: Any, lead: tuple[int, ...]) -> list[Any]:
-        arrays = []
-        for spec, leaf in zip(self._obs.specs, self._obs.flatten(argument, value), strict=True):
-            name = argument if len(self._obs.specs) == 1 else f"{argument}[{spec.name}]"
-            array = as_array(name, leaf)
-            if array.dtype != spec.dtype:
-                raise TypeError(
-                    f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
-                )
-            arrays.append(rows(name, array, lead, spec.shape))
-        return arrays
 
     def _warn_of_silent_boundaries(self) -> None:
         if self._has_warned:
@@ -231,12 +230,29 @@ class ReplayBuffer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes everything that decides the future: rows, priorities, generator. Atomic and checksummed.
 
-        Raises OSError, and leaves an existing file as it was, when the file cannot be written.
+        Loading it gives a buffer in memory, of one with `path` too. Raises OSError, and leaves an existing file as it was,
+        when the file cannot be written; ValueError for the buffer's own `path`.
         """
+        self._core.save(as_path(path), self._description())
+
+    def flush(self) -> None:
+        """With `path`: everything added up to now is on the disk when this returns. Without: does nothing.
+
+        However the process or the machine ends, `load` then finds every row that was flushed and not evicted since. Those
+        added since are lost; evicted ones may come back. A buffer that goes flushes too. OSError when the disk fails.
+        """
+        self._core.flush()
+
+    def _description(self) -> str:
         from mujigae.replay.saving import describe
 
-        meta = describe(type(self).__name__, self._arguments, self._obs, self._action)
-        self._core.save(as_path(path), meta)
+        return describe(type(self).__name__, self._arguments, self._obs, self._action)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        from mujigae.replay.saving import from_bytes
+
+        device = None if self._device is None else str(self._device)
+        return from_bytes, (type(self), self._core.to_bytes(self._description()), device)
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""
@@ -273,7 +289,7 @@ class ReplayBuffer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the buffer holds now."""
+        """Bytes that the buffer holds now, in memory and in its file."""
         return int(self._core.nbytes)
 
     @property
@@ -316,26 +332,20 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         beta: float = 0.4,
         eps: float = 1e-6,
         stratified: bool = True,
+        path: str | os.PathLike[str] | None = None,
         device: Any = None,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
+        rows = {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma}
+        priorities = {"alpha": alpha, "beta": beta, "eps": eps, "stratified": stratified}
         self._construct(
-            {
-                "capacity": capacity,
-                "num_envs": num_envs,
-                "n_step": n_step,
-                "gamma": gamma,
-                "validate": validate,
-                "alpha": alpha,
-                "beta": beta,
-                "eps": eps,
-                "stratified": stratified,
-            },
+            {**rows, "validate": validate, **priorities},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
             device,
             seed,
+            None if path is None else as_path(path),
         )
 
     def _make_core(self, **arguments: Any) -> Any:

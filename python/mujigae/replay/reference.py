@@ -51,6 +51,7 @@ class Lane:
         self.capacity, self.num_slots, self.offset = capacity, capacity + num_spare, offset
         self.rows: list[Row] = []
         self.first = 0
+        self.issued_end = 0  # rows before it could be drawn at some time: their keys may be known
 
     def num_ready(self, n_step: int) -> int:
         """Rows whose window is complete, n steps or the episode's end: all but the newest of an open episode."""
@@ -63,6 +64,7 @@ class Lane:
         while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
             self.rows.pop(0)
             self.first += 1
+        self.issued_end = max(self.issued_end, self.first + self.num_ready(n_step))
 
     def slot(self, i: int) -> int:
         return self.offset + (self.first + i) % self.num_slots
@@ -85,7 +87,10 @@ class UniformBuffer:
         action: Any,
         validate: bool,
         seed: Any,
+        file: Any,
     ) -> None:
+        if file is not None:
+            raise ValueError("path: the reference keeps everything in memory")
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
         if capacity < num_envs:
@@ -182,6 +187,7 @@ class UniformBuffer:
     def clear(self) -> None:
         for lane in self._lanes:
             lane.first += len(lane.rows)
+            lane.issued_end = lane.first
             lane.rows.clear()
         self._new_priority = 1.0
         self.num_added = self.num_silent_boundaries = 0
@@ -196,6 +202,9 @@ class UniformBuffer:
         self._n_step = n_step
         for lane in self._lanes:
             lane.evict(n_step)
+
+    def flush(self) -> None:
+        """Nothing to do in memory."""
 
     def check_valid(self) -> Validity:
         return Validity(all(lane.num_ready(self._n_step) <= lane.capacity for lane in self._lanes), "")
@@ -247,7 +256,7 @@ class PrioritizedBuffer(UniformBuffer):
         generation, slot = key >> 32, key & 0xFFFFFFFF
         for lane in self._lanes:
             if key >= 0 and lane.offset <= slot < lane.offset + lane.num_slots:
-                return generation * lane.num_slots + slot - lane.offset < lane.first + len(lane.rows)
+                return generation * lane.num_slots + slot - lane.offset < lane.issued_end
         return False
 
     @property
@@ -265,12 +274,16 @@ def _refill(out: Any, arrays: Any) -> Any:
 class ReplayBuffer(buffer.ReplayBuffer):
     """`mujigae.ReplayBuffer` on the plain core; it is not saved."""
 
+    __reduce__ = object.__reduce__  # plain Python: pickled as it is
+
     def _make_core(self, **arguments: Any) -> Any:
         return UniformBuffer(**arguments)
 
 
 class PrioritizedReplayBuffer(buffer.PrioritizedReplayBuffer):
     """`mujigae.PrioritizedReplayBuffer` on the plain core; it is not saved."""
+
+    __reduce__ = object.__reduce__
 
     def _make_core(self, **arguments: Any) -> Any:
         return PrioritizedBuffer(**arguments)

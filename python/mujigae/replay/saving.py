@@ -17,7 +17,7 @@ from mujigae.replay.buffer import PrioritizedReplayBuffer, ReplayBuffer
 from mujigae.replay.device import Placement
 from mujigae.replay.spaces import ArraySpec, ObsLayout
 
-__all__ = ["describe", "load"]
+__all__ = ["describe", "from_bytes", "load"]
 
 _CLASSES = {cls.__name__: cls for cls in (ReplayBuffer, PrioritizedReplayBuffer)}
 _ARGUMENTS: dict[str, type] = {
@@ -31,6 +31,7 @@ _ARGUMENTS: dict[str, type] = {
     "eps": float,
     "stratified": bool,
 }
+_MIN_ENV_BYTES = 8 * 9  # integers that a snapshot has for each environment with one observation
 _PRIORITIZED_ONLY = {"alpha", "beta", "eps", "stratified"}
 
 
@@ -50,31 +51,52 @@ def describe(class_name: str, arguments: dict[str, Any], obs: ObsLayout, action:
 
 
 def load(path: str | os.PathLike[str], *, device: Any = None) -> ReplayBuffer:
-    """Reads a buffer that `save` wrote; it continues bit for bit as the saved one would have.
+    """Reads a buffer that `save` wrote, or reopens the file of one with `path`; it continues bit for bit.
+
+    A file-backed buffer stays so, with the same path. After a kill it has every row that was flushed and not evicted since;
+    what reached the disk in part is recognised and dropped.
 
     Args:
         path: the file.
         device: where batches go, as in the constructor; it is not saved.
 
     Raises SnapshotError, saying what is wrong and where, for a file that is truncated, damaged, foreign or of another
-    version; OSError when it cannot be read.
+    version; OSError when it cannot be read, or is file-backed and open elsewhere.
     """
     name = as_path(path)
-    meta = _core.read_snapshot_meta(name)
+    snapshot = _core.Snapshot(name)
+    if snapshot.is_file_backed:
+        return _restored(os.fsdecode(name), snapshot, None, device, name)
+    return _restored(os.fsdecode(name), snapshot, None, device)
+
+
+def from_bytes(cls: type[ReplayBuffer], data: bytes, device: str | None) -> ReplayBuffer:
+    """What pickle calls: a buffer of class `cls` from the snapshot `data`."""
+    return _restored("pickled buffer", _core.snapshot_of(data), cls, device)
+
+
+def _restored(
+    name: str,
+    snapshot: _core.Snapshot,
+    cls: type[ReplayBuffer] | None,
+    device: Any,
+    path: bytes | None = None,
+) -> ReplayBuffer:
     try:
-        buffer = _construct(json.loads(meta))
+        buffer = _construct(json.loads(snapshot.meta), snapshot.size, cls, path)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise SnapshotError(
-            f"{os.fsdecode(name)}: the description of the buffer is not valid: {error}"
-        ) from error
-    buffer._core.load(name)
-    buffer._placement = Placement.of(device, buffer._obs, buffer._action)
+        raise SnapshotError(f"{name}: the description of the buffer is not valid: {error}") from error
+    if path is None:
+        buffer._core.load(snapshot)
+    buffer._device, buffer._placement = device, Placement.of(device, buffer._obs, buffer._action)
     return buffer
 
 
-def _construct(meta: dict[str, Any]) -> ReplayBuffer:
-    cls = _CLASSES[meta["class"]]
-    expected = set(_ARGUMENTS) if cls is PrioritizedReplayBuffer else set(_ARGUMENTS) - _PRIORITIZED_ONLY
+def _construct(
+    meta: dict[str, Any], size: int, cls: type[ReplayBuffer] | None, path: bytes | None
+) -> ReplayBuffer:
+    base = _CLASSES[meta["class"]]
+    expected = set(_ARGUMENTS) if base is PrioritizedReplayBuffer else set(_ARGUMENTS) - _PRIORITIZED_ONLY
     arguments = dict(meta["arguments"])
     if set(arguments) != expected:
         raise ValueError(f"expected the arguments {sorted(expected)}, got {sorted(arguments)}")
@@ -83,8 +105,14 @@ def _construct(meta: dict[str, Any]) -> ReplayBuffer:
             raise TypeError(f"{key} is no {_ARGUMENTS[key].__name__}")
     specs = tuple(_spec_from_json(spec) for spec in meta["obs"])
     layout = ObsLayout(specs, _tree_from_json(meta["tree"], iter(range(len(specs)))))
+    if arguments["num_envs"] * _MIN_ENV_BYTES > size:
+        raise ValueError(f"{arguments['num_envs']} environments, more than {size} bytes can describe")
+    if cls is None:
+        cls = base
+    if not issubclass(cls, base):
+        raise TypeError(f"{cls.__name__} is no {base.__name__}")
     buffer = cls.__new__(cls)
-    buffer._construct(arguments, layout, _spec_from_json(meta["action"]), None, 0)
+    buffer._construct(arguments, layout, _spec_from_json(meta["action"]), None, 0, path, is_new=False)
     return buffer
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mujigae.replay.arguments import as_array, rows
+
 __all__ = ["ArraySpec", "ObsLayout", "action_spec"]
 
 _KINDS = "biufc"  # booleans, integers, floats, complex: plain bytes that mean the same in every process
@@ -71,6 +73,19 @@ class ObsLayout:
         leaves: list[Any] = [None] * len(self.specs)
         _collect(argument, self.tree, value, leaves)
         return leaves
+
+    def rows(self, argument: str, value: Any, lead: tuple[int, ...]) -> list[Any]:
+        """The arrays of observations with the leading axes `lead`, each as C-contiguous [rows, *shape], never cast."""
+        arrays = []
+        for spec, leaf in zip(self.specs, self.flatten(argument, value), strict=True):
+            name = argument if len(self.specs) == 1 else f"{argument}[{spec.name}]"
+            array = as_array(name, leaf)
+            if array.dtype != spec.dtype:
+                raise TypeError(
+                    f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
+                )
+            arrays.append(rows(name, array, lead, spec.shape))
+        return arrays
 
     def unflatten(self, leaves: Sequence[Any]) -> Any:
         """The observation that has these arrays."""

@@ -1,0 +1,35 @@
+// What a replay buffer is constructed with, and what of it is refused.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "mujigae/mapped_file.hpp"
+#include "mujigae/random.hpp"
+
+namespace mujigae {
+
+struct ObsLayout {
+  std::int64_t frame_bytes;
+  std::int64_t stack;  // 1: not stacked
+
+  std::int64_t bytes() const { return frame_bytes * stack; }
+};
+
+struct BufferSettings {
+  std::int64_t capacity, num_envs, n_step;
+  double gamma;
+  std::vector<ObsLayout> obs;
+  std::int64_t action_bytes;
+  bool validate;
+  Philox::Key key;
+};
+
+// Each lane has so many slots on top of its rows: for the rows whose window is not complete, and the frames before a stack.
+std::int64_t num_spare_slots(const BufferSettings& settings);
+
+// The settings, if a buffer can have them and what it takes when full, one frame a row, fits into memory, or the file onto its
+// disk; else ValueError.
+const BufferSettings& checked(const BufferSettings& settings, bool has_priorities, const MappedFile* file);
+
+}  // namespace mujigae

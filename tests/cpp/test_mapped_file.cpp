@@ -1,0 +1,226 @@
+#include "mujigae/mapped_file.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "mujigae/replay_buffer.hpp"
+#include "naive_buffer.hpp"
+#include "temporary_folder.hpp"
+
+namespace {
+
+int num_reservations_left = -1;  // -1: the disk never fills up
+
+}  // namespace
+
+// In place of the C library's: a disk that is full when the test says so.
+extern "C" int posix_fallocate(int file, off_t offset, off_t bytes) {
+  if (num_reservations_left == 0) return ENOSPC;
+  if (num_reservations_left > 0) --num_reservations_left;
+  return ::syscall(SYS_fallocate, file, 0, offset, bytes) == 0 ? 0 : errno;
+}
+
+using namespace mujigae;
+
+namespace {
+
+using Prioritized = ReplayBuffer<PrioritizedSampler>;
+using State = std::vector<std::int64_t>;
+const std::vector<ObsLayout> kLayouts = {{300, 3}, {8, 1}};
+
+std::unique_ptr<MappedFile> create(const std::string& path, const State& words) {
+  auto file = MappedFile::create(path, "meta");
+  file->map_states(static_cast<std::int64_t>(words.size()));
+  file->map_part(100000, true)[99999] = std::byte{7};
+  file->publish(words);
+  return file;
+}
+
+std::unique_ptr<MappedFile> reopen(const std::string& path, std::int64_t num_words) {
+  auto file = MappedFile::open(path, "meta");
+  file->map_states(num_words);
+  return file;
+}
+
+std::unique_ptr<Prioritized> make(const std::string& path, bool is_new) {
+  auto file = is_new ? MappedFile::create(path, "meta") : MappedFile::open(path, "meta");
+  return std::make_unique<Prioritized>(settings_of(30, 2, 2, kLayouts), PrioritizedSampler::Settings{}, std::move(file));
+}
+
+struct Feed {  // the same transitions for several buffers
+  std::vector<RollingEnvironment> environments{{1, kLayouts}, {2, kLayouts}};
+  std::int64_t action = 0;
+
+  OwnedSteps next() {
+    ++action;
+    return OwnedSteps(1, {0, 1}, {environments[0].step(action), environments[1].step(-action)});
+  }
+};
+
+OwnedBatch draw(Prioritized& buffer) {
+  OwnedBatch batch(8, kLayouts);
+  buffer.sample(0.4, batch.view());
+  return batch;
+}
+
+}  // namespace
+
+TEST_CASE("a new file appears under its name when it is published, alone and whole") {
+  const TemporaryFolder folder;
+  auto file = create(folder / "file", {1, -2});
+  CHECK(folder.num_files() == 1);
+  CHECK(!file->is_new());
+  CHECK(file->is_at(folder / "file"));
+  CHECK(!file->is_at(folder / "other"));
+  CHECK_THROWS_AS(MappedFile::create(folder / "file", "meta"), std::system_error);
+  CHECK_THROWS_AS(MappedFile::open(folder / "file", "meta"), std::system_error);  // it is open
+  file.reset();
+  file = reopen(folder / "file", 2);
+  CHECK(file->map_part(100000, true)[99999] == std::byte{7});
+  CHECK(file->read_state().words == State{1, -2});
+  CHECK(!file->read_state().is_closed);
+}
+
+TEST_CASE("a file that is not published leaves nothing") {
+  const TemporaryFolder folder;
+  MappedFile::create(folder / "file", "meta")->map_states(3);
+  CHECK(folder.num_files() == 0);
+}
+
+TEST_CASE("while one record of the state is torn, the other holds; a closed file has two that are alike") {
+  const TemporaryFolder folder;
+  auto file = create(folder / "file", {1});
+  file->flush(State{2}, false);
+  file->flush(State{3}, false);
+  file.reset();
+  const std::string content = read_file(folder / "file");
+  const std::size_t first = 65536;
+  for (const auto& [at, expected] : {std::pair<std::size_t, std::int64_t>{first + 16, 2}, {first + 4096 + 16, 3}}) {
+    flip_bits(folder / "file", at, 1);
+    CHECK(reopen(folder / "file", 1)->read_state().words.front() == expected);
+    flip_bits(folder / "file", at, 1);
+  }
+  reopen(folder / "file", 1)->flush(State{4}, true);
+  for (const std::size_t at : {first + 16, first + 4096 + 16}) {
+    flip_bits(folder / "file", at, 1);
+    CHECK(reopen(folder / "file", 1)->read_state().words.front() == 4);
+    CHECK(reopen(folder / "file", 1)->read_state().is_closed);
+    flip_bits(folder / "file", at, 1);
+  }
+  flip_bits(folder / "file", first + 16, 1);
+  flip_bits(folder / "file", first + 4096 + 16, 1);
+  CHECK_THROWS_WITH_AS(reopen(folder / "file", 1)->read_state(), doctest::Contains("(at byte 65536)"), SnapshotError);
+}
+
+TEST_CASE("another description, another length and parts of other sizes are SnapshotErrors") {
+  const TemporaryFolder folder;
+  create(folder / "file", {1});
+  CHECK_THROWS_AS(MappedFile::open(folder / "file", "other"), SnapshotError);
+  CHECK_THROWS_AS(reopen(folder / "file", 1000), SnapshotError);
+  CHECK_THROWS_AS(reopen(folder / "file", 1)->map_part(99999, true), SnapshotError);
+  CHECK_THROWS_AS(MappedFile::open(folder / "missing", "meta"), std::system_error);
+  std::filesystem::resize_file(folder / "file", std::filesystem::file_size(folder / "file") - 1);
+  CHECK_THROWS_AS(MappedFile::open(folder / "file", "meta"), SnapshotError);
+}
+
+TEST_CASE("what is released reads as zeros, and may be reserved again") {
+  const TemporaryFolder folder;
+  auto file = MappedFile::create(folder / "file", "meta");
+  file->map_states(1);
+  std::byte* part = file->map_part(1 << 20, false);
+  file->reserve(part + 8192, 4096);
+  part[8192] = std::byte{1};
+  file->release(part + 8192, 4096);
+  CHECK(part[8192] == std::byte{0});
+  file->reserve(part + 8192, 4096);
+  part[8192] = std::byte{2};
+  CHECK(part[8192] == std::byte{2});
+}
+
+TEST_CASE("a buffer in a file equals one in memory, closed and reopened at any step") {
+  const TemporaryFolder folder;
+  Feed feed;
+  Prioritized memory(settings_of(30, 2, 2, kLayouts), {});
+  auto buffer = make(folder / "file", true);
+  for (int i = 0; i < 300; ++i) {
+    const OwnedSteps steps = feed.next();
+    memory.add(steps.view());
+    buffer->add(steps.view());
+    if (i % 40 == 17) {
+      buffer.reset();
+      buffer = make(folder / "file", false);
+    }
+    if (i % 7 == 3) {
+      const OwnedBatch batch = draw(memory);
+      REQUIRE(draw(*buffer) == batch);
+      const std::vector<double> priorities(8, i * 0.1);
+      REQUIRE(memory.update_priorities(batch.key, priorities) == buffer->update_priorities(batch.key, priorities));
+    }
+    if (i == 150) {
+      memory.clear();
+      buffer->clear();
+    }
+    REQUIRE(buffer->why_invalid() == "");
+  }
+  memory.save(folder / "one", "");
+  buffer->save(folder / "other", "");
+  CHECK(read_file(folder / "one") == read_file(folder / "other"));
+  CHECK(memory.to_bytes("").size() == read_file(folder / "one").size());
+}
+
+TEST_CASE("the file as it is at any moment is found to hold what was flushed and not evicted") {
+  const TemporaryFolder folder;
+  Feed feed;
+  auto buffer = make(folder / "file", true);
+  for (int i = 0; i < 120; ++i) {
+    buffer->add(feed.next().view());
+    if (i % 25 == 20) buffer->flush();
+    write_file(folder / "copy", read_file(folder / "file"));  // as a kill would leave it
+    auto found = make(folder / "copy", false);
+    REQUIRE(found->why_invalid() == "");
+    const int num_since = (i - 20) % 25;
+    if (i < 20) REQUIRE(found->size() == 0);
+    if (i >= 20) REQUIRE(found->size() >= 2 * (15 - num_since - 1));  // a row that waited at the flush may push one out as well
+  }
+}
+
+TEST_CASE("a full disk is an error of add that changes nothing") {
+  const TemporaryFolder folder;
+  Feed feed;
+  Prioritized memory(settings_of(30, 2, 2, kLayouts), {});
+  auto buffer = make(folder / "file", true);
+  int num_refused = 0;
+  for (int i = 0; i < 200; ++i) {
+    const OwnedSteps steps = feed.next();
+    num_reservations_left = i % 2;  // room for one more chunk, or none
+    bool is_refused = false;
+    try {
+      buffer->add(steps.view());
+    } catch (const std::system_error& error) {
+      REQUIRE(error.code().value() == ENOSPC);
+      is_refused = true;
+    }
+    num_reservations_left = -1;
+    num_refused += is_refused;
+    if (is_refused) buffer->add(steps.view());
+    memory.add(steps.view());
+    REQUIRE(buffer->why_invalid() == "");
+  }
+  CHECK(num_refused > 5);
+  REQUIRE(draw(*buffer) == draw(memory));
+  num_reservations_left = 2;
+  CHECK_THROWS_AS(make(folder / "new", true), std::system_error);
+  num_reservations_left = -1;
+  CHECK(folder.num_files() == 1);
+}
