@@ -85,11 +85,7 @@ class Mujigae(Adapter):
         return cls._around(mujigae.load(path))
 
     def pickled(self) -> Self:
-        try:
-            data = pickle.dumps(self.buffer)
-        except TypeError as error:
-            raise NotOffered(f"pickle ({error})") from error
-        return self._around(pickle.loads(data))
+        return self._around(pickle.loads(pickle.dumps(self.buffer)))
 
     @classmethod
     def _around(cls, buffer: Any) -> Self:
