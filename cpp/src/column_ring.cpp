@@ -87,7 +87,7 @@ void ColumnRing::reopen_episode(std::int64_t lane_index) {
 }
 
 void ColumnRing::clear() {
-  for (Lane& lane : lanes_) lane.first = lane.episode_start = lane.next;
+  for (Lane& lane : lanes_) lane.first = lane.episode_start = lane.issued_end = lane.next;
 }
 
 std::int64_t ColumnRing::num_ready(std::int64_t n_step) const {
@@ -124,7 +124,7 @@ ColumnRing::Row ColumnRing::row_of_key(std::int64_t key, std::size_t at) const {
   const std::int64_t e = lane_of(slot);
   const Lane& lane = lanes_[index(e)];
   const Row row = {e, (key >> 32) * lane.slots + (slot - lane.offset)};
-  if (row.row >= std::max(lane.first, lane.issued_end)) fail_index("key[", at, "]: expected a key that was issued, got ", key);
+  if (row.row >= lane.issued_end) fail_index("key[", at, "]: expected a key that was issued, got ", key);
   return row;
 }
 
