@@ -15,10 +15,8 @@ One transition's way through it:
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,18 +209,6 @@ class ReplayBuffer(buffers.ReplayBuffer):
             "rewards": column(self._normalize_reward(batch.reward, env)),
             "discounts": None if self.replay.n_step == 1 else column(batch.discount),
         }
-
-    def __getstate__(self) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "replay")
-            self.replay.save(path)
-            return self.__dict__ | {"replay": path.read_bytes()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "replay")
-            path.write_bytes(state["replay"])
-            self.__dict__.update(state | {"replay": mujigae.load(path)})
 
 
 class PrioritizedSamples(NamedTuple):
