@@ -12,6 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import kills
 import numpy as np
@@ -21,6 +22,7 @@ from streams import add_episode, vector_buffer
 import mujigae
 
 PAGE = 4096
+NUM_KILLS = NUM_MIXES = 25  # in one round
 
 
 def run_kills(folder: Path, num_kills: int, seed: int) -> dict[str, int]:
@@ -45,24 +47,29 @@ def fast_folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("num_kills", [25, pytest.param(2000, marks=pytest.mark.slow)])
-def test_a_killed_process_leaves_every_row_that_was_flushed(fast_folder: Path, num_kills: int) -> None:
-    survived = run_kills(fast_folder, num_kills, seed=3)
-    assert survived["rows"] > 10 * num_kills
-    assert survived["flushes"] > num_kills // 4
+def test_a_killed_process_leaves_every_row_that_was_flushed(fast_folder: Path, rounds: Any) -> None:
+    for seed in rounds():
+        with tempfile.TemporaryDirectory(dir=fast_folder) as folder:
+            survived = run_kills(Path(folder), NUM_KILLS, seed)
+        assert survived["rows"] > NUM_KILLS  # far more, where the processor has nothing else to do
+        assert survived["flushes"] > 0
+        rounds.count("kills survived", survived["kills"])
 
 
-@pytest.mark.parametrize("num_mixes", [25, pytest.param(2000, marks=pytest.mark.slow)])
-def test_pages_written_in_any_order_leave_every_row_that_was_flushed(
-    fast_folder: Path, num_mixes: int
-) -> None:
+def test_pages_written_in_any_order_leave_every_row_that_was_flushed(fast_folder: Path, rounds: Any) -> None:
     """The machine stops: of the pages changed since the flush some have reached the disk, and some have not."""
-    rng = random.Random(0)
-    path, mixed = fast_folder / "buffer", fast_folder / "mixed"
+    for seed in rounds():
+        with tempfile.TemporaryDirectory(dir=fast_folder) as folder:
+            mix_and_check(Path(folder), random.Random(seed))
+        rounds.count("crashes with lost pages survived", NUM_MIXES)
+
+
+def mix_and_check(folder: Path, rng: random.Random) -> None:
+    path, mixed = folder / "buffer", folder / "mixed"
     buffer = kills.new_buffer(path)
     lanes = [kills.Lane([]) for _ in range(kills.NUM_ENVS)]
     row = 0
-    for mix in range(num_mixes):
+    for mix in range(NUM_MIXES):
         if mix % 5 == 0:
             for _ in range(rng.randrange(60)):
                 kills.add(buffer, [row] * kills.NUM_ENVS)
