@@ -307,8 +307,9 @@ class Ledger:
     ) -> None:
         """Every row held is drawn sooner or later, and every batch on the way is right."""
         missing = self.held(spare=spare)
-        for _ in range(40):
-            missing -= set(self.draw(4 * len(missing) + 64, fields, is_strict=is_strict))
+        num_rows = 2 * len(missing) + 64
+        for _ in range(40):  # in each, a row is missed once in seven times
+            missing -= set(self.draw(num_rows, fields, is_strict=is_strict))
             if not missing:
                 return
         raise Failed(
