@@ -131,17 +131,17 @@ def _evaluate(args: list[str]) -> int:
     from mujigae.training.run_folder import find
 
     options = parse(EvaluateOptions, args, "evaluate")
-    _print_scores(find(options.run), options.episodes, options.device)
+    _print_scores(find(options.run), options.episodes, options.device, best=options.best)
     return 0
 
 
-def _print_scores(folder: Path, num_episodes: int, device: str | None) -> None:
+def _print_scores(folder: Path, num_episodes: int, device: str | None, best: bool = False) -> None:
     from mujigae.training.evaluate import summary
     from mujigae.training.session import evaluate_run
 
     if num_episodes < 1:
         raise ConfigError(f"episodes: expected at least 1, got {num_episodes}")
-    scores = evaluate_run(folder, num_episodes, device)
+    scores = evaluate_run(folder, num_episodes, device, "best" if best else "latest")
     print(f"lowest {scores.min():.1f}, highest {scores.max():.1f}")
     print(summary(scores))
 
@@ -152,8 +152,10 @@ def _record(args: list[str]) -> int:
     from mujigae.training.session import record_run
 
     options = parse(RecordOptions, args, "record")
-    chosen = options.max_steps, options.device, options.untrained
-    for path in record_run(find(options.run), *chosen):
+    if options.best and options.untrained:
+        raise ConfigError("record: expected --best or --untrained, got both")
+    network: Any = "untrained" if options.untrained else "best" if options.best else "latest"
+    for path in record_run(find(options.run), options.max_steps, options.device, network):
         print(path)
     return 0
 

@@ -243,5 +243,7 @@ def test_sac_swings_the_pendulum_up_with_either_buffer(options: dict[str, Any]) 
 
 @pytest.mark.learns
 def test_prioritized_dqn_solves_cartpole() -> None:
-    agent = PrioritizedDQN("MlpPolicy", "CartPole-v1", seed=1, **CARTPOLE).learn(50_000)
+    # Schaul et al. 2016, section 4: a quarter of the uniform agent's learning rate. With all of it this one ends at 158.
+    options = CARTPOLE | {"learning_rate": 2.3e-3 / 4}
+    agent = PrioritizedDQN("MlpPolicy", "CartPole-v1", seed=1, **options).learn(50_000)
     assert score(agent, "CartPole-v1") >= 475.0

@@ -4,6 +4,8 @@
     state.json          format, counters, NumPy's generator, sha256 of the other files and of itself
     replay.mujigae      the replay buffer, in the engine's own format
 
+`best` is such a folder without the replay, of the network that scored most in evaluation.
+
 No pickle. A checkpoint is written aside, synced and renamed, and only then are the older ones deleted:
 whatever goes wrong while saving, the one before is still there. Loading checks every byte before anything
 is believed.
@@ -25,11 +27,15 @@ import mujigae
 from mujigae.errors import CheckpointError, SnapshotError, require
 from mujigae.training.loop import NUM_STOP_GAMES, Counters, Training
 
-__all__ = ["FORMAT", "VERSION", "latest", "restore", "restore_agent", "save", "step_of"]
+__all__ = [
+    *("BEST", "FORMAT", "VERSION", "best", "best_state", "latest", "restore", "restore_agent"),
+    *("save", "save_agent", "step_of"),
+]
 
 FORMAT = "mujigae checkpoint"
 VERSION = 1
 AGENT, STATE, REPLAY = "agent.safetensors", "state.json", "replay.mujigae"
+BEST = "best"
 
 
 def save(training: Training, folder: Path) -> Path:
@@ -38,20 +44,29 @@ def save(training: Training, folder: Path) -> Path:
     Raises CheckpointError when it cannot be written (a full disk); the previous checkpoint is untouched.
     """
     final = folder / f"checkpoint-{training.counters.steps}"
+    _write_folder(training, final, with_replay=True, more={})
+    _delete_others(folder, keep=final)
+    return final
+
+
+def save_agent(training: Training, final: Path, more: Mapping[str, Any]) -> None:
+    """Writes the agent without its replay, and `more` into its state.json; otherwise as `save`."""
+    _write_folder(training, final, with_replay=False, more=more)
+
+
+def _write_folder(training: Training, final: Path, *, with_replay: bool, more: Mapping[str, Any]) -> None:
     aside = final.with_suffix(".tmp")
     safetensors_error = require("safetensors", "train").SafetensorError
     try:
         _remove(aside)
         aside.mkdir(parents=True)
-        _write_files(training, aside)
+        _write_files(training, aside, with_replay, more)
         _replace(aside, final)
     except (OSError, SnapshotError, safetensors_error) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(
-            f"{final}: could not be written ({_reason(error)}){_survivor(folder)}"
+            f"{final}: could not be written ({_reason(error)}){_survivor(final.parent)}"
         ) from error
-    _delete_others(folder, keep=final)
-    return final
 
 
 def latest(folder: Path) -> Path:
@@ -60,6 +75,18 @@ def latest(folder: Path) -> Path:
     if not found:
         raise CheckpointError(f"{folder}: no checkpoint in this folder")
     return found[-1]
+
+
+def best(folder: Path) -> Path:
+    """The best snapshot of the run in `folder`; raises CheckpointError when none was kept."""
+    if not (folder / BEST).is_dir():
+        raise CheckpointError(f"{folder}: no best snapshot in this folder; --best-episodes keeps one")
+    return folder / BEST
+
+
+def best_state(folder: Path) -> dict[str, Any]:
+    """state.json of the best snapshot; its "evaluation" says what it scored when it was chosen."""
+    return _read_state(best(folder))
 
 
 def step_of(checkpoint: Path) -> int:
@@ -92,17 +119,19 @@ def restore_agent(agent: Any, checkpoint: Path) -> int:
     return _counters(checkpoint / STATE, state).steps
 
 
-def _write_files(training: Training, aside: Path) -> None:
+def _write_files(training: Training, aside: Path, with_replay: bool, more: Mapping[str, Any]) -> None:
     to_bytes = require("safetensors.torch", "train").save
     _write(aside / AGENT, to_bytes(training.agent.tensors(), metadata={"format": FORMAT}))
-    training.buffer.save(aside / REPLAY)
+    if with_replay:
+        training.buffer.save(aside / REPLAY)
     counters = asdict(training.counters) | {"recent_scores": list(training.counters.recent_scores)}
     state = {
         "format": FORMAT,
         "version": VERSION,
         "counters": counters,
         "agent": training.agent.state(),
-        "sha256": {name: _sha256(aside / name) for name in (AGENT, REPLAY)},
+        "sha256": {path.name: _sha256(path) for path in sorted(aside.iterdir())},
+        **more,
     }
     text = json.dumps(state | {"sha256_of_state": _digest_of_state(state)}, indent=2)
     _write(aside / STATE, text.encode() + b"\n")

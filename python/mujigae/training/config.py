@@ -150,6 +150,8 @@ class Config:
     """Steps between checkpoints; each closes the open episodes as truncated and resets every environment."""
     log_period_steps: int = 1_000
     """Steps between rows of progress.csv and TensorBoard points."""
+    best_episodes: int = 0
+    """Games to evaluate at each checkpoint, where the best network so far is kept in best/; 0: none."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -270,7 +272,7 @@ _SHARES = (
 )
 _NOT_NEGATIVE = (
     *("seed", "num_noops", "head_size", "noisy_sigma", "max_grad_norm", "alpha", "epsilon_steps"),
-    "max_reward_per_step",
+    *("max_reward_per_step", "best_episodes"),
 )
 
 

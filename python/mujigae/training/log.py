@@ -17,7 +17,7 @@ from typing import Any
 from mujigae.errors import CheckpointError, ConfigError, require
 from mujigae.training.loop import Progress, Training
 
-__all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Window"]
+__all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Table", "Window"]
 
 PROGRESS_COLUMNS = [
     *("step", "frames", "updates", "seconds", "steps_per_second", "updates_per_second"),
@@ -82,8 +82,8 @@ class RunLog:
     def __init__(self, folder: Path, training: Training) -> None:
         self._training = training
         step = training.counters.steps
-        self._progress = _Table(folder / "progress.csv", PROGRESS_COLUMNS, step)
-        self._episodes = _Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
+        self._progress = Table(folder / "progress.csv", PROGRESS_COLUMNS, step)
+        self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
         writer = require("torch.utils.tensorboard", "train").SummaryWriter
         self._tensorboard = writer(folder / "tensorboard", purge_step=step + 1 if step else None)
         self._window = Window(step, training.counters.seconds)
@@ -162,7 +162,7 @@ def mean_of_last(scores: deque[float], num_games: int) -> float | None:
     return sum(list(scores)[-num_games:]) / num_games if len(scores) >= num_games else None
 
 
-class _Table:
+class Table:
     """One CSV file, opened for appending after the rows past `step` are cut off."""
 
     def __init__(self, path: Path, columns: list[str], step: int) -> None:

@@ -51,6 +51,8 @@ class EvaluateOptions:
     """Folder of a run."""
     episodes: int = 100
     """Games to play; each environment plays the same number, so that short games do not count more."""
+    best: bool = False
+    """Play with the best snapshot instead (kept by `train --best-episodes`), in games it was not chosen by."""
     device: str | None = None
     """Torch device; None: the run's own."""
 
@@ -64,6 +66,8 @@ class RecordOptions:
     """Folder of a run."""
     max_steps: int = 4_000
     """Stop filming after this many steps."""
+    best: bool = False
+    """Film the best snapshot, into files that begin with best_."""
     untrained: bool = False
     """Film the network as it was before training, into files that begin with untrained_."""
     device: str | None = None

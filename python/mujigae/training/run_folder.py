@@ -1,6 +1,7 @@
 """The folder of one run: making a new one, reading an old one, loading its agent.
 
 config.json  protocol.txt  progress.csv  episodes.csv  tensorboard/  checkpoint-<step>/
+evaluations.csv and best/ (with best_episodes)
 curve.png  play.gif  play.mp4
 """
 
@@ -10,7 +11,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mujigae.errors import ConfigError, MujigaeError
 from mujigae.training.config import Config
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     from mujigae.agents.dqn import DQN
     from mujigae.envs.make import Environment
 
-__all__ = ["create", "default_name", "find", "load_player", "protocol_line", "read_config", "write_config"]
+__all__ = [
+    *("Network", "create", "default_name", "find", "load_player", "protocol_line", "read_config"),
+    "write_config",
+]
+
+Network = Literal[
+    "latest", "best", "untrained"
+]  # the latest checkpoint's, the best snapshot's, the one before training
 
 
 def default_name(config: Config) -> str:
@@ -76,22 +84,29 @@ def protocol_line(config: Config, environment: Environment) -> str:
 
 
 def load_player(
-    folder: Path, *, num_envs: int, device: str | None = None, render: bool = False, untrained: bool = False
+    folder: Path,
+    *,
+    num_envs: int,
+    device: str | None = None,
+    render: bool = False,
+    network: Network = "latest",
 ) -> tuple[Config, Environment, DQN]:
-    """The configuration, an environment for evaluation, and the trained agent, or with `untrained` the one it was.
+    """The configuration, an environment for evaluation, and the agent with the network that is asked for.
 
     Raises ConfigError for a folder that is no run, CheckpointError for a checkpoint that cannot be trusted.
     """
     from mujigae.agents.dqn import DQN
     from mujigae.envs.make import make
     from mujigae.errors import require
-    from mujigae.training.checkpoint import latest, restore_agent
+    from mujigae.training.checkpoint import best, latest, restore_agent
     from mujigae.training.loop import env_options
 
     config = read_config(folder)
     changes: dict[str, Any] = {} if device is None else {"device": device}
     config = replace(config, **changes)
-    checkpoint = None if untrained else latest(folder)
+    checkpoint = None
+    if network != "untrained":
+        checkpoint = best(folder) if network == "best" else latest(folder)
     require("torch", "train").set_num_threads(config.num_threads or 1)
     environment = make(env_options(config, num_envs=num_envs), training=False, render=render)
     agent = DQN(config, environment.observation_space, environment.action_space)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.training import checkpoint, run_folder
+from mujigae.training.best import BestSnapshot
 from mujigae.training.config import Config
 from mujigae.training.display import Display
 from mujigae.training.evaluate import evaluate, play
@@ -24,6 +25,7 @@ from mujigae.training.seeds import child_seed
 
 __all__ = ["Outcome", "evaluate_run", "record_run", "resume_run", "train_run"]
 
+Network = run_folder.Network
 Say = Callable[[str], None]
 
 _ATARI_FRAMES_PER_SECOND = 60
@@ -60,31 +62,35 @@ def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) ->
     return _train(training, folder, say)
 
 
-def evaluate_run(folder: Path, num_episodes: int, device: str | None = None) -> NDArray[np.float64]:
-    """Raw returns [num_episodes] of the run's latest checkpoint."""
+def evaluate_run(
+    folder: Path, num_episodes: int, device: str | None = None, network: Network = "latest"
+) -> NDArray[np.float64]:
+    """Raw returns [num_episodes] of the run's latest checkpoint, or of its best snapshot."""
     num_envs = min(num_episodes, _NUM_EVALUATION_ENVS)
-    config, environment, agent = run_folder.load_player(folder, num_envs=num_envs, device=device)
+    config, environment, agent = run_folder.load_player(
+        folder, num_envs=num_envs, device=device, network=network
+    )
     with closing(environment):
         seed = child_seed(config.seed, "evaluation")
         return evaluate(agent, environment, num_episodes=num_episodes, epsilon=config.eval_epsilon, seed=seed)
 
 
 def record_run(
-    folder: Path, max_steps: int = 4_000, device: str | None = None, untrained: bool = False
+    folder: Path, max_steps: int = 4_000, device: str | None = None, network: Network = "latest"
 ) -> list[Path]:
-    """Films one game of the latest checkpoint, or of the network before training, and draws what it expected.
+    """Films one game of the latest checkpoint, the best snapshot or the untrained network; draws what it expected.
 
     Writes play.gif, play.mp4 and q_values.png, for a categorical agent distributions.png, .gif and .mp4 too;
-    with `untrained` the names begin with "untrained_".
+    of another network than the latest the names begin with "best_" or "untrained_".
     """
     from mujigae.pictures import distributions, video
 
     config, environment, agent = run_folder.load_player(
-        folder, num_envs=1, device=device, render=True, untrained=untrained
+        folder, num_envs=1, device=device, render=True, network=network
     )
     is_atari = environment.family == "atari"
     fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND
-    prefix = "untrained_" if untrained else ""
+    prefix = "" if network == "latest" else f"{network}_"
     game = distributions.Game(environment.action_names or _numbered(agent.spaces.num_actions), agent.support)
     with closing(environment):
         seed = child_seed(config.seed, "recording")
@@ -124,10 +130,15 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
 def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -> None:
     """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
     try:
-        with closing(RunLog(folder, training)) as log, Display(training) as display:
+        with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
+            best = None
+            if training.config.best_episodes:
+                best = stack.enter_context(closing(BestSnapshot(folder, training)))
             for progress in run(training, should_stop):
                 row = log.observe(progress)
                 if progress.is_boundary:
+                    if best is not None:
+                        best.observe(progress)
                     log.flush()
                     checkpoint.save(training, folder)
                 display.show(progress, row)

@@ -1,0 +1,99 @@
+"""The best snapshot: which network is kept, what is written about it, and that looking changes nothing."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_resume import SMALL, assert_equal
+
+from mujigae import cli
+from mujigae.errors import CheckpointError
+from mujigae.training import best, checkpoint, session
+from mujigae.training.best import EVALUATION_COLUMNS
+from mujigae.training.loop import build, run
+from mujigae.training.presets import resolve
+
+EVALUATED: dict[str, Any] = {**SMALL, "best_episodes": 3}
+
+
+def trained(root: Path, **changes: Any) -> Path:
+    config = resolve("noisy", "CartPole-v1", {**EVALUATED, **changes})
+    return session.train_run(config, root=root, name="run", say=lambda _: None).folder
+
+
+def lines(folder: Path) -> list[dict[str, str]]:
+    with (folder / "evaluations.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations that score 1, 9 and 5, by turns."""
+    means = iter([1.0, 9.0, 5.0] * 2)
+    monkeypatch.setattr(best, "evaluate", lambda *_, **options: np.full(options["num_episodes"], next(means)))
+
+
+def test_every_checkpoint_is_evaluated(tmp_path: Path) -> None:
+    rows = lines(trained(tmp_path))
+    assert [row["step"] for row in rows] == ["300", "600", "900"]
+    assert list(rows[0]) == EVALUATION_COLUMNS
+    assert all(float(row["lowest"]) <= float(row["mean_return"]) <= float(row["highest"]) for row in rows)
+    assert all(row["episodes"] == "3" for row in rows)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_snapshot_is_of_the_highest_mean(tmp_path: Path) -> None:
+    folder = trained(tmp_path)
+    state = checkpoint.best_state(folder)
+    assert state["counters"]["steps"] == 600
+    assert state["evaluation"]["mean_return"] == 9.0
+    assert sorted(path.name for path in checkpoint.best(folder).iterdir()) == [
+        "agent.safetensors",
+        "state.json",
+    ]
+    assert checkpoint.latest(folder).name == "checkpoint-900"
+
+
+@pytest.mark.usefixtures("scripted")
+def test_resumed_run_keeps_a_better_snapshot_of_before(tmp_path: Path) -> None:
+    folder = trained(tmp_path)
+    session.resume_run(folder, {"steps": 1200}, say=lambda _: None)  # scores 1
+    assert [row["step"] for row in lines(folder)] == ["300", "600", "900", "1200"]
+    assert checkpoint.best_state(folder)["counters"]["steps"] == 600
+
+
+def test_evaluating_does_not_change_the_run(tmp_path: Path) -> None:
+    evaluated = build(resolve("noisy", "CartPole-v1", EVALUATED))
+    plain = build(resolve("noisy", "CartPole-v1", SMALL))
+    snapshot = best.BestSnapshot(tmp_path, evaluated)
+    for progress in run(evaluated):
+        if progress.is_boundary:
+            snapshot.observe(progress)
+    snapshot.close()
+    for _ in run(plain):
+        pass
+    assert_equal(evaluated, plain)
+
+
+def test_best_can_be_evaluated_and_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = trained(tmp_path / "runs")
+    assert cli.main(["evaluate", "run", "--best", "--episodes", "2"]) == 0
+    assert "over 2 episodes" in capsys.readouterr().out
+    assert cli.main(["record", "run", "--best", "--max-steps", "20"]) == 0
+    assert (folder / "best_play.gif").is_file()
+    assert cli.main(["record", "run", "--best", "--untrained"]) == 2
+    assert "expected --best or --untrained, got both" in capsys.readouterr().err
+
+
+def test_run_without_a_snapshot_says_how_to_keep_one(tmp_path: Path) -> None:
+    folder = trained(tmp_path, best_episodes=0)
+    with pytest.raises(CheckpointError, match="no best snapshot in this folder; --best-episodes keeps one"):
+        session.evaluate_run(folder, 1, network="best")
+    assert not (folder / "evaluations.csv").exists()
