@@ -47,7 +47,7 @@ template <Sampler S>
 class BoundBuffer {
  public:
   BoundBuffer(std::unique_ptr<ReplayBuffer<S>> buffer, Layouts layouts)
-      : layouts_(std::move(layouts)), arena_(std::make_shared<Arena>()), buffer_(std::move(buffer)) {}
+      : layouts_(std::move(layouts)), place_layouts_(to_place_layouts(layouts_, buffer->obs())), arena_(std::make_shared<Arena>()), buffer_(std::move(buffer)) {}
   ~BoundBuffer() {
     const py::gil_scoped_release release;  // a file is flushed
     buffer_.reset();
@@ -73,12 +73,28 @@ class BoundBuffer {
   py::tuple sample(const py::object& batch_size, double beta, const py::object& out) {
     const std::int64_t size = batch_size_of(batch_size);
     const py::tuple arrays = out.is_none() ? allocate_batch(size) : out.cast<py::tuple>();
-    const BatchView batch = to_view(arrays, size);
+    const BatchView batch = to_view(arrays, size, layouts_);
     {
       const py::gil_scoped_release release;
       buffer_->sample(beta, batch);
     }
     return arrays;
+  }
+
+  // (whether a batch was drawn, [(num_places, places [N], frames [N, frame_bytes]) for each observation]); the obs and next_obs
+  // of `out` are int64 [B, k] and name places.
+  py::tuple sample_places(double beta, const py::tuple& out, std::int64_t max_frames) {
+    const std::int64_t size = py::len(out[1]);
+    BatchView batch = to_view(out, size, place_layouts_);
+    batch.wants_places = true;
+    std::vector<NewFrames> news;
+    const bool is_drawn = [&] {
+      const py::gil_scoped_release release;
+      return buffer_->sample_places(beta, batch, max_frames, news);
+    }();
+    py::list arrays;
+    for (const NewFrames& fresh : news) arrays.append(to_arrays(fresh));
+    return py::make_tuple(is_drawn, arrays);
   }
 
   std::int64_t update_priorities(const py::object& key, const py::object& priorities) {
@@ -136,13 +152,21 @@ class BoundBuffer {
                           one({py::dtype::of<float>(), {}}), one({py::dtype::of<std::int64_t>(), {}}));
   }
 
-  BatchView to_view(const py::tuple& arrays, std::int64_t size) const {
+  static py::tuple to_arrays(const NewFrames& fresh) {
+    const auto count = static_cast<py::ssize_t>(fresh.places.size());
+    const auto bytes = static_cast<py::ssize_t>(fresh.frames.size());
+    py::array_t<std::int64_t> places(count, fresh.places.data());
+    py::array_t<std::uint8_t> frames(bytes, reinterpret_cast<const std::uint8_t*>(fresh.frames.data()));
+    return py::make_tuple(fresh.num_places, places, frames);
+  }
+
+  BatchView to_view(const py::tuple& arrays, std::int64_t size, const Layouts& layouts) const {
     const auto outputs = [&](const char* name, const py::handle& list) {
       const auto items = list.cast<std::vector<py::object>>();
-      if (items.size() != layouts_.obs.size()) fail_value(name, ": expected ", layouts_.obs.size(), " arrays, got ", items.size());
+      if (items.size() != layouts.obs.size()) fail_value(name, ": expected ", layouts.obs.size(), " arrays, got ", items.size());
       std::vector<std::byte*> out;
       for (std::size_t i = 0; i < items.size(); ++i) {
-        out.push_back(data_out(name, items[i], layouts_.obs[i].dtype, layouts_.obs[i].batch_shape(size)));
+        out.push_back(data_out(name, items[i], layouts.obs[i].dtype, layouts.obs[i].batch_shape(size)));
       }
       return out;
     };
@@ -152,26 +176,26 @@ class BoundBuffer {
     BatchView batch{};
     batch.batch_size = size;
     batch.obs = outputs("out.obs", arrays[0]);
-    batch.action = data_out("out.action", arrays[1], layouts_.action.dtype, layouts_.action.batch_shape(size));
+    batch.action = data_out("out.action", arrays[1], layouts.action.dtype, layouts.action.batch_shape(size));
     column("out.reward", 2, batch.reward);
     batch.next_obs = outputs("out.next_obs", arrays[3]);
     column("out.discount", 4, batch.discount);
     column("out.terminated", 5, batch.terminated);
     column("out.weight", 6, batch.weight);
     column("out.key", 7, batch.key);
-    check_apart(batch);
+    check_apart(batch, layouts);
     return batch;
   }
 
   // Every field has memory of its own.
-  void check_apart(const BatchView& batch) const {
+  static void check_apart(const BatchView& batch, const Layouts& layouts) {
     std::vector<std::pair<const void*, std::int64_t>> fields;
     const auto note = [&](const void* begin, std::int64_t row_bytes) { fields.emplace_back(begin, row_bytes * batch.batch_size); };
-    for (std::size_t i = 0; i < layouts_.obs.size(); ++i) {
-      note(batch.obs[i], layouts_.obs[i].bytes());
-      note(batch.next_obs[i], layouts_.obs[i].bytes());
+    for (std::size_t i = 0; i < layouts.obs.size(); ++i) {
+      note(batch.obs[i], layouts.obs[i].bytes());
+      note(batch.next_obs[i], layouts.obs[i].bytes());
     }
-    note(batch.action, layouts_.action.bytes());
+    note(batch.action, layouts.action.bytes());
     for (const float* column : {batch.reward, batch.discount, batch.weight}) note(column, sizeof(float));
     note(batch.terminated, sizeof(bool));
     note(batch.key, sizeof(std::int64_t));
@@ -182,7 +206,13 @@ class BoundBuffer {
     }
   }
 
-  Layouts layouts_;
+  static Layouts to_place_layouts(const Layouts& layouts, const std::vector<ObsLayout>& obs) {
+    Layouts places{{}, layouts.action};
+    for (const ObsLayout& one : obs) places.obs.push_back({py::dtype::of<std::int64_t>(), {static_cast<py::ssize_t>(one.stack)}});
+    return places;
+  }
+
+  Layouts layouts_, place_layouts_;
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<ReplayBuffer<S>> buffer_;
 };
@@ -251,6 +281,8 @@ py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
       .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
            py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"))
       .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
+      .def("sample_places", &Bound::sample_places, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
+      .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)
       .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
       .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
            py::arg("path"), py::arg("meta"), release)

@@ -161,10 +161,15 @@ Stack StackLane::successor(const Stack& stack) const {
   return {stack.newest + 1, static_cast<std::uint8_t>(depth), stack.padding};
 }
 
-const std::byte* StackLane::frame_at(const Stack& stack, std::int64_t index) const {
+std::int64_t StackLane::position_at(const Stack& stack, std::int64_t index) const {
   const std::int64_t age = stack_ - 1 - index;
-  if (age <= stack.depth) return log_[stack.newest - age];
-  return stack.padding == Padding::kRepeat ? log_[stack.oldest()] : nullptr;
+  if (age <= stack.depth) return stack.newest - age;
+  return stack.padding == Padding::kRepeat ? stack.oldest() : -1;
+}
+
+const std::byte* StackLane::frame_at(const Stack& stack, std::int64_t index) const {
+  const std::int64_t position = position_at(stack, index);
+  return position < 0 ? nullptr : log_[position];
 }
 
 bool StackLane::equals_current(const std::byte* frames) const {

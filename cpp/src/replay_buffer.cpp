@@ -173,6 +173,11 @@ void ReplayBuffer<S>::clear() {
 template <Sampler S>
 void ReplayBuffer<S>::sample(double beta, const BatchView& out) {
   const auto locked = lock();
+  draw(beta, out);
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::draw(double beta, const BatchView& out) {
   if (rows_.num_ready(settings_.n_step) == 0) {
     fail_value("sample: expected at least one row whose n-step window is complete, got none");
   }
@@ -195,10 +200,17 @@ void ReplayBuffer<S>::gather(std::int64_t slot, std::int64_t to, const BatchView
   const std::int64_t last_slot = rows_.lane(row.lane).slot(row.row + window.num_steps - 1);
   std::memcpy(out.action + to * settings_.action_bytes, rows_.action(slot), static_cast<std::size_t>(settings_.action_bytes));
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
-    const StackLane& stack_lane = stacks(row.lane, c);
     const auto obs = static_cast<std::int64_t>(c);
-    stack_lane.read(rows_.stack(obs, slot), out.obs[c] + to * settings_.obs[c].bytes());
-    stack_lane.read(stack_lane.successor(rows_.stack(obs, last_slot)), out.next_obs[c] + to * settings_.obs[c].bytes());
+    const StackLane& stack_lane = stacks(row.lane, c);
+    const Stack& first = rows_.stack(obs, slot);
+    const Stack last = stack_lane.successor(rows_.stack(obs, last_slot));
+    if (out.wants_places) {
+      put_places(row.lane, c, first, out.obs[c], to);
+      put_places(row.lane, c, last, out.next_obs[c], to);
+    } else {
+      stack_lane.read(first, out.obs[c] + to * settings_.obs[c].bytes());
+      stack_lane.read(last, out.next_obs[c] + to * settings_.obs[c].bytes());
+    }
   }
 }
 

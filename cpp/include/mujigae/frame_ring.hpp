@@ -108,6 +108,7 @@ class StackLane {
   Stack successor(const Stack& stack) const;    // what append returned after `stack`
   bool equals_current(const std::byte* frames) const;
   void read(const Stack& stack, std::byte* out) const;  // [k, frame_bytes]
+  std::int64_t position_at(const Stack& stack, std::int64_t index) const;  // of frame `index` of k; -1: zeros
   void drop_before(std::int64_t position) { log_.drop_before(position); }
   void clear();
 

@@ -24,6 +24,7 @@
 
 #include "mujigae/buffer_settings.hpp"
 #include "mujigae/column_ring.hpp"
+#include "mujigae/frame_mirror.hpp"
 #include "mujigae/frame_ring.hpp"
 #include "mujigae/mapped_file.hpp"
 #include "mujigae/random.hpp"
@@ -45,6 +46,13 @@ struct StepsView {
 
 struct Words;  // integers read one by one, each checked
 
+// Frames of one observation that its mirror lacks, and where they belong.
+struct NewFrames {
+  std::int64_t num_places;
+  std::vector<std::int64_t> places;  // [N]
+  std::vector<std::byte> frames;     // [N, frame_bytes]
+};
+
 // Where a batch goes: [B, ...] each.
 struct BatchView {
   std::int64_t batch_size;
@@ -55,6 +63,7 @@ struct BatchView {
   bool* terminated;
   float* weight;
   std::int64_t* key;
+  bool wants_places = false;  // obs and next_obs are int64 [B, k]: places in the mirrors
 };
 
 template <Sampler S>
@@ -68,6 +77,11 @@ class ReplayBuffer {
 
   void add(const StepsView& steps);
   void sample(double beta, const BatchView& out);
+  // The same for frames that have a second home: batches name their places there (frame_mirror.hpp), and `news` is what has to
+  // be brought before. False, and nothing drawn: at least `max_frames` were new; bring those and call again. A caller that lost
+  // some restarts.
+  bool sample_places(double beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news);
+  void restart_mirrors();
   void clear();
 
   std::int64_t update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
@@ -115,7 +129,10 @@ class ReplayBuffer {
   void evict_oldest(std::int64_t lane);
   void announce_ready(std::int64_t lane, std::int64_t old_ready_end);
   void announce_all();
+  void draw(double beta, const BatchView& out);
   void gather(std::int64_t slot, std::int64_t to, const BatchView& out) const;
+  void put_places(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const;
+  NewFrames new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const;
   StackLane& stacks(std::int64_t lane, std::size_t obs) { return stacks_[static_cast<std::size_t>(lane)][obs]; }
   const StackLane& stacks(std::int64_t lane, std::size_t obs) const { return stacks_[static_cast<std::size_t>(lane)][obs]; }
 
@@ -142,6 +159,7 @@ class ReplayBuffer {
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   S sampler_;
   Philox random_;
+  std::vector<FrameMirror> mirrors_;  // [obs]; none until they are asked for
   std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
   mutable std::mutex mutex_;
 };

@@ -1,0 +1,66 @@
+// Batches of frames that have a second home: see frame_mirror.hpp.
+#include <algorithm>
+#include <cstring>
+
+#include "mujigae/replay_buffer.hpp"
+
+namespace mujigae {
+
+template <Sampler S>
+bool ReplayBuffer<S>::sample_places(double beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news) {
+  const auto locked = lock();
+  while (mirrors_.size() < settings_.obs.size()) mirrors_.emplace_back(settings_.num_envs, rows_.lane(0).slots);
+  std::vector<std::vector<FrameMirror::Fresh>> fresh;
+  bool is_all = true;
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    std::vector<const StackLane*> lanes;
+    for (const auto& lane : stacks_) lanes.push_back(&lane[c]);
+    fresh.push_back(mirrors_[c].fresh(lanes, max_frames));
+    news.push_back(new_frames(c, fresh.back()));
+    is_all = is_all && static_cast<std::int64_t>(news.back().places.size()) < max_frames;
+  }
+  if (is_all) draw(beta, out);
+  for (std::size_t c = 0; c < fresh.size(); ++c) mirrors_[c].mark(fresh[c]);
+  return is_all;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::restart_mirrors() {
+  const auto locked = lock();
+  mirrors_.clear();
+}
+
+template <Sampler S>
+NewFrames ReplayBuffer<S>::new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const {
+  const FrameMirror& mirror = mirrors_[obs];
+  NewFrames news{mirror.num_places(), {}, {}};
+  for (const FrameMirror::Fresh& run : fresh) {
+    const FrameLog& log = stacks(run.lane, obs).log();
+    for (std::int64_t position = run.first; position < run.first + run.count; ++position) {
+      news.places.push_back(mirror.place(run.lane, position));
+      news.frames.insert(news.frames.end(), log[position], log[position] + log.frame_bytes());
+    }
+  }
+  return news;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::put_places(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const {
+  const StackLane& stack_lane = stacks(lane, obs);
+  for (std::int64_t i = 0; i < stack_lane.stack(); ++i) {
+    const std::int64_t place = mirrors_[obs].place(lane, stack_lane.position_at(stack, i));
+    const std::int64_t index = to * stack_lane.stack() + i;
+    std::memcpy(out + index * static_cast<std::int64_t>(sizeof(place)), &place, sizeof(place));
+  }
+}
+
+using Prioritized = ReplayBuffer<PrioritizedSampler>;
+using Uniform = ReplayBuffer<UniformSampler>;
+template bool Uniform::sample_places(double, const BatchView&, std::int64_t, std::vector<NewFrames>&);
+template void Uniform::restart_mirrors();
+template void Uniform::put_places(std::int64_t, std::size_t, const Stack&, std::byte*, std::int64_t) const;
+template bool Prioritized::sample_places(double, const BatchView&, std::int64_t, std::vector<NewFrames>&);
+template void Prioritized::restart_mirrors();
+template void Prioritized::put_places(std::int64_t, std::size_t, const Stack&, std::byte*, std::int64_t) const;
+
+}  // namespace mujigae
