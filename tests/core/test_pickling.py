@@ -71,13 +71,13 @@ def test_a_pickle_calls_nothing_but_ours(tmp_path: Path) -> None:
 
 
 def test_damaged_pickles_are_snapshot_errors() -> None:
-    function, (cls, data, device) = filled().__reduce__()
+    function, (cls, data, *place) = filled().__reduce__()
     with pytest.raises(mujigae.SnapshotError, match="checksum"):
-        function(cls, data[:-300] + bytes([data[-300] ^ 1]) + data[-299:], device)
+        function(cls, data[:-300] + bytes([data[-300] ^ 1]) + data[-299:], *place)
     with pytest.raises(mujigae.SnapshotError, match="too short"):
-        function(cls, b"", device)
+        function(cls, b"", *place)
     with pytest.raises(mujigae.SnapshotError, match="int is no PrioritizedReplayBuffer"):
-        function(int, data, device)
+        function(int, data, *place)
 
 
 class Counted(mujigae.ReplayBuffer):

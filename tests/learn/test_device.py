@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import mujigae
-from mujigae.replay.device import StagedPlacement
+from mujigae.replay.device import StagedPlacement, host_memory
 
 OBS = {"x": ((3,), np.float32), "n": ((), np.int64)}
 
 
-def filled(device: Any) -> Any:
-    buffer = mujigae.PrioritizedReplayBuffer(50, OBS, ((2,), np.float32), device=device, seed=0)
+def filled(device: Any, **options: Any) -> Any:
+    buffer = mujigae.PrioritizedReplayBuffer(50, OBS, ((2,), np.float32), device=device, seed=0, **options)
     for t in range(20):
         obs, next_obs = ({"x": np.full(3, i, np.float32), "n": np.int64(i)} for i in (t, t + 1))
         buffer.add(obs, np.zeros(2, np.float32), float(t), next_obs, False, t == 19)
@@ -29,6 +29,15 @@ def staged() -> Any:
     return buffer
 
 
+def with_frames() -> Any:
+    return filled("cpu", frames_on_device=True)
+
+
+EVERY_WAY = pytest.mark.parametrize(
+    "make", [lambda: filled("cpu"), staged, with_frames], ids=["cpu", "staged", "frames on the device"]
+)
+
+
 def assert_equal(batch: Any, expected: Any) -> None:
     assert isinstance(batch.key, np.ndarray)
     for name, got, wanted in zip(batch._fields, batch, expected, strict=True):
@@ -38,7 +47,7 @@ def assert_equal(batch: Any, expected: Any) -> None:
             assert np.array_equal(np.asarray(a), b)
 
 
-@pytest.mark.parametrize("make", [lambda: filled("cpu"), staged], ids=["cpu", "staged"])
+@EVERY_WAY
 def test_tensors_hold_what_numpy_batches_hold(make: Any) -> None:
     buffer, plain = make(), filled(None)
     for _ in range(5):
@@ -49,7 +58,7 @@ def test_tensors_hold_what_numpy_batches_hold(make: Any) -> None:
         plain.update_priorities(expected.key, td.detach().numpy())
 
 
-@pytest.mark.parametrize("make", [lambda: filled("cpu"), staged], ids=["cpu", "staged"])
+@EVERY_WAY
 def test_tensors_in_hand_never_change(make: Any) -> None:
     buffer = make()
     batch = buffer.sample(8)
@@ -61,7 +70,7 @@ def test_tensors_in_hand_never_change(make: Any) -> None:
     assert np.array_equal(batch.key, copies[2])
 
 
-@pytest.mark.parametrize("make", [lambda: filled("cpu"), staged], ids=["cpu", "staged"])
+@EVERY_WAY
 def test_out_is_refilled_in_place(make: Any) -> None:
     buffer, plain = make(), filled(None)
     out = buffer.sample(8)
@@ -72,8 +81,9 @@ def test_out_is_refilled_in_place(make: Any) -> None:
     assert_equal(out, plain.sample(8))
 
 
-def test_an_out_of_another_size_is_refused() -> None:
-    buffer = staged()
+@pytest.mark.parametrize("make", [staged, with_frames], ids=["staged", "frames on the device"])
+def test_an_out_of_another_size_is_refused(make: Any) -> None:
+    buffer = make()
     out = buffer.sample(8)
     with pytest.raises(ValueError, match=r"out: expected torch\.float32"):
         buffer.sample(9, out=out)
@@ -97,7 +107,36 @@ def test_a_loaded_buffer_takes_the_device_it_is_given(tmp_path: Any) -> None:
     assert_equal(mujigae.load(tmp_path / "buffer", device="cpu").sample(4), filled(None).sample(4))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_memory_that_cannot_be_pinned_is_replaced_by_plain_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = torch.empty
+
+    def without_pinning(*arguments: Any, pin_memory: bool = False, **options: Any) -> Any:
+        if pin_memory:
+            raise RuntimeError("out of lockable memory")
+        return empty(*arguments, **options)
+
+    monkeypatch.setattr(torch, "empty", without_pinning)
+    with pytest.warns(UserWarning, match="memory that is not pinned: out of lockable memory"):
+        memory = host_memory(torch, (2, 3), torch.uint8, is_pinned=True)
+    assert memory.shape == (2, 3)
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@needs_cuda
+@pytest.mark.parametrize("frames_on_device", [False, True])
+def test_batches_on_a_gpu_are_those_of_the_host(frames_on_device: bool) -> None:
+    buffer, plain = filled("cuda", frames_on_device=frames_on_device), filled(None)
+    out = None
+    for _ in range(20):
+        out, expected = buffer.sample(8, out=out), plain.sample(8)
+        assert out.obs["x"].is_cuda
+        assert np.array_equal(out.obs["x"].cpu().numpy(), expected.obs["x"])
+        assert np.array_equal(out.reward.cpu().numpy(), expected.reward)
+
+
+@needs_cuda
 def test_batches_on_a_gpu_come_from_pinned_stages() -> None:
     buffer = filled("cuda")
     batch = buffer.sample(8)

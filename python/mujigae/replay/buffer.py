@@ -51,6 +51,8 @@ class ReplayBuffer:
         path: None for memory. Otherwise a new file that holds rows, frames and priorities from now on, and may be larger
             than memory; an existing one is a FileExistsError: `load` it. See `flush` for what survives.
         device: None for NumPy arrays; "cpu", "cuda", ... for torch tensors.
+        frames_on_device: keep a copy of every frame on the device as well: only new frames cross the bus, and batches are
+            gathered there. The host keeps its frames for `save` and `validate`.
         validate: check that stacks roll and that next_obs meets the following obs; without it the caller vouches.
         seed: int, numpy SeedSequence, or None for one from the operating system.
 
@@ -72,6 +74,7 @@ class ReplayBuffer:
         gamma: float = 0.99,
         path: str | os.PathLike[str] | None = None,
         device: Any = None,
+        frames_on_device: bool = False,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
@@ -80,7 +83,7 @@ class ReplayBuffer:
             {**rows, "validate": validate},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
-            device,
+            (device, as_bool("frames_on_device", frames_on_device)),
             seed,
             None if path is None else as_path(path),
         )
@@ -90,7 +93,7 @@ class ReplayBuffer:
         arguments: dict[str, Any],
         obs: ObsLayout,
         action: ArraySpec,
-        device: Any,
+        place: tuple[Any, bool],
         seed: Seed,
         path: bytes | None = None,
         is_new: bool = True,
@@ -99,7 +102,7 @@ class ReplayBuffer:
             arguments[name] = _AS.get(name, as_float)(name, value)
         self._arguments = arguments
         self._obs, self._action = obs, action
-        self._device, self._placement = device, Placement.of(device, obs, action)
+        self._put_batches(*place)
         self._has_warned = False
         self._core: Any = self._make_core(
             obs=[(spec.dtype, spec.shape) for spec in obs.specs],
@@ -110,6 +113,10 @@ class ReplayBuffer:
             **arguments,
         )
         self._all_envs = np.arange(arguments["num_envs"])
+
+    def _put_batches(self, device: Any, frames_on_device: bool) -> None:
+        self._place = None if device is None else str(device), frames_on_device
+        self._placement = Placement.of(device, self._obs, self._action, frames_on_device)
 
     def _make_core(self, **arguments: Any) -> Any:
         return _core.UniformBuffer(**arguments)
@@ -220,7 +227,7 @@ class ReplayBuffer:
 
     def _sample(self, batch_size: int, beta: float, out: Batch | None) -> Batch:
         size = as_int("batch_size", batch_size)
-        return self._placement.sample(lambda arrays: self._core.sample(size, beta, arrays), size, out)
+        return self._placement.sample(self._core, size, beta, out)
 
     def clear(self) -> None:
         """Forgets every row and open episode; keys handed out before stay dead, the random stream goes on."""
@@ -251,8 +258,7 @@ class ReplayBuffer:
     def __reduce__(self) -> str | tuple[Any, ...]:
         from mujigae.replay.saving import from_bytes
 
-        device = None if self._device is None else str(self._device)
-        return from_bytes, (type(self), self._core.to_bytes(self._description()), device)
+        return from_bytes, (type(self), self._core.to_bytes(self._description()), *self._place)
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""
@@ -334,6 +340,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         stratified: bool = True,
         path: str | os.PathLike[str] | None = None,
         device: Any = None,
+        frames_on_device: bool = False,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
@@ -343,7 +350,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
             {**rows, "validate": validate, **priorities},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
-            device,
+            (device, as_bool("frames_on_device", frames_on_device)),
             seed,
             None if path is None else as_path(path),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ __all__ = ["Placement"]
 Arrays = tuple[
     Any, ...
 ]  # a batch as the core sees it: the fields of Batch, obs and next_obs as lists of arrays
-Fill = Callable[[Arrays | None], Arrays]  # the core's sample: fills these arrays, or new ones
+Leaf = tuple[tuple[int, ...], Any]  # shape and dtype
 
 
 class Placement:
@@ -29,23 +30,29 @@ class Placement:
         self._obs, self._action = obs, action
 
     @staticmethod
-    def of(device: Any, obs: ObsLayout, action: ArraySpec) -> Placement:
+    def of(device: Any, obs: ObsLayout, action: ArraySpec, frames_on_device: bool = False) -> Placement:
         """None: NumPy. Anything else: a torch device, or ValueError if torch does not know it."""
         if device is None:
+            if frames_on_device:
+                raise ValueError("frames_on_device: expected a device to hold the frames, got device=None")
             return Placement(obs, action)
         torch = require("torch", "train")
         try:
             known = torch.device(device)
         except (RuntimeError, TypeError) as error:
             raise ValueError(f"device: expected a torch device, got {device!r}") from error
+        if frames_on_device:
+            from mujigae.replay.device_frames import FramesOnDevice
+
+            return FramesOnDevice(obs, action, known)
         return TorchPlacement(obs, action) if known.type == "cpu" else StagedPlacement(obs, action, known)
 
-    def sample(self, fill: Fill, batch_size: int, out: Batch | None) -> Batch:
-        """A batch in its place: new, or `out` refilled."""
+    def sample(self, core: Any, batch_size: int, beta: float, out: Batch | None) -> Batch:
+        """A batch of the core in its place: new, or `out` refilled."""
         if out is not None:
-            fill(self._arrays_of(out))
+            core.sample(batch_size, beta, self._arrays_of(out))
             return out
-        return self._batch_of(fill(None))
+        return self._batch_of(core.sample(batch_size, beta, None))
 
     def to_numpy(self, value: Any) -> Any:
         """Torch tensors as NumPy arrays; anything else as it is."""
@@ -83,7 +90,8 @@ class TorchPlacement(Placement):
 class StagedPlacement(Placement):
     """Torch tensors on a device: the core writes into pinned memory, and the copy runs beside the caller's work.
 
-    Two stages for each batch size take turns; one is written again only after its copy has ended. Keys stay NumPy arrays.
+    Two stages for each batch size take turns; one is written again only after its copy has ended. On CUDA the copies have a
+    stream of their own, so that they need not wait for the work that is queued. Keys stay NumPy arrays.
     """
 
     is_torch = True
@@ -93,33 +101,53 @@ class StagedPlacement(Placement):
         super().__init__(obs, action)
         self._torch: Any = require("torch", "train")
         self._device = device
+        self._stream = self._torch.cuda.Stream(device) if device.type == "cuda" else None
         self._lock = threading.Lock()
         self._stages: dict[int, list[Stage]] = {}
 
-    def sample(self, fill: Fill, batch_size: int, out: Batch | None) -> Batch:
+    def sample(self, core: Any, batch_size: int, beta: float, out: Batch | None) -> Batch:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         with self._lock:
             stage = self._next_stage(batch_size)
-            targets = None if out is None else self._checked_targets(out, stage)
+            targets = None if out is None else self._checked_targets(out, batch_size)
             stage.wait()
             key = np.empty(batch_size, np.int64)
-            fill((*stage.arrays, key))
+            self._fill(core, beta, (*stage.arrays, key))
+            moved = self._to_device(stage)
             if out is None or targets is None:
-                batch = self._batch_of((*(_map(field, self._to_device) for field in stage.tensors), key))
-            else:
-                batch = self._refilled(out, targets, stage, key)
-            stage.mark(self._device)
-            return batch
+                return self._batch_of((*moved, key))
+            with self._torch.no_grad():
+                for target, source in zip(targets, _leaves(moved), strict=True):
+                    target.copy_(source)
+            out.key[...] = key
+            return out
 
-    def _to_device(self, tensor: Any) -> Any:
-        return tensor.to(self._device, non_blocking=True, copy=True)
+    def _fill(self, core: Any, beta: float, arrays: Arrays) -> None:
+        core.sample(len(arrays[-1]), beta, arrays)
 
-    def _checked_targets(self, out: Batch, stage: Stage) -> list[Any]:
-        """The tensors of `out`, each as the stage has it; checked before anything is drawn."""
+    def _to_device(self, stage: Stage) -> Arrays:
+        """The stage's fields on the device; whatever is queued from now on finds them there."""
+        if self._stream is None:
+            return self._on_device(_map(stage.tensors, lambda tensor: tensor.to(self._device, copy=True)))
+        current = self._torch.cuda.current_stream(self._device)
+        with self._torch.cuda.stream(self._stream):
+            moved = _map(stage.tensors, lambda tensor: tensor.to(self._device, non_blocking=True))
+            stage.copied = self._stream.record_event()
+        current.wait_event(stage.copied)
+        for tensor in _leaves(moved):
+            tensor.record_stream(current)  # its memory belongs to the other stream
+        return self._on_device(moved)
+
+    def _on_device(self, moved: Arrays) -> Arrays:
+        """What a batch holds instead of what was moved."""
+        return moved
+
+    def _checked_targets(self, out: Batch, batch_size: int) -> list[Any]:
+        """The tensors of `out`, each as a batch has it; checked before anything is drawn."""
         targets = _leaves(self._arrays_of(out)[:-1])
-        for target, source in zip(targets, _leaves(stage.tensors), strict=True):
-            wanted = f"{source.dtype} {tuple(source.shape)} on {self._device.type}"
+        for target, (shape, dtype) in zip(targets, self._leaf_specs(batch_size), strict=True):
+            wanted = f"{dtype} {shape} on {self._device.type}"
             is_tensor = isinstance(target, self._torch.Tensor)
             got = (
                 f"{target.dtype} {tuple(target.shape)} on {target.device.type}"
@@ -128,17 +156,14 @@ class StagedPlacement(Placement):
             )
             if got != wanted:
                 raise ValueError(f"out: expected {wanted}, got {got}")
-        shape = tuple(stage.arrays[2].shape)
-        if not isinstance(out.key, np.ndarray) or (out.key.dtype, out.key.shape) != (np.int64, shape):
-            raise ValueError(f"out.key: expected a NumPy array int64 {shape}, got {out.key!r}")
+        if not isinstance(out.key, np.ndarray) or (out.key.dtype, out.key.shape) != (np.int64, (batch_size,)):
+            raise ValueError(f"out.key: expected a NumPy array int64 {(batch_size,)}, got {out.key!r}")
         return targets
 
-    def _refilled(self, out: Batch, targets: list[Any], stage: Stage, key: Any) -> Batch:
-        with self._torch.no_grad():
-            for target, source in zip(targets, _leaves(stage.tensors), strict=True):
-                target.copy_(source, non_blocking=True)
-        out.key[...] = key
-        return out
+    def _leaf_specs(self, batch_size: int) -> list[tuple[tuple[int, ...], Any]]:
+        """Shape and torch dtype of every tensor of a batch, in the order of its fields."""
+        fields = batch_fields(self._obs, self._action)
+        return [((batch_size, *shape), _torch_dtype(self._torch, dtype)) for shape, dtype in _leaves(fields)]
 
     def _next_stage(self, batch_size: int) -> Stage:
         stages = self._stages.setdefault(batch_size, [])
@@ -157,37 +182,43 @@ class Stage:
     def __init__(
         self, torch: Any, obs: ObsLayout, action: ArraySpec, batch_size: int, *, is_pinned: bool
     ) -> None:
-        def new(shape: tuple[int, ...], dtype: Any) -> Any:
-            like = torch.from_numpy(np.empty(0, dtype)).dtype
-            return torch.empty((batch_size, *shape), dtype=like, pin_memory=is_pinned)
+        def new(spec: Leaf) -> Any:
+            shape, dtype = spec
+            like = _torch_dtype(torch, dtype)
+            return host_memory(torch, (batch_size, *shape), like, is_pinned=is_pinned)
 
-        def new_obs() -> list[Any]:
-            return [new(spec.shape, spec.dtype) for spec in obs.specs]
-
-        scalars = [new((), np.float32), new((), np.float32), new((), np.bool_), new((), np.float32)]
-        reward, discount, terminated, weight = scalars
-        self.tensors = (
-            new_obs(),
-            new(action.shape, action.dtype),
-            reward,
-            new_obs(),
-            discount,
-            terminated,
-            weight,
+        self.tensors = tuple(
+            [new(leaf) for leaf in field] if isinstance(field, list) else new(field)
+            for field in batch_fields(obs, action)
         )
         self.arrays = tuple(_map(field, lambda tensor: tensor.numpy()) for field in self.tensors)
-        self._torch = torch
-        self._copied: Any = None
-
-    def mark(self, device: Any) -> None:
-        """The copies enqueued so far are those of this stage."""
-        if device.type == "cuda":
-            self._copied = self._torch.cuda.current_stream(device).record_event()
+        self.copied: Any = None  #: an event after the copies that read these bytes
 
     def wait(self) -> None:
         """Until the copies have read these bytes."""
-        if self._copied is not None:
-            self._copied.synchronize()
+        if self.copied is not None:
+            self.copied.synchronize()
+
+
+def batch_fields(obs: ObsLayout, action: ArraySpec) -> tuple[Any, ...]:
+    """Shape and dtype of one row of each field of a batch but its keys; obs and next_obs are lists of them."""
+    arrays = [(spec.shape, spec.dtype) for spec in obs.specs]
+    number: Leaf = ((), np.dtype(np.float32))
+    return arrays, (action.shape, action.dtype), number, arrays, number, ((), np.dtype(np.bool_)), number
+
+
+def host_memory(torch: Any, shape: tuple[int, ...], dtype: Any, *, is_pinned: bool) -> Any:
+    """Pinned memory where the system gives it; else plain memory, whose copies are slower and wait."""
+    if is_pinned:
+        try:
+            return torch.empty(shape, dtype=dtype, pin_memory=True)
+        except RuntimeError as error:
+            warnings.warn(f"batches are staged in memory that is not pinned: {error}", stacklevel=2)
+    return torch.empty(shape, dtype=dtype)
+
+
+def _torch_dtype(torch: Any, dtype: Any) -> Any:
+    return torch.from_numpy(np.empty(0, dtype)).dtype
 
 
 def _leaf_to_numpy(leaf: Any) -> Any:

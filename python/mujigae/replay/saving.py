@@ -14,7 +14,6 @@ from mujigae import _core
 from mujigae.errors import SnapshotError
 from mujigae.replay.arguments import as_path
 from mujigae.replay.buffer import PrioritizedReplayBuffer, ReplayBuffer
-from mujigae.replay.device import Placement
 from mujigae.replay.spaces import ArraySpec, ObsLayout
 
 __all__ = ["describe", "from_bytes", "load"]
@@ -50,7 +49,7 @@ def describe(class_name: str, arguments: dict[str, Any], obs: ObsLayout, action:
     )
 
 
-def load(path: str | os.PathLike[str], *, device: Any = None) -> ReplayBuffer:
+def load(path: str | os.PathLike[str], *, device: Any = None, frames_on_device: bool = False) -> ReplayBuffer:
     """Reads a buffer that `save` wrote, or reopens the file of one with `path`; it continues bit for bit.
 
     A file-backed buffer stays so, with the same path. After a kill it has every row that was flushed and not evicted since;
@@ -58,7 +57,7 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> ReplayBuffer:
 
     Args:
         path: the file.
-        device: where batches go, as in the constructor; it is not saved.
+        device, frames_on_device: where batches and frames go, as in the constructor; not saved.
 
     Raises SnapshotError, saying what is wrong and where, for a file that is truncated, damaged, foreign or of another
     version; OSError when it cannot be read, or is file-backed and open elsewhere.
@@ -66,20 +65,22 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> ReplayBuffer:
     name = as_path(path)
     snapshot = _core.Snapshot(name)
     if snapshot.is_file_backed:
-        return _restored(os.fsdecode(name), snapshot, None, device, name)
-    return _restored(os.fsdecode(name), snapshot, None, device)
+        return _restored(os.fsdecode(name), snapshot, None, (device, frames_on_device), name)
+    return _restored(os.fsdecode(name), snapshot, None, (device, frames_on_device))
 
 
-def from_bytes(cls: type[ReplayBuffer], data: bytes, device: str | None) -> ReplayBuffer:
+def from_bytes(
+    cls: type[ReplayBuffer], data: bytes, device: str | None, frames_on_device: bool
+) -> ReplayBuffer:
     """What pickle calls: a buffer of class `cls` from the snapshot `data`."""
-    return _restored("pickled buffer", _core.snapshot_of(data), cls, device)
+    return _restored("pickled buffer", _core.snapshot_of(data), cls, (device, frames_on_device))
 
 
 def _restored(
     name: str,
     snapshot: _core.Snapshot,
     cls: type[ReplayBuffer] | None,
-    device: Any,
+    place: tuple[Any, bool],
     path: bytes | None = None,
 ) -> ReplayBuffer:
     try:
@@ -88,7 +89,7 @@ def _restored(
         raise SnapshotError(f"{name}: the description of the buffer is not valid: {error}") from error
     if path is None:
         buffer._core.load(snapshot)
-    buffer._device, buffer._placement = device, Placement.of(device, buffer._obs, buffer._action)
+    buffer._put_batches(*place)
     return buffer
 
 
@@ -112,7 +113,9 @@ def _construct(
     if not issubclass(cls, base):
         raise TypeError(f"{cls.__name__} is no {base.__name__}")
     buffer = cls.__new__(cls)
-    buffer._construct(arguments, layout, _spec_from_json(meta["action"]), None, 0, path, is_new=False)
+    buffer._construct(
+        arguments, layout, _spec_from_json(meta["action"]), (None, False), 0, path, is_new=False
+    )
     return buffer
 
 

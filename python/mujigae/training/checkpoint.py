@@ -104,7 +104,11 @@ def restore(training: Training, checkpoint: Path) -> None:
     _check_digest(checkpoint / REPLAY, state)
     _restore_agent(training.agent, checkpoint, state)
     try:
-        buffer = mujigae.load(checkpoint / REPLAY, device=training.config.device)
+        buffer = mujigae.load(
+            checkpoint / REPLAY,
+            device=training.config.device,
+            frames_on_device=training.config.frames_on_device,
+        )
     except (OSError, SnapshotError, ValueError) as error:
         raise CheckpointError(f"{checkpoint / REPLAY}: {_reason(error)}") from error
     _check_same_replay(buffer, training.buffer, checkpoint / REPLAY)

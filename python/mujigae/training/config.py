@@ -137,6 +137,8 @@ class Config:
     """Keep images and convolution weights in NHWC memory order."""
     device: str = "cpu"
     """Torch device of networks and batches: cpu, cuda, cuda:1 ..."""
+    frames_on_device: bool = False
+    """Keep a copy of every frame on the device, so that only new ones are moved there."""
     num_threads: int | None = None
     """Torch threads on the CPU, which sums depend on. None: 1 for an mlp, else every core."""
 

@@ -91,6 +91,7 @@ def make_buffer(config: Config, environment: Environment) -> Any:
         "n_step": config.n_step,
         "gamma": config.gamma,
         "device": config.device,
+        "frames_on_device": config.frames_on_device,
         "seed": child_seed(config.seed, "replay"),
     }
     spaces = environment.observation_space, environment.action_space

@@ -1,0 +1,85 @@
+"""Frames that live on a device: only new ones cross the bus, and stacks are put together there.
+
+core      draws, and names the place of every frame of a batch       [B, k] integers cross the bus
+device    frames [P, frame], one place for each that is held         gather -> obs, next_obs [B, *shape]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mujigae.replay.device import Arrays, Stage, StagedPlacement
+from mujigae.replay.spaces import ArraySpec, ObsLayout
+
+__all__ = ["FramesOnDevice"]
+
+_MAX_NEW_BYTES = 64 * 2**20  # brought in one go
+
+
+class FramesOnDevice(StagedPlacement):
+    """Batches whose observations are gathered on the device from a copy of every frame that the core holds.
+
+    The copy takes the frames' bytes on the device (a million of 84x84: 7.2 GB), is made at the first batch, and grows
+    when episodes are so short that there are more frames than rows.
+    """
+
+    def __init__(self, obs: ObsLayout, action: ArraySpec, device: Any) -> None:
+        super().__init__(obs, action, device)
+        places = [ArraySpec(spec.name, (spec.stack,), np.dtype(np.int64)) for spec in obs.specs]
+        self._places = ObsLayout(tuple(places), obs.tree)
+        self._frame_bytes = [_frame_bytes(spec) for spec in obs.specs]
+        self._frames: list[Any] = [None] * len(places)  # [P, words of a frame] each
+
+    def _make_stage(self, batch_size: int) -> Stage:
+        is_pinned = self._device.type == "cuda"
+        return Stage(self._torch, self._places, self._action, batch_size, is_pinned=is_pinned)
+
+    def _fill(self, core: Any, beta: float, arrays: Arrays) -> None:
+        max_frames = max(1, _MAX_NEW_BYTES // max(self._frame_bytes))
+        is_drawn = False
+        while not is_drawn:
+            is_drawn, news = core.sample_places(beta, arrays, max_frames)
+            try:
+                for i, (num_places, places, frames) in enumerate(news):
+                    self._bring(i, num_places, places, frames)
+            except BaseException:
+                core.restart_mirrors()  # what was on its way is lost: all is brought again
+                raise
+
+    def _bring(self, i: int, num_places: int, places: Any, frames: Any) -> None:
+        """Writes new frames [N, frame_bytes] of observation i to their places [N]."""
+        torch = self._torch
+        word = torch.int64 if self._frame_bytes[i] % 8 == 0 else torch.uint8
+        if self._frames[i] is None or len(self._frames[i]) != num_places:
+            self._frames[i] = None  # its memory first
+            num_words = self._frame_bytes[i] // word.itemsize
+            self._frames[i] = torch.empty((num_places, num_words), dtype=word, device=self._device)
+            self._frames[i][-1] = 0  # the padding of stacks
+        if len(places):
+            rows = torch.from_numpy(frames).view(word).view(len(places), -1)
+            self._frames[i].index_copy_(0, self._sent(torch.from_numpy(places)), self._sent(rows))
+
+    def _sent(self, tensor: Any) -> Any:
+        """On the device; the copy from pinned memory runs beside the host's work."""
+        if self._device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self._device, non_blocking=True)
+
+    def _on_device(self, moved: Arrays) -> Arrays:
+        obs, action, reward, next_obs, *rest = moved
+        return (self._gathered(obs), action, reward, self._gathered(next_obs), *rest)
+
+    def _gathered(self, places: list[Any]) -> list[Any]:
+        """The stacks [B, *shape] whose frames lie at `places` [B, k], one for each observation."""
+        stacks = []
+        for spec, frames, indices in zip(self._obs.specs, self._frames, places, strict=True):
+            words = frames.index_select(0, indices.flatten())  # [B k, words]
+            dtype = self._torch.from_numpy(np.empty(0, spec.dtype)).dtype
+            stacks.append(words.view(len(indices), -1).view(dtype).view(len(indices), *spec.shape))
+        return stacks
+
+
+def _frame_bytes(spec: ArraySpec) -> int:
+    return int(np.prod(spec.shape, dtype=np.int64)) * spec.dtype.itemsize // spec.stack
