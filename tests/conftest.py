@@ -24,6 +24,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import mujigae
@@ -71,6 +72,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[PARTS] = {}
+    # A default run is the same run every time; what chance may find is what `--long` is for.
+    hypothesis.settings.register_profile("mujigae", derandomize=not config.getoption("long"))
+    hypothesis.settings.load_profile("mujigae")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

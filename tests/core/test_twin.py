@@ -10,6 +10,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from machine import BufferMachine, LargeBufferMachine
 
 
+# A walk of many resets behind the buffer's back earns the warning of them.
+@pytest.mark.filterwarnings("ignore:.* rows had an obs that differs:UserWarning")
 @pytest.mark.parametrize(
     ("machine", "num_walks", "num_steps"), [(BufferMachine, 25, 25), (LargeBufferMachine, 2, 8)]
 )

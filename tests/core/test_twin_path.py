@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import PADDINGS, Space, Stream, assert_same_batch
@@ -116,6 +117,7 @@ class Pair:
         assert self.compiled.num_silent_boundaries == self.twin.num_silent_boundaries
 
 
+@pytest.mark.filterwarnings("ignore:.* rows had an obs that differs:UserWarning")
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_batches_are_equal_bit_for_bit(data: st.DataObject) -> None:
