@@ -247,11 +247,13 @@ def test_the_picture_follows_game_zero_in_colour_through_lost_lives_and_resets()
     colours: set[tuple[int, ...]] = set()
     games = 0
     for t, steps in enumerate(random_steps_lazily(env, 220)):
+        games += sum(episode.env_id == 0 for episode in steps.episodes)
+        if t % 4:
+            continue
         picture = env.render()
         assert picture.shape == (210, 160, 3)
         grey = resized((picture * np.array([0.299, 0.587, 0.114])).sum(axis=2), 84)
         assert np.abs(grey - env.stream.obs[0, 3]).max() < 4, t
-        games += sum(episode.env_id == 0 for episode in steps.episodes)
         colours |= {tuple(pixel) for pixel in picture[50:100:5, 80].tolist()}
     assert games >= 2
     assert any(max(colour) - min(colour) > 50 for colour in colours)

@@ -39,7 +39,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_checkpoint_is_evaluated(tmp_path: Path) -> None:
     rows = lines(trained(tmp_path))
-    assert [row["step"] for row in rows] == ["300", "600", "900"]
+    assert [row["step"] for row in rows] == ["120", "240", "360"]
     assert list(rows[0]) == EVALUATION_COLUMNS
     assert all(float(row["lowest"]) <= float(row["mean_return"]) <= float(row["highest"]) for row in rows)
     assert all(row["episodes"] == "3" for row in rows)
@@ -49,21 +49,21 @@ def test_every_checkpoint_is_evaluated(tmp_path: Path) -> None:
 def test_snapshot_is_of_the_highest_mean(tmp_path: Path) -> None:
     folder = trained(tmp_path)
     state = checkpoint.best_state(folder)
-    assert state["counters"]["steps"] == 600
+    assert state["counters"]["steps"] == 240
     assert state["evaluation"]["mean_return"] == 9.0
     assert sorted(path.name for path in checkpoint.best(folder).iterdir()) == [
         "agent.safetensors",
         "state.json",
     ]
-    assert checkpoint.latest(folder).name == "checkpoint-900"
+    assert checkpoint.latest(folder).name == "checkpoint-360"
 
 
 @pytest.mark.usefixtures("scripted")
 def test_resumed_run_keeps_a_better_snapshot_of_before(tmp_path: Path) -> None:
     folder = trained(tmp_path)
-    session.resume_run(folder, {"steps": 1200}, say=lambda _: None)  # scores 1
-    assert [row["step"] for row in lines(folder)] == ["300", "600", "900", "1200"]
-    assert checkpoint.best_state(folder)["counters"]["steps"] == 600
+    session.resume_run(folder, {"steps": 480}, say=lambda _: None)  # scores 1
+    assert [row["step"] for row in lines(folder)] == ["120", "240", "360", "480"]
+    assert checkpoint.best_state(folder)["counters"]["steps"] == 240
 
 
 def test_evaluating_does_not_change_the_run(tmp_path: Path) -> None:

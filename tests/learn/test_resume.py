@@ -19,13 +19,13 @@ SMALL: dict[str, Any] = {
     "head_size": 16,
     "num_atoms": 11,
     "batch_size": 8,
-    "capacity": 500,
-    "min_replay_steps": 60,
+    "capacity": 200,
+    "min_replay_steps": 30,
     "learn_period_steps": 3,
-    "target_update_period_updates": 50,
-    "checkpoint_period_steps": 300,
-    "steps": 900,
-    "epsilon_steps": 400,
+    "target_update_period_updates": 20,
+    "checkpoint_period_steps": 120,
+    "steps": 360,
+    "epsilon_steps": 160,
     "num_threads": 1,
 }
 
@@ -62,9 +62,9 @@ def assert_equal(left: Training, right: Training) -> None:
 
 
 @pytest.mark.parametrize("preset", ["dqn", "prioritized", "rainbow"])
-@pytest.mark.parametrize("stop_at", [300, 600])
+@pytest.mark.parametrize("stop_at", [120, 240])
 def test_resumed_run_equals_the_uninterrupted_one(tmp_path: Path, preset: str, stop_at: int) -> None:
-    whole = train_to(900, preset)
+    whole = train_to(360, preset)
     checkpoint.save(train_to(stop_at, preset), tmp_path)
     second = resumed(tmp_path, preset)
     assert second.counters.steps == stop_at
@@ -73,8 +73,8 @@ def test_resumed_run_equals_the_uninterrupted_one(tmp_path: Path, preset: str, s
 
 
 def test_run_resumed_twice_equals_the_uninterrupted_one(tmp_path: Path) -> None:
-    whole = train_to(900, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
-    training = train_to(300, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
+    whole = train_to(360, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
+    training = train_to(120, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
     for _ in range(2):
         checkpoint.save(training, tmp_path)
         training = resumed(tmp_path, "rainbow", double=False, tau=0.1, target_update_period_updates=1)
@@ -87,18 +87,18 @@ def test_run_resumed_twice_equals_the_uninterrupted_one(tmp_path: Path) -> None:
 def test_run_that_stopped_between_periods_resumes_and_repeats_itself(tmp_path: Path) -> None:
     """Ctrl-C closes the episodes where it comes, so the rest differs from an uninterrupted run, yet is certain."""
     training = build(resolve("dqn", "CartPole-v1", SMALL))
-    for _ in run(training, should_stop=lambda: training.counters.steps >= 450):
+    for _ in run(training, should_stop=lambda: training.counters.steps >= 180):
         pass
     checkpoint.save(training, tmp_path)
     first, second = resumed(tmp_path, "dqn"), resumed(tmp_path, "dqn")
-    assert first.counters.steps == 453
+    assert first.counters.steps == 183
     list(run(first)), list(run(second))
     assert_equal(first, second)
 
 
 def test_run_resumes_with_a_larger_budget_as_if_it_had_had_it_from_the_start(tmp_path: Path) -> None:
-    whole = train_to(900, "prioritized", beta_steps=900)
-    checkpoint.save(train_to(600, "prioritized", steps=600, beta_steps=900), tmp_path)
-    second = resumed(tmp_path, "prioritized", beta_steps=900)
+    whole = train_to(360, "prioritized", beta_steps=360)
+    checkpoint.save(train_to(240, "prioritized", steps=240, beta_steps=360), tmp_path)
+    second = resumed(tmp_path, "prioritized", beta_steps=360)
     list(run(second))
     assert_equal(whole, second)
