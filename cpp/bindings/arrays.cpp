@@ -43,6 +43,13 @@ const py::array checked(const char* name, const py::handle& value, const py::dty
 
 }  // namespace
 
+std::int64_t row_bytes(std::int64_t item_bytes, const Shape& frame_shape) {
+  constexpr std::int64_t kMinRowBytes = 16;
+  std::int64_t bytes = item_bytes;
+  for (auto extent = frame_shape.rbegin(); extent != frame_shape.rend() && bytes < kMinRowBytes; ++extent) bytes *= *extent;
+  return bytes;
+}
+
 std::string describe(const Shape& shape) {
   std::string out = "(";
   for (std::size_t i = 0; i < shape.size(); ++i) out += (i > 0 ? ", " : "") + std::to_string(shape[i]);
@@ -78,6 +85,11 @@ double real(const char* name, const py::handle& value) {
     PyErr_Clear();
   }
   throw py::type_error(concat(name, ": expected a real number, got ", text(py::repr(value))));
+}
+
+bool boolean(const char* name, const py::handle& value) {
+  if (py::isinstance<py::bool_>(value) || py::isinstance(value, py::module_::import("numpy").attr("bool_"))) return value.cast<bool>();
+  throw py::type_error(concat(name, ": expected True or False, got ", text(py::repr(value))));
 }
 
 std::int64_t batch_size_of(const py::handle& value) {

@@ -28,6 +28,7 @@ py::array_t<bool, py::array::c_style> booleans(const char* name, const py::handl
 // Scalars. A float is no integer, and a truth value is neither an integer nor a number.
 std::int64_t integer(const char* name, const py::handle& value);
 double real(const char* name, const py::handle& value);
+bool boolean(const char* name, const py::handle& value);
 std::int64_t batch_size_of(const py::handle& value);  // 1 to 2^31
 
 // Data: exactly this dtype and shape, C-contiguous; never cast or copied.
@@ -48,6 +49,9 @@ inline std::vector<std::int64_t> copied(const py::array_t<std::int64_t, py::arra
 }
 
 std::string describe(const Shape& shape);
+
+// Bytes of the trailing axes of a frame that together have at least 16: those that lie one above the other in a picture.
+std::int64_t row_bytes(std::int64_t item_bytes, const Shape& frame_shape);
 
 // None, an int or a numpy SeedSequence -> the key that NumPy's Philox would have. Names the seed when it is none of them.
 Philox::Key philox_key(const py::object& seed);

@@ -61,12 +61,16 @@ Shape prepend(py::ssize_t extent, const Shape& shape) {
 
 class LockedFrameRing {
  public:
-  LockedFrameRing(const py::object& capacity, const py::object& frame_shape, const py::object& stack, const py::object& dtype)
-      : dtype_(plain_dtype(dtype)),
+  LockedFrameRing(const py::object& capacity, const py::object& frame_shape, const py::object& stack, const py::object& dtype,
+                  const py::object& compress)
+      : compress_(boolean("compress", compress)),
+        dtype_(plain_dtype(dtype)),
         frame_shape_(shape_of(frame_shape)),
         stack_shape_(prepend(at_least_one("stack", stack, StackLane::kMaxStack), frame_shape_)),
         stack_bytes_(static_cast<std::size_t>(bytes_of(dtype_, stack_shape_))),
-        ring_(checked(capacity, bytes_of(dtype_, frame_shape_)), bytes_of(dtype_, frame_shape_), stack_shape_[0]) {}
+        ring_(checked(capacity, bytes_of(dtype_, frame_shape_), compress_),
+              {bytes_of(dtype_, frame_shape_), stack_shape_[0], row_bytes(dtype_.itemsize(), frame_shape_)},
+              compress_) {}
 
   std::int64_t start(const py::object& frames) {
     const std::byte* memory = data_in("frames", frames, dtype_, stack_shape_);
@@ -104,9 +108,9 @@ class LockedFrameRing {
   py::object check_valid() const { return validity(locked([this] { return ring_.why_invalid(); })); }
 
  private:
-  static std::int64_t checked(const py::object& capacity, std::int64_t frame_bytes) {
+  static std::int64_t checked(const py::object& capacity, std::int64_t frame_bytes, bool compress) {
     const std::int64_t count = at_least_one("capacity", capacity, std::int64_t{1} << 40);
-    check_memory("capacity", saturating_product(count, saturating_sum(frame_bytes, sizeof(Stack))));
+    check_memory("capacity", saturating_product(count, saturating_sum(min_stored_bytes(frame_bytes, compress), sizeof(Stack))));
     return count;
   }
   void read_all(const std::vector<std::int64_t>& slots, std::byte* to) const {
@@ -116,6 +120,7 @@ class LockedFrameRing {
     for (std::size_t i = 0; i < slots.size(); ++i) ring_.read(slots[i], to + i * stack_bytes_);
   }
 
+  bool compress_;
   py::dtype dtype_;
   Shape frame_shape_, stack_shape_;
   std::size_t stack_bytes_;
@@ -133,11 +138,14 @@ Args:
     frame_shape: shape of one frame, without the stack axis.
     stack: frames in a stack (K), 1 to 255.
     dtype: of the frames.
+    compress: keep each frame in as few bytes as the frame before it allows, lossless; slower to append. Frames of fewer than 1024
+        bytes stay as they are.
 
 An episode's first stack comes back exactly, whatever its padding; zeros, repeats of its first frame and a continuation of
 the stack before it cost no memory beyond the new frames. Any thread may call anything.)")
-      .def(py::init<py::object, py::object, py::object, py::object>(), py::arg("capacity"), py::arg("frame_shape"),
-           py::arg("stack"), py::kw_only(), py::arg("dtype") = "uint8")
+      .def(py::init<py::object, py::object, py::object, py::object, py::object>(), py::arg("capacity"), py::arg("frame_shape"),
+           py::arg("stack"), py::kw_only(), py::arg("dtype") = "uint8",
+           py::arg("compress") = false)
       .def("start", &LockedFrameRing::start, py::arg("frames"),
            "Begins an episode with its first stack [K, *frame_shape]; returns the stack's slot.")
       .def("append", &LockedFrameRing::append, py::arg("frame"),

@@ -29,6 +29,11 @@ struct ArrayLayout {
     for (const py::ssize_t extent : shape) bytes *= extent;
     return bytes;
   }
+  FrameLayout frames(std::int64_t stack) const {
+    Shape frame_shape = shape;
+    if (stack > 1) frame_shape[0] /= stack;
+    return {bytes() / stack, stack, row_bytes(dtype.itemsize(), frame_shape)};
+  }
 };
 
 ArrayLayout to_layout(const py::handle& dtype_and_shape) {
@@ -225,9 +230,9 @@ Layouts to_layouts(const py::list& obs, const py::tuple& action) {
 
 BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma,
                            const Layouts& layouts, const std::vector<std::int64_t>& stacks, bool validate,
-                           const py::object& seed) {
-  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed)};
-  for (std::size_t i = 0; i < layouts.obs.size(); ++i) settings.obs.push_back({layouts.obs[i].bytes() / stacks[i], stacks[i]});
+                           const py::object& seed, bool compress) {
+  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed), compress};
+  for (std::size_t i = 0; i < layouts.obs.size(); ++i) settings.obs.push_back(layouts.obs[i].frames(stacks[i]));
   return settings;
 }
 
@@ -331,29 +336,29 @@ void bind_replay_buffer(py::module_& m) {
   bind_buffer<UniformSampler>(m, "UniformBuffer")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
                        const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       const py::object& file) {
+                       bool compress, const py::object& file) {
              Layouts layouts = to_layouts(obs, action);
              const BufferSettings settings =
-                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed);
+                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress);
              return make_buffer<UniformSampler>(settings, {}, std::move(layouts), file);
            }),
            py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("file"));
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"));
 
   using Prioritized = BoundBuffer<PrioritizedSampler>;
   const auto release = py::call_guard<py::gil_scoped_release>();
   bind_buffer<PrioritizedSampler>(m, "PrioritizedBuffer")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
                        const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       const py::object& file, double alpha, double beta, double eps, bool stratified) {
+                       bool compress, const py::object& file, double alpha, double beta, double eps, bool stratified) {
              Layouts layouts = to_layouts(obs, action);
              const BufferSettings settings =
-                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed);
+                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress);
              const PrioritizedSampler::Settings sampler{alpha, beta, eps, stratified};
              return make_buffer<PrioritizedSampler>(settings, sampler, std::move(layouts), file);
            }),
            py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("file"), py::arg("alpha"), py::arg("beta"),
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("alpha"), py::arg("beta"),
            py::arg("eps"), py::arg("stratified"))
       .def("update_priorities", &Prioritized::update_priorities, py::arg("key"), py::arg("priorities"))
       .def_property("alpha", py::cpp_function([](Prioritized& self) { return self.buffer().sampler_settings().alpha; }, release),

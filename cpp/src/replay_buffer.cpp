@@ -46,7 +46,7 @@ ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::
       random_(settings.key) {
   for (std::int64_t e = 0; e < settings.num_envs; ++e) {
     for (const ObsLayout& obs : settings.obs) {
-      stacks_[static_cast<std::size_t>(e)].emplace_back(obs.frame_bytes, obs.stack, rows_.lane(e).slots);
+      stacks_[static_cast<std::size_t>(e)].emplace_back(make_frame_log(obs, rows_.lane(e).slots, settings.compress), obs.stack);
     }
   }
   if (!file_) return;
@@ -208,8 +208,8 @@ void ReplayBuffer<S>::gather(std::int64_t slot, std::int64_t to, const BatchView
       put_places(row.lane, c, first, out.obs[c], to);
       put_places(row.lane, c, last, out.next_obs[c], to);
     } else {
-      stack_lane.read(first, out.obs[c] + to * settings_.obs[c].bytes());
-      stack_lane.read(last, out.next_obs[c] + to * settings_.obs[c].bytes());
+      const std::int64_t at = to * settings_.obs[c].bytes();
+      stack_lane.read_both(first, out.obs[c] + at, last, out.next_obs[c] + at);
     }
   }
 }

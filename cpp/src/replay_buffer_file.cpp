@@ -38,18 +38,18 @@ std::vector<std::int64_t> ReplayBuffer<S>::state() const {
 
 template <Sampler S>
 void ReplayBuffer<S>::put_stacks_in_file() {
-  const auto num_places = [&](std::int64_t lane, std::size_t c) {  // a row that begins an episode brings k + 1 frames
-    return stacks(lane, c).log().num_places((rows_.lane(lane).slots + 2) * (settings_.obs[c].stack + 1));
+  const auto max_frames = [&](std::int64_t lane, std::size_t c) {  // a row that begins an episode brings k + 1 frames
+    return (rows_.lane(lane).slots + 2) * (settings_.obs[c].stack + 1);
   };
   std::int64_t bytes = 0;
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
-    for (std::size_t c = 0; c < settings_.obs.size(); ++c) bytes += num_places(e, c) * stacks(e, c).log().place_bytes();
+    for (std::size_t c = 0; c < settings_.obs.size(); ++c) bytes += stacks(e, c).log().file_bytes(max_frames(e, c));
   }
   std::byte* begin = file_->map_part(bytes, false);
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
-      stacks(e, c).log().put_in({file_.get(), begin, num_places(e, c)});
-      begin += num_places(e, c) * stacks(e, c).log().place_bytes();
+      stacks(e, c).log().put_in(*file_, begin, max_frames(e, c));
+      begin += stacks(e, c).log().file_bytes(max_frames(e, c));
     }
   }
 }

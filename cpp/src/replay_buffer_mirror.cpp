@@ -36,10 +36,10 @@ NewFrames ReplayBuffer<S>::new_frames(std::size_t obs, std::span<const FrameMirr
   NewFrames news{mirror.num_places(), {}, {}};
   for (const FrameMirror::Fresh& run : fresh) {
     const FrameLog& log = stacks(run.lane, obs).log();
-    for (std::int64_t position = run.first; position < run.first + run.count; ++position) {
-      news.places.push_back(mirror.place(run.lane, position));
-      news.frames.insert(news.frames.end(), log[position], log[position] + log.frame_bytes());
-    }
+    for (std::int64_t i = 0; i < run.count; ++i) news.places.push_back(mirror.place(run.lane, run.first + i));
+    const std::size_t old_size = news.frames.size();
+    news.frames.resize(old_size + static_cast<std::size_t>(run.count * log.frame_bytes()));
+    log.read(run.first, run.count, news.frames.data() + old_size, nullptr);
   }
   return news;
 }

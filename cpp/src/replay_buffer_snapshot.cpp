@@ -15,8 +15,7 @@ namespace mujigae {
 namespace {
 
 constexpr std::uint32_t kMeta = section_tag("META"), kHead = section_tag("HEAD"), kRewards = section_tag("REWD"),
-                        kFlags = section_tag("FLAG"), kActions = section_tag("ACTN"), kStacks = section_tag("STAK"),
-                        kFrames = section_tag("FRAM");
+                        kFlags = section_tag("FLAG"), kActions = section_tag("ACTN"), kStacks = section_tag("STAK");
 
 }  // namespace
 
@@ -89,16 +88,7 @@ void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
 template <Sampler S>
 void ReplayBuffer<S>::save_frames(SnapshotWriter& writer) const {
   for (const auto& lane : stacks_) {
-    for (const StackLane& stack_lane : lane) {
-      const FrameLog& log = stack_lane.log();
-      writer.begin_section(kFrames, static_cast<std::uint64_t>((log.end() - log.begin()) * log.frame_bytes()));
-      for (std::int64_t at = log.begin(); at < log.end();) {
-        const std::int64_t run = std::min(log.run_length(at), log.end() - at);
-        writer.write({log[at], static_cast<std::size_t>(run * log.frame_bytes())});
-        at += run;
-      }
-      writer.end_section();
-    }
+    for (const StackLane& stack_lane : lane) stack_lane.log().save(writer);
   }
 }
 
@@ -176,17 +166,8 @@ template <Sampler S>
 void ReplayBuffer<S>::load_frames(SnapshotReader& reader) {
   for (auto& lane : stacks_) {
     for (StackLane& stack_lane : lane) {
-      FrameLog& log = stack_lane.log();
-      log.restart_at(stack_lane.expected_begin());
-      const std::uint64_t length = reader.begin_section(kFrames);
-      const auto frame_bytes = static_cast<std::uint64_t>(log.frame_bytes());
-      if (length % frame_bytes != 0) reader.fail("a section that ends within a frame");
-      std::vector<std::byte> frame(static_cast<std::size_t>(length > 0 ? frame_bytes : 0));  // no larger than the file
-      for (std::uint64_t i = 0; i < length / frame_bytes; ++i) {
-        reader.read(frame);
-        log.append(frame.data());
-      }
-      reader.end_section();
+      stack_lane.log().restart_at(stack_lane.expected_begin());
+      stack_lane.log().load(reader, stack_lane.expected_end() - stack_lane.expected_begin());
       if (const std::string reason = stack_lane.why_invalid(); !reason.empty()) reader.fail(reason);
     }
   }

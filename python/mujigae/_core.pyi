@@ -38,7 +38,13 @@ class SumTree:
 
 class FrameRing:
     def __init__(
-        self, capacity: int, frame_shape: Sequence[int], stack: int, *, dtype: npt.DTypeLike = "uint8"
+        self,
+        capacity: int,
+        frame_shape: Sequence[int],
+        stack: int,
+        *,
+        dtype: npt.DTypeLike = "uint8",
+        compress: bool = False,
     ) -> None: ...
     def start(self, frames: npt.NDArray[Any]) -> int: ...
     def append(self, frame: npt.NDArray[Any]) -> int: ...
@@ -126,6 +132,7 @@ class UniformBuffer(_Buffer):
         action: _ArrayLayout,
         validate: bool,
         seed: _Seed,
+        compress: bool,
         file: _File,
     ) -> None: ...
 
@@ -143,6 +150,7 @@ class PrioritizedBuffer(_Buffer):
         action: _ArrayLayout,
         validate: bool,
         seed: _Seed,
+        compress: bool,
         file: _File,
         alpha: float,
         beta: float,

@@ -4,17 +4,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "mujigae/frame_ring.hpp"
 #include "mujigae/mapped_file.hpp"
 #include "mujigae/random.hpp"
 
 namespace mujigae {
 
-struct ObsLayout {
-  std::int64_t frame_bytes;
-  std::int64_t stack;  // 1: not stacked
-
-  std::int64_t bytes() const { return frame_bytes * stack; }
-};
+using ObsLayout = FrameLayout;
 
 struct BufferSettings {
   std::int64_t capacity, num_envs, n_step;
@@ -23,6 +19,7 @@ struct BufferSettings {
   std::int64_t action_bytes;
   bool validate;
   Philox::Key key;
+  bool compress = false;
 };
 
 // Each lane has so many slots on top of its rows: for the rows whose window is not complete, and the frames before a stack.

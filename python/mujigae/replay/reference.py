@@ -87,8 +87,10 @@ class UniformBuffer:
         action: Any,
         validate: bool,
         seed: Any,
+        compress: bool,
         file: Any,
     ) -> None:
+        del compress  # changes nothing but the memory
         if file is not None:
             raise ValueError("path: the reference keeps everything in memory")
         if num_envs < 1:

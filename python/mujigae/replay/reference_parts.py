@@ -143,7 +143,10 @@ class SumTree:
 class FrameRing:
     """The last `capacity` rolling stacks, each kept whole."""
 
-    def __init__(self, capacity: int, frame_shape: Any, stack: int, *, dtype: Any = np.uint8) -> None:
+    def __init__(
+        self, capacity: int, frame_shape: Any, stack: int, *, dtype: Any = np.uint8, compress: bool = False
+    ) -> None:
+        del compress  # changes nothing but the memory
         self.capacity = capacity
         self._stacks: list[Any] = []
         self._shape, self._dtype = (stack, *frame_shape), np.dtype(dtype)

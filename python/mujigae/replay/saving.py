@@ -24,6 +24,7 @@ _ARGUMENTS: dict[str, type] = {
     "num_envs": int,
     "n_step": int,
     "gamma": float,
+    "compress": bool,
     "validate": bool,
     "alpha": float,
     "beta": float,
