@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[tuple[Column, ...], str, bool, int]] = {
     "uniform stack": ((STACKED,), "array", False, 1),
     "prioritized stack": ((STACKED,), "array", True, 2),
     "prioritized dict": ((STACKED, Column(1, dtype="float32")), "dict", True, 2),
+    "compressed stack": ((Column(3, width=1024),), "array", True, 2),
     "uniform tuple": ((UNSTACKED, Column(2, planes=3)), "tuple", False, 2),
 }
 
@@ -29,7 +30,7 @@ KINDS: dict[str, tuple[tuple[Column, ...], str, bool, int]] = {
 def plan_of(kind: str, capacity: int = 4) -> Plan:
     columns, structure, is_prioritized, num_envs = KINDS[kind]
     prioritized = {"alpha": 0.6, "beta": 0.4, "eps": 1e-6, "stratified": True} if is_prioritized else None
-    arguments = {"n_step": 2, "gamma": 0.5, "validate": True, "seed": 0}
+    arguments = {"n_step": 2, "gamma": 0.5, "compress": "compressed" in kind, "validate": True, "seed": 0}
     return Plan(capacity, num_envs, columns, structure, 200, ACTION, prioritized, arguments)
 
 

@@ -1,4 +1,5 @@
-"""Kills a process that fills a file-backed buffer, again and again, and checks what is found: python kills.py FOLDER NUM_KILLS SEED
+"""Kills a process that fills a file-backed buffer, again and again, and checks what is found:
+python kills.py FOLDER NUM_KILLS SEED [compress]
 
 Rows name themselves, and the process tells over a pipe what it is about to do, so what has to be found is known without asking
 the buffer. Prints, as JSON, what was survived.
@@ -22,13 +23,14 @@ from streams import ACTION, Space
 import mujigae
 
 NUM_ENVS, LANE_ROWS, STACK, EPISODE_STEPS = 2, 40, 3, 7
-FRAME = (5, 40)
+FRAME = (5, 208)  # large enough to be compressed
 ARGUMENTS: dict[str, Any] = {"num_envs": NUM_ENVS, "frame_stack": STACK, "alpha": 0.0, "seed": 0}
 
 
-def new_buffer(path: Path | None) -> Any:
+def new_buffer(path: Path | None, *, compress: bool = False) -> Any:
     space = Space((STACK, *FRAME), np.uint8)
-    return mujigae.PrioritizedReplayBuffer(NUM_ENVS * LANE_ROWS, space, ACTION, path=path, **ARGUMENTS)
+    size = NUM_ENVS * LANE_ROWS
+    return mujigae.PrioritizedReplayBuffer(size, space, ACTION, path=path, compress=compress, **ARGUMENTS)
 
 
 def frame(env: int, row: int, is_last: bool = False) -> Any:
@@ -155,10 +157,10 @@ def follow(steps: str, row: int, lanes: list[Lane]) -> int:
     return row
 
 
-def survive_kills(folder: Path, num_kills: int, seed: int) -> dict[str, int]:
+def survive_kills(folder: Path, num_kills: int, seed: int, *, compress: bool) -> dict[str, int]:
     rng = random.Random(seed)
     path, copy = folder / "buffer", folder / "copy"
-    new_buffer(path)  # and closed
+    new_buffer(path, compress=compress)  # and closed
     found: list[list[int]] = [[] for _ in range(NUM_ENVS)]
     row, done = 0, ""
     for kill in range(num_kills):
@@ -177,4 +179,5 @@ def survive_kills(folder: Path, num_kills: int, seed: int) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(survive_kills(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    folder, num_kills, seed, *options = sys.argv[1:]
+    print(json.dumps(survive_kills(Path(folder), int(num_kills), int(seed), compress="compress" in options)))

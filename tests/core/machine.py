@@ -22,6 +22,7 @@ COLUMNS = st.builds(
     stack=st.sampled_from([1, 2, 3, 4]),
     planes=st.sampled_from([1, 1, 3]),
     dtype=st.sampled_from(["uint8", "uint8", "float32", "int16"]),
+    width=st.sampled_from([2, 2, 2, 1100]),
 )
 PRIORITIZED = st.fixed_dictionaries(
     {
@@ -35,6 +36,7 @@ ARGUMENTS = st.fixed_dictionaries(
     {
         "n_step": st.integers(1, 5),
         "gamma": st.sampled_from([0.0, 0.5, 0.99, 1.0]),
+        "compress": st.booleans(),
         "validate": st.sampled_from([True, True, True, False]),
         "seed": SEEDS,
     }

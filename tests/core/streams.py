@@ -31,7 +31,12 @@ class Stream:
         self.reset("zeros")
 
     def new_frame(self) -> Any:
-        return self.rng.integers(0, self.values, self.frame, dtype=np.uint8)
+        """Anything; a large one has some bytes of the frame before, or most, or all."""
+        frame = self.rng.integers(0, self.values, self.frame, dtype=np.uint8)
+        if frame.size < 1000:
+            return frame
+        share = self.rng.choice([0.0, 0.5, 0.99, 1.0])
+        return np.where(self.rng.random(self.frame) < share, self.obs[-1], frame)
 
     def reset(self, padding: str) -> None:
         """Begins an episode with a first stack of one of PADDINGS."""

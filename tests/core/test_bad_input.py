@@ -328,6 +328,7 @@ SETTINGS: list[Row] = [
     ("eps", -1e-6, ValueError, "eps: expected a finite number of at least 0, got"),
     ("eps", np.nan, ValueError, "eps: expected a finite number of at least 0, got nan"),
     ("stratified", "yes", TypeError, "stratified: expected True or False, got 'yes'"),
+    ("compress", 1, TypeError, "compress: expected True or False, got 1"),
     ("validate", None, TypeError, "validate: expected True or False, got None"),
     ("frame_stack", 3, ValueError, "frame_stack: expected axis 0 of observation_space to be a multiple of 3"),
     ("frame_stack", 0, ValueError, "frame_stack: expected 1 to 255"),

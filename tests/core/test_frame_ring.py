@@ -13,10 +13,13 @@ import mujigae
 
 @pytest.mark.parametrize("stack", [1, 2, 4])
 @pytest.mark.parametrize("capacity", [1, 2, 7, 64])
-def test_every_kept_stack_equals_a_naive_history(impl: ModuleType, stack: int, capacity: int) -> None:
+@pytest.mark.parametrize("frame", [(3,), (40, 40)])
+def test_every_kept_stack_equals_a_naive_history(
+    impl: ModuleType, stack: int, capacity: int, frame: tuple[int, ...]
+) -> None:
     rng = np.random.default_rng(stack * 100 + capacity)
-    stream = Stream(rng, stack, frame=(3,), values=2)
-    ring = impl.FrameRing(capacity, (3,), stack)
+    stream = Stream(rng, stack, frame=frame, values=2)
+    ring = impl.FrameRing(capacity, frame, stack, compress=frame != (3,))
     held: dict[int, object] = {}
     for _ in range(60):
         stream.reset(PADDINGS[rng.integers(len(PADDINGS))])
@@ -52,6 +55,32 @@ def test_memory_stays_bounded_when_the_ring_wraps() -> None:
     assert ring.nbytes < 1000 * 1000 * 1.1
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int16", "float32", "complex128"])
+@pytest.mark.parametrize("shape", [(1024,), (84, 84), (3, 42, 42), (42, 42, 3), (84, 84, 1), (2000, 1)])
+def test_compressed_frames_of_any_shape_and_dtype_are_exact(shape: tuple[int, ...], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    ring = mujigae.FrameRing(50, shape, 2, dtype=dtype, compress=True)
+    frames = np.zeros((50, *shape), dtype)
+    for i in range(1, 50):
+        frames[i] = frames[i - 1]
+        frames[i].reshape(-1)[rng.integers(0, frames[i].size, 20)] = i
+    ring.start(frames[:2])
+    slots = [ring.append(frame) for frame in frames[2:]]
+    assert ring.stacks(slots).tobytes() == np.stack([frames[1:-1], frames[2:]], axis=1).tobytes()
+    assert ring.nbytes < 50 * frames[0].nbytes
+
+
+def test_noise_is_compressed_to_at_most_a_hundredth_more_than_its_size() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (2, 84, 84), dtype=np.uint8)
+    plain, coded = (mujigae.FrameRing(8192, (84, 84), 2, compress=compress) for compress in (False, True))
+    for ring in (plain, coded):
+        ring.start(frames)
+        for i in range(5000):
+            ring.append(np.roll(frames[0], i * 17))
+    assert coded.nbytes < 5002 * 84 * 84 * 1.01 + 2_000_000  # and the chunk that is being filled
+
+
 def test_stacks_are_written_into_out() -> None:
     ring = mujigae.FrameRing(4, (2,), 2)
     ring.start(np.array([[0, 0], [1, 2]], np.uint8))
@@ -68,6 +97,8 @@ def test_bad_arguments_are_named(impl: ModuleType) -> None:
         ring.start(np.zeros((3, 2), np.uint8))
     with pytest.raises(TypeError, match="frames: expected dtype uint8, got float64"):
         ring.start(np.zeros((2, 2)))
+    with pytest.raises(TypeError, match="compress: expected True or False, got 1"):
+        mujigae.FrameRing(4, (2,), 2, compress=1)  # type: ignore[arg-type]
     ring.start(np.zeros((2, 2), np.uint8))
     for slot in (-1, 1, 4):
         with pytest.raises(IndexError, match=r"slots\[1\]: expected 0 <= slot < 1"):

@@ -83,7 +83,7 @@ def test_actions_that_overflow_their_dtype_are_refused() -> None:
     assert len(buffer) == 0
 
 
-@pytest.mark.parametrize("name", ["validate", "stratified"])
+@pytest.mark.parametrize("name", ["compress", "validate", "stratified"])
 def test_switches_are_true_or_false(name: str) -> None:
     switches: dict[str, Any] = {name: 1}
     with pytest.raises(TypeError, match=f"{name}: expected True or False, got 1"):

@@ -25,13 +25,14 @@ PAGE = 4096
 NUM_KILLS = NUM_MIXES = 25  # in one round
 
 
-def run_kills(folder: Path, num_kills: int, seed: int) -> dict[str, int]:
+def run_kills(folder: Path, num_kills: int, seed: int, compress: bool) -> dict[str, int]:
     command = [
         sys.executable,
         str(Path(__file__).with_name("kills.py")),
         str(folder),
         str(num_kills),
         str(seed),
+        *(["compress"] if compress else []),
     ]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -47,26 +48,32 @@ def fast_folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_killed_process_leaves_every_row_that_was_flushed(fast_folder: Path, rounds: Any) -> None:
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_killed_process_leaves_every_row_that_was_flushed(
+    fast_folder: Path, rounds: Any, compress: bool
+) -> None:
     for seed in rounds():
         with tempfile.TemporaryDirectory(dir=fast_folder) as folder:
-            survived = run_kills(Path(folder), NUM_KILLS, seed)
+            survived = run_kills(Path(folder), NUM_KILLS, seed, compress)
         assert survived["rows"] > NUM_KILLS  # far more, where the processor has nothing else to do
         assert survived["flushes"] > 0
         rounds.count("kills survived", survived["kills"])
 
 
-def test_pages_written_in_any_order_leave_every_row_that_was_flushed(fast_folder: Path, rounds: Any) -> None:
+@pytest.mark.parametrize("compress", [False, True])
+def test_pages_written_in_any_order_leave_every_row_that_was_flushed(
+    fast_folder: Path, rounds: Any, compress: bool
+) -> None:
     """The machine stops: of the pages changed since the flush some have reached the disk, and some have not."""
     for seed in rounds():
         with tempfile.TemporaryDirectory(dir=fast_folder) as folder:
-            mix_and_check(Path(folder), random.Random(seed))
+            mix_and_check(Path(folder), random.Random(seed), compress)
         rounds.count("crashes with lost pages survived", NUM_MIXES)
 
 
-def mix_and_check(folder: Path, rng: random.Random) -> None:
+def mix_and_check(folder: Path, rng: random.Random, compress: bool) -> None:
     path, mixed = folder / "buffer", folder / "mixed"
-    buffer = kills.new_buffer(path)
+    buffer = kills.new_buffer(path, compress=compress)
     lanes = [kills.Lane([]) for _ in range(kills.NUM_ENVS)]
     row = 0
     for mix in range(NUM_MIXES):
@@ -141,9 +148,10 @@ def test_truncated_foreign_and_future_files_say_what_is_wrong(tmp_path: Path) ->
         mujigae.load(bad)
 
 
-def test_a_flipped_bit_in_a_closed_file_is_named_or_changes_no_row(fast_folder: Path) -> None:
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_flipped_bit_in_a_closed_file_is_named_or_changes_no_row(fast_folder: Path, compress: bool) -> None:
     path, bad = fast_folder / "buffer", fast_folder / "bad"
-    buffer = kills.new_buffer(path)
+    buffer = kills.new_buffer(path, compress=compress)
     for row in range(60):
         kills.add(buffer, [row] * kills.NUM_ENVS)
     rows = kills.rows_held(buffer)

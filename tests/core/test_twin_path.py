@@ -29,12 +29,14 @@ class Pair:
         self.rng = np.random.default_rng(draw(SEEDS))
         self.num_envs = draw(st.integers(1, 4))
         self.stacks = draw(st.lists(st.sampled_from([1, 2, 4]), min_size=1, max_size=2))
+        self.frame = draw(st.sampled_from([(2,), (2,), (1200,)]))  # the last is compressed, if that is asked for
         self.is_prioritized = draw(st.booleans())
         capacity = self.num_envs + draw(st.integers(0, 40))
         arguments: dict[str, Any] = {
             "num_envs": self.num_envs,
             "n_step": draw(st.integers(1, 5)),
             "gamma": draw(st.sampled_from([0.0, 0.5, 0.99, 1.0])),
+            "compress": draw(st.booleans()),
             "seed": draw(st.integers(0, 2**32)),
         }
         if self.is_prioritized:
@@ -43,7 +45,8 @@ class Pair:
         # Few distinct frame values, so that equal frames, zero frames and accidental continuations occur.
         values = draw(st.sampled_from([2, 200]))
         self.streams = [
-            [Stream(self.rng, k, values=values) for k in self.stacks] for _ in range(self.num_envs)
+            [Stream(self.rng, k, frame=self.frame, values=values) for k in self.stacks]
+            for _ in range(self.num_envs)
         ]
         space, stack = self.space()
         name = "PrioritizedReplayBuffer" if self.is_prioritized else "ReplayBuffer"
@@ -56,7 +59,7 @@ class Pair:
         )
 
     def space(self) -> tuple[Any, Any]:
-        spaces = [Space((k, 2), np.uint8) for k in self.stacks]
+        spaces = [Space((k, *self.frame), np.uint8) for k in self.stacks]
         if len(spaces) == 1:
             return spaces[0], self.stacks[0]
         return {"a": spaces[0], "b": (spaces[1],)}, {"a": self.stacks[0], "b.0": self.stacks[1]}

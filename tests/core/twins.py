@@ -16,15 +16,19 @@ from mujigae.replay import reference
 
 @dataclass(frozen=True)
 class Column:
-    """One array of an observation: `stack` frames of `planes` rows each; stack 1 is an array that does not roll."""
+    """One array of an observation: `stack` frames of `planes` rows each; stack 1 is an array that does not roll.
+
+    Frames of 1024 bytes and more are those that `compress` makes smaller.
+    """
 
     stack: int
     planes: int = 1
     dtype: str = "uint8"
+    width: int = 2
 
     @property
     def space(self) -> Space:
-        return Space((self.stack * self.planes, 2), np.dtype(self.dtype))
+        return Space((self.stack * self.planes, self.width), np.dtype(self.dtype))
 
     def of(self, frames: Any) -> Any:
         return frames.reshape(self.space.shape).astype(self.dtype)
@@ -41,7 +45,7 @@ class Plan:
     values: int  # few distinct values make equal frames, zero frames and accidental continuations
     action: Space
     prioritized: dict[str, Any] | None  # alpha, beta, eps, stratified; None: a uniform buffer
-    arguments: dict[str, Any] = field(default_factory=dict)  # n_step, gamma, validate, seed
+    arguments: dict[str, Any] = field(default_factory=dict)  # n_step, gamma, compress, validate, seed
 
     def space(self) -> tuple[Any, Any]:
         """observation_space and frame_stack."""
@@ -83,7 +87,7 @@ class Twins:
         )
         rng = np.random.default_rng(plan.arguments["seed"])
         self.streams = [
-            [Stream(rng, c.stack, frame=(c.planes, 2), values=plan.values) for c in plan.columns]
+            [Stream(rng, c.stack, frame=(c.planes, c.width), values=plan.values) for c in plan.columns]
             for _ in range(plan.num_envs)
         ]
 

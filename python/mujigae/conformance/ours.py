@@ -109,7 +109,7 @@ class Mujigae(Adapter):
         stream.reset()
         for _ in range(num_steps):
             env_ids, *row, _ = stream.step(np.zeros(env.num_envs, np.int64))
-            self.buffer.add(*row, env_ids)
+            self.add(*row, env_ids)
 
 
 class Reference(Mujigae):
