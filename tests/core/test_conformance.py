@@ -48,13 +48,13 @@ MAY_BE_MISSING = set() if find_spec("gymnasium") else {"all_autoreset_modes_give
 
 
 class Compressed(Mujigae):
-    """The engine with `compress=True`. Frames are compressed from 1024 bytes on: zeros behind the rows make them so large."""
+    """The engine with `compress=True`. Frames are compressed from 1024 bytes on: zeros make those of small ones so many."""
 
     arguments: ClassVar[dict[str, Any]] = {"compress": True}
 
     def __init__(self, config: Config) -> None:
         *shape, width = config.frame_shape
-        super().__init__(replace(config, frame_shape=(*shape, width + 1024)))
+        super().__init__(replace(config, frame_shape=(*shape, width + num_zeros(width))))
 
     def add(
         self,
@@ -78,18 +78,23 @@ class Compressed(Mujigae):
         return batch._replace(obs=narrowed(batch.obs), next_obs=narrowed(batch.next_obs))
 
 
+def num_zeros(width: int) -> int:
+    return 0 if width == 84 else 1024
+
+
 def widened(obs: Any) -> Any:
     if isinstance(obs, dict):
         return obs | {"image": widened(obs["image"])}
     image = np.asarray(obs)
-    return np.concatenate([image, np.zeros((*image.shape[:-1], 1024), image.dtype)], axis=-1)
+    return np.concatenate([image, np.zeros((*image.shape[:-1], num_zeros(image.shape[-1])), image.dtype)], axis=-1)
 
 
 def narrowed(obs: Any) -> Any:
     if isinstance(obs, dict):
         return obs | {"image": narrowed(obs["image"])}
-    assert not obs[..., -1024:].any()
-    return np.ascontiguousarray(obs[..., :-1024])
+    width = obs.shape[-1] - num_zeros(obs.shape[-1])
+    assert not obs[..., width:].any()
+    return np.ascontiguousarray(obs[..., :width])
 
 
 def for_twin() -> Iterator[Any]:
