@@ -33,8 +33,8 @@ struct RunningSum {
 
 using TreeView = SumTree::View;
 
-struct Group {  // descents that go down side by side
-  static constexpr std::size_t kSize = 32;
+struct Group {  // descents side by side; whole blocks of random words
+  static constexpr std::size_t kSize = 16;
   std::size_t count;
   double targets[kSize];  // what is left of them
   std::int64_t nodes[kSize];
@@ -93,40 +93,39 @@ namespace avx512 {
 struct Kernels {
   decltype(&scalar::descend_all) descend_all;
   decltype(&scalar::find_leaves) find_leaves;
-  decltype(&scalar::sum_blocks) sum_blocks;
   decltype(&scalar::sum_nodes) sum_nodes;
+  decltype(&scalar::sum_nodes_and_prefixes) sum_nodes_and_prefixes;
   decltype(&scalar::are_valid) are_valid;
 };
+
+#define MUJIGAE_KERNELS(set) \
+  Kernels { set::descend_all, set::find_leaves, set::sum_nodes, set::sum_nodes_and_prefixes, set::are_valid }
 
 const Kernels& kernels() {
   static const Kernels chosen = [] {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-    if (active_instruction_set() == InstructionSet::kAvx2) {
-      return Kernels{avx2::descend_all, avx2::find_leaves, avx2::sum_blocks, avx2::sum_nodes, avx2::are_valid};
-    }
-    if (active_instruction_set() == InstructionSet::kAvx512) {
-      return Kernels{avx512::descend_all, avx512::find_leaves, avx512::sum_blocks, avx512::sum_nodes, avx512::are_valid};
-    }
+    if (active_instruction_set() == InstructionSet::kAvx2) return MUJIGAE_KERNELS(avx2);
+    if (active_instruction_set() == InstructionSet::kAvx512) return MUJIGAE_KERNELS(avx512);
 #endif
-    return Kernels{scalar::descend_all, scalar::find_leaves, scalar::sum_blocks, scalar::sum_nodes, scalar::are_valid};
+    return MUJIGAE_KERNELS(scalar);
   }();
   return chosen;
 }
 
-// Fills one group of targets after the other and finds them. While the leaves of a group are on their way from memory, the next
-// group goes down.
+// Fills groups of targets and finds them. While the leaves of one group are on their way from memory, the next one goes down.
 template <class Fill>
 void find_groups(const TreeView& tree, std::span<std::int64_t> out, const Fill& fill) {
   const Kernels& run = kernels();
   Group groups[2];
-  for (std::size_t begin = 0, which = 0; begin < out.size(); begin += Group::kSize, which = 1 - which) {
-    Group& group = groups[which];
+  std::size_t begin = 0;
+  for (std::size_t g = 0; begin < out.size(); ++g, begin += Group::kSize) {
+    Group& group = groups[g % 2];
     group.count = std::min(Group::kSize, out.size() - begin);
     fill(begin, group);
     run.descend_all(tree, group);
-    if (begin > 0) run.find_leaves(tree, groups[1 - which], out.data() + begin - Group::kSize);
-    if (begin + group.count == out.size()) run.find_leaves(tree, group, out.data() + begin);
+    if (g > 0) run.find_leaves(tree, groups[1 - g % 2], out.data() + begin - Group::kSize);
   }
+  if (begin > 0) run.find_leaves(tree, groups[(begin / Group::kSize - 1) % 2], out.data() + begin - Group::kSize);
 }
 
 std::int64_t round_up(std::int64_t count) { return (count + kFanOut - 1) / kFanOut * kFanOut; }
@@ -177,12 +176,12 @@ void SumTree::update(std::span<const std::int64_t> indices, std::span<const doub
     num_updates_ = 1;
   }
   std::size_t count = write_leaves(indices, values);
-  kernels().sum_blocks(leaves_.data(), touched_.data(), count, levels_[0].totals.data());
+  kernels().sum_nodes(leaves_.data(), touched_.data(), count, levels_[0].totals.data());
   for (std::size_t height = 0; height < levels_.size(); ++height) {
     Level& level = levels_[height];
-    double* totals_above = height + 1 < levels_.size() ? levels_[height + 1].totals.data() : &total_;
+    double* totals = height + 1 < levels_.size() ? levels_[height + 1].totals.data() : &total_;
     count = touch_parents(level, count);
-    kernels().sum_nodes(level.totals.data(), touched_.data(), count, level.prefixes.data(), totals_above);
+    kernels().sum_nodes_and_prefixes(level.totals.data(), touched_.data(), count, totals, level.prefixes.data());
   }
 }
 

@@ -12,16 +12,6 @@ struct RunningSums {  // RunningSum, of numbers that are not negative: the large
   Doubles value() const { return high + low; }
 };
 
-// The columns of four rows of 16 from left to right, four columns at a time.
-template <class Visit>
-inline void each_column(const double* const (&rows)[4], const Visit& visit) {
-  for (std::int64_t i = 0; i < kFanOut; i += 4) {
-    Doubles columns[4] = {load(rows[0] + i), load(rows[1] + i), load(rows[2] + i), load(rows[3] + i)};
-    transpose(columns);
-    visit(i, columns);
-  }
-}
-
 struct Four {
   std::size_t of[4];
 };
@@ -29,16 +19,41 @@ struct Four {
 // Calls work(which) for four of `count` at a time; the last is repeated to make them four.
 template <class Work>
 inline void by_fours(std::size_t count, const Work& work) {
-  for (std::size_t i = 0; i < count; i += 4) {
-    const std::size_t last = count - 1;
-    work(Four{{i, i + 1 < last ? i + 1 : last, i + 2 < last ? i + 2 : last, i + 3 < last ? i + 3 : last}});
-  }
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4) work(Four{{i, i + 1, i + 2, i + 3}});
+  if (i == count) return;
+  const std::size_t last = count - 1;
+  work(Four{{i, i + 1 < last ? i + 1 : last, i + 2 < last ? i + 2 : last, last}});
 }
+
+inline Doubles gather(const double* from, const Four& four) {
+  return Doubles{from[four.of[0]], from[four.of[1]], from[four.of[2]], from[four.of[3]]};
+}
+
+struct Rows {  // the children of four nodes
+  Rows(const double* children, const std::int64_t* nodes, const Four& four) : begin(children) {
+    for (int lane = 0; lane < 4; ++lane) first[lane] = nodes[four.of[lane]] * kFanOut;
+  }
+
+  // From left to right, four columns at a time.
+  template <class Visit>
+  void each_column(const Visit& visit) const {
+    for (std::int64_t i = 0; i < kFanOut; i += 4) {
+      Doubles columns[4];
+      for (int lane = 0; lane < 4; ++lane) columns[lane] = load(begin + first[lane] + i);
+      transpose(columns);
+      visit(i, columns);
+    }
+  }
+
+  const double* begin;
+  std::int64_t first[4];
+};
 
 // --- find
 
-// One level down for a whole group, so that the misses of all its descents overlap. Rounding may leave a target past the last
-// child: it goes there, and the leaves will tell.
+// One level down for a whole group, so that the misses of its descents overlap. Rounding may leave a target past the last child:
+// it goes there, and the leaves will tell.
 inline void descend(const TreeView& tree, std::size_t height, Group& group) {
   const double* prefixes = tree.prefixes[height - 1];
   const double* below = height > 1 ? tree.prefixes[height - 2] : tree.leaves;
@@ -63,21 +78,18 @@ void descend_all(const TreeView& tree, Group& group) {
 
 void find_leaves(const TreeView& tree, const Group& group, std::int64_t* out) {
   by_fours(group.count, [&](Four four) {
-    const auto& [a, b, c, d] = four.of;
-    const std::int64_t first[4] = {group.nodes[a] * kFanOut, group.nodes[b] * kFanOut, group.nodes[c] * kFanOut,
-                                   group.nodes[d] * kFanOut};
-    const double* const rows[4] = {tree.leaves + first[0], tree.leaves + first[1], tree.leaves + first[2], tree.leaves + first[3]};
-    const Doubles targets = {group.targets[a], group.targets[b], group.targets[c], group.targets[d]};
+    const Rows rows(tree.leaves, group.nodes, four);
+    const Doubles targets = gather(group.targets, four);
     RunningSums sums;
     Words counts = {};
-    each_column(rows, [&](std::int64_t, const Doubles(&columns)[4]) {
+    rows.each_column([&](std::int64_t, const Doubles(&columns)[4]) {
       for (const Doubles& column : columns) {
         sums.add(column);
         counts -= (Words)(sums.value() <= targets);
       }
     });
     for (int lane = 0; lane < 4; ++lane) {
-      const std::int64_t leaf = first[lane] + counts[lane];
+      const std::int64_t leaf = rows.first[lane] + counts[lane];
       out[four.of[lane]] = counts[lane] < kFanOut ? leaf : last_positive_before(tree, leaf);
     }
   });
@@ -85,38 +97,35 @@ void find_leaves(const TreeView& tree, const Group& group, std::int64_t* out) {
 
 // --- update
 
-void sum_blocks(const double* leaves, const std::int64_t* blocks, std::size_t count, double* totals) {
+// The totals of nodes out of their children.
+void sum_nodes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals) {
   by_fours(count, [&](Four four) {
-    const auto& [a, b, c, d] = four.of;
-    const double* const rows[4] = {leaves + blocks[a] * kFanOut, leaves + blocks[b] * kFanOut, leaves + blocks[c] * kFanOut,
-                                   leaves + blocks[d] * kFanOut};
+    const Rows rows(children, nodes, four);
     RunningSums sums;
-    each_column(rows, [&](std::int64_t, const Doubles(&columns)[4]) {
+    rows.each_column([&](std::int64_t, const Doubles(&columns)[4]) {
       for (const Doubles& column : columns) sums.add(column);
     });
     const Doubles total = sums.value();
-    for (int lane = 0; lane < 4; ++lane) totals[blocks[four.of[lane]]] = total[lane];
+    for (int lane = 0; lane < 4; ++lane) totals[nodes[four.of[lane]]] = total[lane];
   });
 }
 
-// The prefixes of nodes out of their totals, and the totals of the level above.
-void sum_nodes(const double* totals, const std::int64_t* nodes, std::size_t count, double* prefixes, double* totals_above) {
+// ... and their prefixes too.
+void sum_nodes_and_prefixes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals, double* prefixes) {
   by_fours(count, [&](Four four) {
-    const auto& [a, b, c, d] = four.of;
-    const std::int64_t first[4] = {nodes[a] * kFanOut, nodes[b] * kFanOut, nodes[c] * kFanOut, nodes[d] * kFanOut};
-    const double* const rows[4] = {totals + first[0], totals + first[1], totals + first[2], totals + first[3]};
+    const Rows rows(children, nodes, four);
     RunningSums sums;
-    each_column(rows, [&](std::int64_t column, Doubles(&columns)[4]) {
-      for (Doubles& before : columns) {
-        const Doubles child = before;
-        before = sums.value();
+    rows.each_column([&](std::int64_t i, Doubles(&columns)[4]) {
+      for (Doubles& column : columns) {
+        const Doubles child = column;
+        column = sums.value();
         sums.add(child);
       }
       transpose(columns);
-      for (int lane = 0; lane < 4; ++lane) store(prefixes + first[lane] + column, columns[lane]);
+      for (int lane = 0; lane < 4; ++lane) store(prefixes + rows.first[lane] + i, columns[lane]);
     });
     const Doubles total = sums.value();
-    for (int lane = 0; lane < 4; ++lane) totals_above[nodes[four.of[lane]]] = total[lane];
+    for (int lane = 0; lane < 4; ++lane) totals[nodes[four.of[lane]]] = total[lane];
   });
 }
 
