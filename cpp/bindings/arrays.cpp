@@ -3,15 +3,28 @@
 #include <pybind11/stl.h>
 
 #include <cstring>
+#include <type_traits>
 
 namespace mujigae::bindings {
 namespace {
 
 std::string text(const py::handle& value) { return py::str(value).cast<std::string>(); }
 
+// Indices of 64 bits without a sign are cast like any others, but not into negative ones.
+void check_sign(const char* name, const py::array& array) {
+  if (array.dtype().kind() != 'u' || array.itemsize() < 8) return;
+  const auto words = py::array_t<std::uint64_t, py::array::c_style | py::array::forcecast>::ensure(array);
+  for (py::ssize_t i = 0; i < words.size(); ++i) {
+    if (words.data()[i] >> 63 != 0) fail_index(name, "[", i, "]: expected an index below 2^63, got ", words.data()[i]);
+  }
+}
+
 template <class T>
 py::array_t<T, py::array::c_style> converted(const char* name, const py::handle& value, py::ssize_t ndim, const char* kinds,
                                              const char* expected) {
+  if (py::array_t<T, py::array::c_style>::check_(value) && py::detail::array_proxy(value.ptr())->nd == ndim) {
+    return py::reinterpret_borrow<py::array_t<T, py::array::c_style>>(value);
+  }
   const auto array = py::array::ensure(value);
   if (!array) {
     PyErr_Clear();
@@ -24,6 +37,7 @@ py::array_t<T, py::array::c_style> converted(const char* name, const py::handle&
   if (array.ndim() != ndim) {
     fail_value(name, ": expected ", ndim, " dimension(s), got shape ", describe(Shape(array.shape(), array.shape() + array.ndim())));
   }
+  if (std::is_same_v<T, std::int64_t>) check_sign(name, array);
   return py::array_t<T, py::array::c_style>(py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(array));
 }
 
@@ -109,6 +123,18 @@ std::byte* data_out(const char* name, const py::handle& value, const py::dtype& 
   if (!array.writeable()) fail_value(name, ": expected a writeable array, got a read-only one");
   return static_cast<std::byte*>(const_cast<void*>(array.data()));
 }
+
+template <class T>
+py::array_t<T> new_vector(py::ssize_t size) {
+  auto& api = py::detail::npy_api::get();
+  PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, py::dtype::of<T>().release().ptr(), 1,
+                                              reinterpret_cast<Py_intptr_t*>(&size), nullptr, nullptr, 0, nullptr);
+  if (array == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::array_t<T>>(array);
+}
+
+template py::array_t<std::int64_t> new_vector(py::ssize_t);
+template py::array_t<double> new_vector(py::ssize_t);
 
 py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape) {
   auto bytes = static_cast<std::size_t>(dtype.itemsize());

@@ -21,9 +21,8 @@ py::dict build_info() {
 
 py::array_t<double> power_of(const py::array_t<double, py::array::c_style | py::array::forcecast>& base, double exponent) {
   py::array_t<double> out(Shape(base.shape(), base.shape() + base.ndim()));
-  const double* in = base.data();
-  double* to = out.mutable_data();
-  for (py::ssize_t i = 0; i < base.size(); ++i) to[i] = power(in[i], exponent);
+  const auto count = static_cast<std::size_t>(base.size());
+  power({base.data(), count}, exponent, {out.mutable_data(), count});
   return out;
 }
 

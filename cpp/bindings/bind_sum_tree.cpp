@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <mutex>
-#include <optional>
+#include <vector>
 
 #include "arrays.hpp"
+#include "locking.hpp"
 #include "module.hpp"
 #include "mujigae/available_memory.hpp"
 #include "mujigae/sum_tree.hpp"
@@ -10,65 +11,56 @@
 namespace mujigae::bindings {
 namespace {
 
-// The tree with a generator of its own, behind one mutex. The GIL is released before the mutex is taken, and nothing of
-// Python is touched while it is held.
+// The tree with a generator of its own, behind one mutex: see locking.hpp.
 class LockedSumTree {
  public:
   LockedSumTree(const py::object& capacity, const py::object& seed) : tree_(checked(integer("capacity", capacity))), random_(philox_key(seed)) {}
 
+  // Indices and values are copied: whatever another thread does to the caller's arrays, what was checked is what is used.
   void update(const py::object& indices, const py::object& values) {
-    const auto index_copy = copied(integers("indices", indices));
+    const auto index_array = integers("indices", indices);
     const auto value_array = reals("values", values);
-    const std::vector<double> value_copy(value_array.data(), value_array.data() + value_array.size());
-    const py::gil_scoped_release release;
-    const std::lock_guard lock(mutex_);
-    tree_.update(index_copy, value_copy);
+    with_lock(mutex_, is_small(index_array.size()), [&] {
+      indices_.assign(index_array.data(), index_array.data() + index_array.size());
+      values_.assign(value_array.data(), value_array.data() + value_array.size());
+      tree_.update(indices_, values_);
+    });
   }
 
   py::array_t<std::int64_t> sample(const py::object& batch_size, bool stratified) {
-    py::array_t<std::int64_t> out(batch_size_of(batch_size));
+    auto out = new_vector<std::int64_t>(batch_size_of(batch_size));
     const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(out.size()));
-    const py::gil_scoped_release release;
-    const std::lock_guard lock(mutex_);
-    tree_.sample(random_, stratified, slots);
+    with_lock(mutex_, is_small(out.size()), [&] { tree_.sample(random_, stratified, slots); });
     return out;
   }
 
   py::array_t<std::int64_t> find(const py::object& targets) const {
     const auto target_array = reals("targets", targets);
-    py::array_t<std::int64_t> out(target_array.size());
+    auto out = new_vector<std::int64_t>(target_array.size());
     const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(out.size()));
-    const py::gil_scoped_release release;
-    const std::lock_guard lock(mutex_);
-    tree_.find(view(target_array), slots);
+    with_lock(mutex_, is_small(out.size()), [&] { tree_.find(view(target_array), slots); });
     return out;
   }
 
   double total() const {
-    const py::gil_scoped_release release;
-    const std::lock_guard lock(mutex_);
-    return tree_.total();
+    return with_lock(mutex_, true, [&] { return tree_.total(); });
   }
 
   double min() const {
-    const py::gil_scoped_release release;
-    const std::lock_guard lock(mutex_);
-    return tree_.min_positive();
+    return with_lock(mutex_, false, [&] { return tree_.min_positive(); });
   }
 
   double at(std::int64_t index) const {
     if (index < 0 || index >= tree_.capacity()) {
       fail_index("index: expected 0 <= index < ", tree_.capacity(), ", got ", index);
     }
-    const py::gil_scoped_release release;
-    const std::lock_guard lock(mutex_);
-    return tree_[index];
+    return with_lock(mutex_, true, [&] { return tree_[index]; });
   }
 
   py::array_t<double> at_many(const py::object& indices) const {
     const auto index_array = integers("index", indices);
-    py::array_t<double> out(index_array.size());
-    for (py::ssize_t i = 0; i < index_array.size(); ++i) out.mutable_at(i) = at(index_array.at(i));
+    auto out = new_vector<double>(index_array.size());
+    for (py::ssize_t i = 0; i < index_array.size(); ++i) out.mutable_data()[i] = at(index_array.data()[i]);
     return out;
   }
 
@@ -77,12 +69,7 @@ class LockedSumTree {
   std::int64_t nbytes() const { return tree_.nbytes(); }
 
   py::object check_valid() const {
-    const std::string reason = [this] {
-      const py::gil_scoped_release release;
-      const std::lock_guard lock(mutex_);
-      return tree_.why_invalid();
-    }();
-    return validity(reason);
+    return validity(with_lock(mutex_, false, [&] { return tree_.why_invalid(); }));
   }
 
  private:
@@ -92,8 +79,12 @@ class LockedSumTree {
     return capacity;
   }
 
+  static bool is_small(py::ssize_t batch_size) { return batch_size <= 64; }
+
   SumTree tree_;
   Philox random_;
+  std::vector<std::int64_t> indices_;  // of the update that runs
+  std::vector<double> values_;
   mutable std::mutex mutex_;
 };
 

@@ -224,6 +224,7 @@ std::int64_t ReplayBuffer<S>::update_priorities(std::span<const std::int64_t> ke
   }
   sampler_.check_priorities(priorities);
   std::vector<ColumnRing::Row> rows;
+  rows.reserve(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) rows.push_back(rows_.row_of_key(keys[i], i));
   sampler_.reserve(static_cast<std::int64_t>(keys.size()));
   std::int64_t applied = 0;

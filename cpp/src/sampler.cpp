@@ -1,6 +1,7 @@
 #include "mujigae/sampler.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -48,14 +49,17 @@ PrioritizedSampler::PrioritizedSampler(const Settings& settings, std::int64_t nu
 }
 
 void PrioritizedSampler::reserve(std::int64_t num_changes) {
-  changed_slots_.reserve(changed_slots_.size() + static_cast<std::size_t>(num_changes));
-  changed_leaves_.reserve(changed_leaves_.size() + static_cast<std::size_t>(num_changes));
+  const std::size_t num_changed = changed_slots_.size() + static_cast<std::size_t>(num_changes);
+  for (auto* column : {&changed_priorities_, &changed_leaves_}) column->reserve(num_changed);
+  changed_slots_.reserve(num_changed);
 }
 
 void PrioritizedSampler::commit() {
+  changed_leaves_.resize(changed_slots_.size());
+  leaves_of(changed_priorities_, changed_leaves_);
   tree_.update(changed_slots_, changed_leaves_);
   changed_slots_.clear();
-  changed_leaves_.clear();
+  changed_priorities_.clear();
 }
 
 void PrioritizedSampler::clear() {
@@ -64,21 +68,39 @@ void PrioritizedSampler::clear() {
   max_priority_ = 1.0;
 }
 
-// A positive leaf stays within what the tree can add up; only absurd exponents ever reach its lower end.
 double PrioritizedSampler::leaf(double priority) const {
-  const double value = power(priority + settings_.eps, settings_.alpha);
-  return value == 0.0 && priority + settings_.eps == 0.0 ? 0.0 : std::max(value, SumTree::kMinValue);
+  double leaf;
+  leaves_of(std::span(&priority, 1), std::span(&leaf, 1));
+  return leaf;
+}
+
+// A positive leaf stays within what the tree can add up; only absurd exponents ever reach its ends.
+void PrioritizedSampler::leaves_of(std::span<const double> priorities, std::span<double> leaves) const {
+  for (std::size_t i = 0; i < leaves.size(); ++i) leaves[i] = std::max(priorities[i], 0.0) + settings_.eps;
+  power(leaves, settings_.alpha, leaves);
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    const bool is_zero = priorities[i] < 0.0 || (leaves[i] == 0.0 && priorities[i] + settings_.eps == 0.0);
+    leaves[i] = is_zero ? 0.0 : std::clamp(leaves[i], SumTree::kMinValue, SumTree::kMaxValue);
+  }
+}
+
+bool PrioritizedSampler::is_too_large(double priority, double alpha) const {
+  return power(priority + settings_.eps, alpha) > SumTree::kMaxValue;
 }
 
 void PrioritizedSampler::check_priorities(std::span<const double> priorities) const {
+  double largest = 0.0;
   for (std::size_t i = 0; i < priorities.size(); ++i) {
     if (!(priorities[i] >= 0.0 && std::isfinite(priorities[i]))) {
       fail_value("priorities[", i, "]: expected a finite number of at least 0, got ", priorities[i]);
     }
-    if (leaf(priorities[i]) > SumTree::kMaxValue) {
-      fail_value("priorities[", i, "]: expected (priority + eps)^alpha of at most 2^900, got ", priorities[i], " with alpha ",
-                 settings_.alpha);
-    }
+    largest = std::max(largest, priorities[i]);
+  }
+  if (!is_too_large(largest, settings_.alpha)) return;
+  for (std::size_t i = 0; i < priorities.size(); ++i) {
+    if (!is_too_large(priorities[i], settings_.alpha)) continue;
+    fail_value("priorities[", i, "]: expected (priority + eps)^alpha of at most 2^900, got ", priorities[i], " with alpha ",
+               settings_.alpha);
   }
 }
 
@@ -89,7 +111,7 @@ void PrioritizedSampler::set_priority(std::int64_t slot, double priority) {
 
 void PrioritizedSampler::set_alpha(double alpha) {
   check_exponent("alpha", alpha);
-  if (power(max_priority_ + settings_.eps, alpha) > SumTree::kMaxValue) {
+  if (is_too_large(max_priority_, alpha)) {
     fail_value("alpha: expected (largest priority + eps)^alpha of at most 2^900, got ", alpha, " with a largest priority of ",
                max_priority_);
   }
@@ -108,7 +130,13 @@ void PrioritizedSampler::draw(const ColumnRing&, std::int64_t, double beta, Phil
   tree_.sample(random, settings_.stratified, slots);
   double smallest = std::numeric_limits<double>::infinity();
   for (const std::int64_t slot : slots) smallest = std::min(smallest, tree_[slot]);
-  for (std::size_t i = 0; i < slots.size(); ++i) weights[i] = static_cast<float>(power(smallest / tree_[slots[i]], beta));
+  std::array<double, 64> ratios;
+  for (std::size_t begin = 0; begin < slots.size(); begin += ratios.size()) {
+    const std::span group = std::span(ratios).first(std::min(ratios.size(), slots.size() - begin));
+    for (std::size_t i = 0; i < group.size(); ++i) group[i] = smallest / tree_[slots[begin + i]];
+    power(group, beta, group);
+    for (std::size_t i = 0; i < group.size(); ++i) weights[begin + i] = static_cast<float>(group[i]);
+  }
 }
 
 std::int64_t PrioritizedSampler::nbytes() const {
@@ -139,12 +167,12 @@ bool PrioritizedSampler::set_state(std::span<const double> state) {
   settings_.alpha = state[0];
   settings_.beta = state[1];
   max_priority_ = state[2];
-  return max_priority_ >= 1.0 && leaf(max_priority_) <= SumTree::kMaxValue;  // it starts at 1
+  return max_priority_ >= 1.0 && !is_too_large(max_priority_, settings_.alpha);  // it starts at 1
 }
 
 bool PrioritizedSampler::adopt(std::span<const double> state, const ColumnRing& rows) {
   if (!set_state(state)) return false;
-  const auto is_priority = [&](double p) { return p >= 0.0 && std::isfinite(p) && leaf(p) <= SumTree::kMaxValue; };
+  const auto is_priority = [&](double p) { return p >= 0.0 && std::isfinite(p) && !is_too_large(p, settings_.alpha); };
   const double largest = max_priority_;
   for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {
     const Lane& lane = rows.lane(e);

@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "mujigae/check.hpp"
 #include "mujigae/instruction_set.hpp"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace mujigae {
 namespace {
 
 constexpr std::int64_t kFanOut = SumTree::kFanOut;
-constexpr std::size_t kMaxLevels = 16;  // 16^16 blocks: more than any memory
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // A sum carried as an unevaluated pair (Knuth's two-sum), rounded only where it is read. Adding zero leaves it unchanged.
 struct RunningSum {
@@ -27,54 +31,101 @@ struct RunningSum {
   }
 };
 
-struct TreeView {  // plain pointers for the descent
-  const double* leaves;
-  std::array<const double*, kMaxLevels> totals, prefixes;
-  std::size_t num_levels;
+using TreeView = SumTree::View;
+
+struct Group {  // descents side by side; whole blocks of random words
+  static constexpr std::size_t kSize = 16;
+  std::size_t count;
+  double targets[kSize];  // what is left of them
+  std::int64_t nodes[kSize];
 };
 
-std::int64_t last_positive_child(const double* children) {
-  std::int64_t child = kFanOut - 1;
-  while (children[child] <= 0.0) --child;
+const double* children_at(const TreeView& tree, std::size_t height) {
+  return height == 0 ? tree.leaves : tree.totals[height - 1];
+}
+
+// The last leaf before `end` that is not zero; there is one. Up to the first node with something to the left, and down again.
+std::int64_t last_positive_before(const TreeView& tree, std::int64_t end) {
+  std::size_t height = 0;
+  std::int64_t child = end - 1;
+  while (children_at(tree, height)[child] <= 0.0) {
+    while (child % kFanOut == 0) {  // the first of its node
+      child /= kFanOut;
+      ++height;
+    }
+    --child;
+  }
+  for (; height > 0; --height) {
+    child = child * kFanOut + kFanOut - 1;
+    while (children_at(tree, height - 1)[child] <= 0.0) --child;
+  }
   return child;
 }
 
-// The last positive leaf under a node of level `height - 1`, or in a leaf block when height is 0. Its total is positive.
-std::int64_t last_positive(const TreeView& tree, std::size_t height, std::int64_t node) {
-  for (; height > 0; --height) {
-    node = node * kFanOut + last_positive_child(tree.totals[height - 1] + node * kFanOut);
-  }
-  return node * kFanOut + last_positive_child(tree.leaves + node * kFanOut);
+inline void prefetch_node(const double* children, std::int64_t node) {
+  __builtin_prefetch(children + node * kFanOut);
+  __builtin_prefetch(children + node * kFanOut + kFanOut / 2);
 }
 
 namespace scalar {
-#include "sum_tree_find.inl"
+#include "four_lanes.inl"
+#include "sum_tree_kernels.inl"
 }  // namespace scalar
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 #pragma GCC target("avx2,popcnt")
 namespace avx2 {
-#include "sum_tree_find.inl"
+#include "four_lanes.inl"
+#include "sum_tree_kernels.inl"
 }  // namespace avx2
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,popcnt")
 namespace avx512 {
-#include "sum_tree_find.inl"
+#include "four_lanes.inl"
+#include "sum_tree_kernels.inl"
 }  // namespace avx512
 #pragma GCC pop_options
 #endif
 
-using FindAll = void (*)(const TreeView&, std::span<const double>, std::span<std::int64_t>);
+struct Kernels {
+  decltype(&scalar::descend_all) descend_all;
+  decltype(&scalar::find_leaves) find_leaves;
+  decltype(&scalar::sum_nodes) sum_nodes;
+  decltype(&scalar::sum_nodes_and_prefixes) sum_nodes_and_prefixes;
+  decltype(&scalar::are_valid) are_valid;
+};
 
-FindAll choose_find_all() {
+#define MUJIGAE_KERNELS(set) \
+  Kernels { set::descend_all, set::find_leaves, set::sum_nodes, set::sum_nodes_and_prefixes, set::are_valid }
+
+const Kernels& kernels() {
+  static const Kernels chosen = [] {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-  if (active_instruction_set() == InstructionSet::kAvx2) return avx2::find_all;
-  if (active_instruction_set() == InstructionSet::kAvx512) return avx512::find_all;
+    if (active_instruction_set() == InstructionSet::kAvx2) return MUJIGAE_KERNELS(avx2);
+    if (active_instruction_set() == InstructionSet::kAvx512) return MUJIGAE_KERNELS(avx512);
 #endif
-  return scalar::find_all;
+    return MUJIGAE_KERNELS(scalar);
+  }();
+  return chosen;
+}
+
+// Fills groups of targets and finds them. While the leaves of one group are on their way from memory, the next one goes down.
+template <class Fill>
+void find_groups(const TreeView& tree, std::span<std::int64_t> out, const Fill& fill) {
+  const Kernels& run = kernels();
+  Group groups[2];
+  std::size_t begin = 0;
+  for (std::size_t g = 0; begin < out.size(); ++g, begin += Group::kSize) {
+    Group& group = groups[g % 2];
+    group.count = std::min(Group::kSize, out.size() - begin);
+    fill(begin, group);
+    run.descend_all(tree, group);
+    if (g > 0) run.find_leaves(tree, groups[1 - g % 2], out.data() + begin - Group::kSize);
+  }
+  if (begin > 0) run.find_leaves(tree, groups[(begin / Group::kSize - 1) % 2], out.data() + begin - Group::kSize);
 }
 
 std::int64_t round_up(std::int64_t count) { return (count + kFanOut - 1) / kFanOut * kFanOut; }
@@ -90,12 +141,12 @@ double sum_left_to_right(const double* values) {
 
 SumTree::SumTree(std::int64_t capacity) : capacity_(capacity) {
   if (capacity < 1 || capacity > kMaxCapacity) fail_value("capacity: expected 1 to 2^40, got ", capacity);
-  leaves_ = Column<double>(round_up(capacity));
+  leaves_ = Column<double>::with_huge_pages(round_up(capacity));
   std::int64_t num_children = leaves_.size() / kFanOut;
   do {
     Level level;
-    level.totals = Column<double>(round_up(num_children));
-    level.prefixes = Column<double>(level.totals.size());
+    level.totals = Column<double>::with_huge_pages(round_up(num_children));
+    level.prefixes = Column<double>::with_huge_pages(level.totals.size());
     num_children = level.totals.size() / kFanOut;
     level.stamp = Column<std::uint32_t>(num_children);
     levels_.push_back(std::move(level));
@@ -106,6 +157,7 @@ void SumTree::check(std::span<const std::int64_t> indices, std::span<const doubl
   if (indices.size() != values.size()) {
     fail_value("values: expected ", indices.size(), " of them, one for each index, got ", values.size());
   }
+  if (kernels().are_valid(indices.data(), values.data(), indices.size(), capacity_)) return;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (indices[i] < 0 || indices[i] >= capacity_) {
       fail_index("indices[", i, "]: expected 0 <= index < ", capacity_, ", got ", indices[i]);
@@ -118,40 +170,50 @@ void SumTree::check(std::span<const std::int64_t> indices, std::span<const doubl
 
 void SumTree::update(std::span<const std::int64_t> indices, std::span<const double> values) {
   check(indices, values);
-  touched_.clear();
-  touched_.reserve(indices.size());
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    leaves_[indices[i]] = values[i] + 0.0;  // -0.0 becomes 0.0
-    const std::int64_t block = indices[i] / kFanOut;
-    if (touched_.empty() || touched_.back() != block) touched_.push_back(block);
-  }
+  touched_.resize(std::max(touched_.size(), indices.size()));
   if (++num_updates_ == 0) {  // once in 2^32 updates the stamps start over
     for (Level& level : levels_) std::fill(level.stamp.begin(), level.stamp.end(), 0);
     num_updates_ = 1;
   }
-  const double* children = leaves_.data();
-  for (Level& level : levels_) {
-    refresh_level(level, children, touched_);
-    children = level.totals.data();
+  std::size_t count = write_leaves(indices, values);
+  kernels().sum_nodes(leaves_.data(), touched_.data(), count, levels_[0].totals.data());
+  for (std::size_t height = 0; height < levels_.size(); ++height) {
+    Level& level = levels_[height];
+    double* totals = height + 1 < levels_.size() ? levels_[height + 1].totals.data() : &total_;
+    count = touch_parents(level, count);
+    kernels().sum_nodes_and_prefixes(level.totals.data(), touched_.data(), count, totals, level.prefixes.data());
   }
 }
 
-// `touched` holds the children whose own values changed; afterwards the nodes of `level` that changed with them.
-void SumTree::refresh_level(Level& level, const double* grandchildren, std::vector<std::int64_t>& touched) {
+// Leaves the blocks written in touched_, runs of one block once; returns how many.
+std::size_t SumTree::write_leaves(std::span<const std::int64_t> indices, std::span<const double> values) {
+  constexpr std::size_t kAhead = 16;
+  std::size_t count = 0;
+  std::int64_t previous = -1;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (i + kAhead < indices.size()) prefetch_node(leaves_.data(), indices[i + kAhead] / kFanOut);
+    leaves_[indices[i]] = values[i] + 0.0;  // -0.0 becomes 0.0
+    const std::int64_t block = indices[i] / kFanOut;
+    touched_[count] = block;
+    count += block != previous ? 1 : 0;
+    previous = block;
+  }
+  return count;
+}
+
+// The nodes of `level` above the `count` children in touched_ take their place, each once; returns how many.
+std::size_t SumTree::touch_parents(Level& level, std::size_t count) {
   std::size_t num_nodes = 0;
-  for (const std::int64_t child : touched) {
-    level.totals[child] = sum_left_to_right(grandchildren + child * kFanOut);
-    const std::int64_t node = child / kFanOut;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t node = touched_[i] / kFanOut;
     std::uint32_t& stamp = level.stamp[node];
-    if (stamp != num_updates_) touched[num_nodes++] = node;
+    touched_[num_nodes] = node;
+    num_nodes += stamp != num_updates_ ? 1 : 0;
     stamp = num_updates_;
+    prefetch_node(level.totals.data(), node);
+    prefetch_node(level.prefixes.data(), node);
   }
-  touched.resize(num_nodes);
-  for (const std::int64_t node : touched) {
-    RunningSum sum;
-    const std::int64_t first = node * kFanOut;
-    for (std::int64_t i = first; i < first + kFanOut; ++i) level.prefixes[i] = sum.add(level.totals[i]);
-  }
+  return num_nodes;
 }
 
 void SumTree::clear() {
@@ -160,6 +222,7 @@ void SumTree::clear() {
     std::fill(level.totals.begin(), level.totals.end(), 0.0);
     std::fill(level.prefixes.begin(), level.prefixes.end(), 0.0);
   }
+  total_ = 0.0;
 }
 
 void SumTree::find(std::span<const double> targets, std::span<std::int64_t> out) const {
@@ -167,26 +230,32 @@ void SumTree::find(std::span<const double> targets, std::span<std::int64_t> out)
   for (std::size_t i = 0; i < targets.size(); ++i) {
     if (!(targets[i] >= 0.0)) fail_value("targets[", i, "]: expected a number of at least 0, got ", targets[i]);
   }
-  TreeView view{leaves_.data(), {}, {}, levels_.size()};
-  for (std::size_t level = 0; level < levels_.size(); ++level) {
-    view.totals[level] = levels_[level].totals.data();
-    view.prefixes[level] = levels_[level].prefixes.data();
-  }
-  static const FindAll find_all = choose_find_all();
-  find_all(view, targets, out);
+  find_groups(view(), out, [&](std::size_t begin, Group& group) {
+    std::copy_n(targets.data() + begin, group.count, group.targets);
+  });
 }
 
 void SumTree::sample(Philox& random, bool stratified, std::span<std::int64_t> out) const {
   if (out.empty()) fail_value("batch_size: expected at least 1, got 0");
   if (!(total() > 0.0)) fail_value("sample: every leaf is zero, nothing can be drawn");
-  std::vector<std::uint64_t> words(out.size());
-  std::vector<double> targets(out.size());
-  random.fill(words);
   const double slice = stratified ? total() / static_cast<double>(out.size()) : total();
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    targets[i] = ((stratified ? static_cast<double>(i) : 0.0) + unit_interval(words[i])) * slice;
+  std::array<std::uint64_t, Group::kSize> words;
+  find_groups(view(), out, [&](std::size_t begin, Group& group) {
+    random.fill(std::span(words).first(group.count));
+    for (std::size_t i = 0; i < group.count; ++i) {
+      group.targets[i] = ((stratified ? static_cast<double>(begin + i) : 0.0) + unit_interval(words[i])) * slice;
+    }
+  });
+}
+
+SumTree::View SumTree::view() const {
+  View view{leaves_.data(), {}, {}, {}, levels_.size(), total_};
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    view.totals[level] = levels_[level].totals.data();
+    view.prefixes[level] = levels_[level].prefixes.data();
+    view.num_below[level] = level == 0 ? leaves_.size() / kFanOut : levels_[level - 1].num_nodes();
   }
-  find(targets, out);
+  return view;
 }
 
 double SumTree::min_positive() const {
@@ -208,17 +277,18 @@ std::string SumTree::why_invalid() const {
   const Column<double>* children = &leaves_;
   for (std::size_t height = 0; height < levels_.size(); ++height) {
     const Level& level = levels_[height];
-    for (std::int64_t node = 0; node < level.stamp.size(); ++node) {
+    for (std::int64_t node = 0; node < level.num_nodes(); ++node) {
       RunningSum sum;
       for (std::int64_t i = node * kFanOut; i < (node + 1) * kFanOut; ++i) {
         const double expected = i * kFanOut < children->size() ? sum_left_to_right(children->data() + i * kFanOut) : 0.0;
         if (level.totals[i] != expected) return concat("level ", height, " total ", i, " is not the sum of its children");
-        if (level.prefixes[i] != sum.add(level.totals[i])) return concat("level ", height, " prefix ", i, " is stale");
+        if (level.prefixes[i] != sum.high + sum.low) return concat("level ", height, " prefix ", i, " is stale");
+        sum.add(level.totals[i]);
       }
     }
     children = &level.totals;
   }
-  return {};
+  return total_ == sum_left_to_right(children->data()) ? "" : "the total is not the sum of the root's children";
 }
 
 }  // namespace mujigae

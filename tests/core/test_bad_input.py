@@ -92,6 +92,7 @@ ROWS: list[Row] = [
     ("env_ids", [0, 0], ValueError, r"env_ids\[1\]: expected each id once"),
     ("env_ids", [0, 2], IndexError, r"env_ids\[1\]: expected 0 <= id < 2, got 2"),
     ("env_ids", [-1, 0], IndexError, r"env_ids\[0\]: expected 0 <= id < 2, got -1"),
+    ("env_ids", np.array([0, 2**63], np.uint64), IndexError, rf"env_ids\[1\]: expected .*, got {2**63}"),
     ("env_ids", [0.0, 1.0], TypeError, "env_ids: expected integers, got dtype float64"),
     ("env_ids", [True, False], TypeError, "env_ids: expected integers, got dtype bool"),
     ("env_ids", [[0, 1]], ValueError, r"env_ids: expected one axis of ids, got shape \(1, 2\)"),
@@ -256,6 +257,7 @@ PRIORITIES: list[tuple[Any, Any, type[Exception], str]] = [
     ([2**62], [1.0], IndexError, r"key\[0\]: expected a key that was issued, got 46"),
     ([7 << 32], [1.0], IndexError, r"key\[0\]: expected a key that was issued, got"),
     ([2**31], [1.0], IndexError, r"key\[0\]: expected a key"),
+    (np.array([2**63], np.uint64), [1.0], IndexError, rf"key\[0\]: expected .*, got {2**63}"),
 ]
 TYPES: list[tuple[Any, Any, type[Exception], str]] = [
     ("live", ["a"] * 4, TypeError, "priorities: expected real numbers, got dtype <U1"),

@@ -11,6 +11,7 @@ import mujigae
 
 RAGGED = [[1], [2, 3]]
 FALSE = [False, False]
+HUGE = np.array([0, 2**64 - 1], np.uint64)  # as int64 it would be -1
 TWO_ROWS = np.zeros((2, 2), np.uint8)
 
 
@@ -57,6 +58,7 @@ CALLS: list[tuple[Any, str, tuple[Any, ...], type[Exception], str]] = [
     (tree, "update", (None, None), TypeError, "indices: expected integers, got dtype object"),
     (tree, "update", ([0, 4], [1.0, 1.0]), IndexError, r"indices\[1\]: expected 0 <= index < 4, got 4"),
     (tree, "update", ([0, -1], [1.0, 1.0]), IndexError, r"indices\[1\]: expected 0 <= index < 4, got -1"),
+    (tree, "update", (HUGE, [1.0, 1.0]), IndexError, rf"indices\[1\]: expected .*, got {HUGE[1]}"),
     (tree, "update", ([0, 1], [9.0]), ValueError, "values: expected 2 of them, one for each index, got 1"),
     *[
         (
@@ -83,6 +85,7 @@ CALLS: list[tuple[Any, str, tuple[Any, ...], type[Exception], str]] = [
     (tree, "__getitem__", (4,), IndexError, "index: expected 0 <= index < 4, got 4"),
     (tree, "__getitem__", (-1,), IndexError, "index: expected 0 <= index < 4, got -1"),
     (tree, "__getitem__", ([0, 4],), IndexError, "index: expected 0 <= index < 4, got 4"),
+    (tree, "__getitem__", (HUGE,), IndexError, rf"index\[1\]: expected .*, got {HUGE[1]}"),
     (tree, "__getitem__", (2.5,), TypeError, "index: expected integers, got dtype float64"),
     (tree, "__getitem__", ([[0]],), ValueError, r"index: expected 1 dimension\(s\)"),
     (
@@ -111,6 +114,7 @@ CALLS: list[tuple[Any, str, tuple[Any, ...], type[Exception], str]] = [
     (ring, "append", (np.zeros(4, np.uint8)[::2],), ValueError, "frame: expected a C-contiguous array"),
     (ring, "stacks", ([0, 2],), IndexError, r"slots\[1\]: expected 0 <= slot < 2"),
     (ring, "stacks", ([0, -1],), IndexError, r"slots\[1\]: expected 0 <= slot < 2"),
+    (ring, "stacks", (HUGE,), IndexError, rf"slots\[1\]: expected .*, got {HUGE[1]}"),
     (ring, "stacks", ([0.5],), TypeError, "slots: expected integers, got dtype float64"),
     (ring, "stacks", ([[0]],), ValueError, r"slots: expected 1 dimension\(s\)"),
     (ring, "stacks", (RAGGED,), TypeError, "slots: expected integers, got list"),

@@ -40,3 +40,10 @@ def test_special_cases_are_exact() -> None:
 def test_powers_grow_with_the_base() -> None:
     base = np.geomspace(1e-6, 1e3, 20_000)
     assert np.all(np.diff(_core.power(base, 0.6)) >= 0.0)
+
+
+def test_a_power_does_not_depend_on_its_place_in_the_array() -> None:
+    base = np.random.default_rng(2).lognormal(0.0, 30.0, 1003)
+    together = _core.power(base, 0.6)
+    assert np.array_equal(together, [_core.power(x, 0.6) for x in base])
+    assert np.array_equal(together[3:], _core.power(base[3:], 0.6))

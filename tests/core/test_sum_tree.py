@@ -195,6 +195,21 @@ def test_every_leaf_is_found_with_its_share_to_within_2_to_the_minus_50() -> Non
             assert abs(share / tree.total - values[index] / total) <= 2.0**-50
 
 
+@pytest.mark.parametrize("capacity", [17, 300, 5000])
+def test_rounding_leads_the_compiled_tree_where_it_leads_the_reference(capacity: int) -> None:
+    """Leaves that vanish beside their neighbours, zeros in between, and targets at every boundary of their sums."""
+    rng = np.random.default_rng(capacity)
+    values = np.where(rng.random(capacity) < 0.1, 1.0, 2.0 ** -rng.integers(50, 56, capacity))
+    values[rng.random(capacity) < 0.3] = 0.0
+    values[0], values[-7:] = 1.0, 0.0
+    boundaries = np.unique(np.cumsum(values))
+    targets = np.concatenate([boundaries, np.nextafter(boundaries, 0.0), np.nextafter(boundaries, np.inf)])
+    compiled, twin = filled(mujigae, values), filled(reference, values)
+    found = compiled.find(targets)
+    assert np.array_equal(found, twin.find(targets))
+    assert np.all(values[found] > 0.0)
+
+
 def first_target_beyond(tree: Any, index: int) -> float:
     """The smallest target that finds a leaf after `index`: the cumulative share that the tree gives up to it."""
     low, high = 0.0, tree.total

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <bit>
+#include <cstdint>
 #include <limits>
 #include <random>
+#include <vector>
 
 using mujigae::power;
 
@@ -82,6 +85,56 @@ TEST_CASE("bases below the normal range are as exact as others") {
       CHECK(relative_error(base, exponent) < 1e-15);
     }
   }
+}
+
+namespace {
+
+// Bases of every magnitude and kind, made of random bits alone; libm has no part in them.
+std::vector<double> bases_of_every_kind(std::size_t count) {
+  std::mt19937_64 random(3);
+  std::vector<double> bases = {0.0, 5e-324, 2.2e-308, 2.3e-308, 0.5, 0.7071067811865476, 1.0, 1.4142135623730951, 2.0, 1.7e308, kInfinity};
+  while (bases.size() < count) {
+    const std::uint64_t bits = random();
+    const auto near_one = std::bit_cast<double>((bits >> 12) | 0x3FE0000000000000);
+    const auto positive = std::bit_cast<double>(bits >> 1);
+    bases.push_back(bits % 2 == 0 || positive != positive ? near_one : positive);
+  }
+  return bases;
+}
+
+const double kExponents[] = {0.6, 0.4, -0.4, 0.0, 1.0, 0.5, 2.0, -1.0, 1e-300, 37.5, -1e300};
+
+}  // namespace
+
+TEST_CASE("a batch of powers is the powers one by one, bit for bit, wherever they stand in it") {
+  const auto bases = bases_of_every_kind(1'000'000);
+  std::vector<double> batch(bases.size());
+  power(bases, 0.6, batch);
+  std::int64_t num_different = 0;
+  for (std::size_t i = 0; i < bases.size(); ++i) {
+    num_different += std::bit_cast<std::uint64_t>(batch[i]) != std::bit_cast<std::uint64_t>(power(bases[i], 0.6));
+  }
+  CHECK(num_different == 0);
+  for (const double exponent : kExponents) {
+    for (std::size_t begin = 0; begin < 5; ++begin) {
+      for (std::size_t count = 0; count < 30; ++count) {
+        auto in_place = std::vector<double>(bases.begin() + static_cast<std::ptrdiff_t>(begin), bases.begin() + static_cast<std::ptrdiff_t>(begin + count));
+        power(in_place, exponent, in_place);
+        for (std::size_t i = 0; i < count; ++i) REQUIRE(in_place[i] == power(bases[begin + i], exponent));
+      }
+    }
+  }
+}
+
+TEST_CASE("every instruction set gives the same million powers") {  // the test runs with each
+  const auto bases = bases_of_every_kind(1'000'000);
+  std::vector<double> powers(bases.size());
+  std::uint64_t hash = 0;
+  for (const double exponent : kExponents) {
+    power(bases, exponent, powers);
+    for (const double x : powers) hash = std::rotl(hash, 5) * 0x9E3779B97F4A7C15 + std::bit_cast<std::uint64_t>(x);
+  }
+  CHECK(hash == 11846807097791662670U);
 }
 
 TEST_CASE("a larger priority never gets a smaller leaf") {

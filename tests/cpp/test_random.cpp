@@ -57,6 +57,17 @@ TEST_CASE("every fill starts at a fresh block, so key and counter are the whole 
   CHECK(std::equal(second.begin(), second.end(), whole.begin() + 8));
 }
 
+TEST_CASE("a fill of any length, from any block on, is that part of the one stream") {
+  const Philox::Key key = {0x0123456789abcdef, 0xfedcba9876543210};
+  const auto whole = draw(key, 0, 400);
+  for (std::size_t length = 1; length <= 70; ++length) {
+    for (const std::uint64_t counter : {0, 1, 2, 3, 63, 64, 80}) {
+      const auto part = draw(key, counter, length);
+      REQUIRE(std::equal(part.begin(), part.end(), whole.begin() + static_cast<std::ptrdiff_t>(4 * counter)));
+    }
+  }
+}
+
 TEST_CASE("an empty fill leaves the stream where it is") {
   Philox random({1, 2}, 5);
   random.fill({});

@@ -207,6 +207,25 @@ TEST_CASE("one update of many leaves is many updates of one, in any order") {
   CHECK(at_once.total() == one_by_one.total());
 }
 
+TEST_CASE("updates of every size leave the nodes that their leaves make") {
+  Random random(8);
+  for (std::int64_t size = 1; size <= 70; ++size) {
+    SumTree tree(5000);
+    std::vector<std::int64_t> indices;
+    std::vector<double> values;
+    for (std::int64_t i = 0; i < size; ++i) {
+      indices.push_back(below(random, i % 2 == 0 ? 5000 : 20));  // duplicates and neighbours too
+      values.push_back(static_cast<double>(below(random, 1000)) * 0.1);
+    }
+    tree.update(indices, values);
+    CHECK(tree.why_invalid() == "");
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      const auto last = std::find(indices.rbegin(), indices.rend(), indices[i]);
+      CHECK(tree[indices[i]] == values[static_cast<std::size_t>(indices.rend() - last) - 1]);
+    }
+  }
+}
+
 TEST_CASE("of duplicates in one update the last wins") {
   SumTree tree(40);
   const std::int64_t indices[] = {3, 20, 3, 20, 3};
@@ -290,19 +309,60 @@ TEST_CASE("plain sampling takes a word a draw and hits leaves in proportion to t
   }
 }
 
+TEST_CASE("a batch finds what its targets find one by one, whatever its size") {
+  Random random(7);
+  std::uniform_real_distribution<double> unit(0.0, 1.1);
+  for (const std::int64_t capacity : {1, 16, 17, 300, 5000, 70000}) {
+    std::vector<double> leaves;
+    for (std::int64_t i = 0; i < capacity; ++i) leaves.push_back(below(random, 3) == 0 ? 0.0 : unit(random));
+    leaves.front() = 1.0;
+    const SumTree tree = tree_of(leaves);
+    for (const std::size_t size : {0, 1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 100}) {
+      std::vector<double> targets(size);
+      for (double& target : targets) target = unit(random) * tree.total();
+      std::vector<std::int64_t> found(size);
+      tree.find(targets, found);
+      for (std::size_t i = 0; i < size; ++i) REQUIRE(found[i] == find(tree, targets[i]));
+    }
+  }
+}
+
+TEST_CASE("where rounding leaves a target past a subtree, a positive leaf is found near its end") {
+  const double tiny = 0x1p-54;  // 1 + tiny is 1, and 8 of them are not lost
+  for (const std::int64_t capacity : {33, 300, 5000}) {
+    std::vector<double> leaves(static_cast<std::size_t>(capacity), 0.0);
+    for (std::size_t i = 0; i < leaves.size(); ++i) leaves[i] = i % 16 == 1 ? 1.0 : i % 5 == 0 || i % 16 > 12 ? 0.0 : tiny;
+    const SumTree tree = tree_of(leaves);
+    long double before = 0.0L;
+    for (std::int64_t i = 0; i < capacity; ++i) {
+      for (double target : {static_cast<double>(before), std::nextafter(static_cast<double>(before), 0.0),
+                            std::nextafter(static_cast<double>(before), 1e300)}) {
+        const std::int64_t found = find(tree, target);
+        REQUIRE(leaves[static_cast<std::size_t>(found)] > 0.0);
+        REQUIRE(std::abs(found - i) <= 48);
+      }
+      before += leaves[static_cast<std::size_t>(i)];
+    }
+  }
+}
+
 TEST_CASE("draws are the naive search for the generator's numbers, stratified and not") {
   Random source(6);
   const auto leaves = integer_leaves(source, 257);
   const SumTree tree = tree_of(leaves);
   for (const bool stratified : {false, true}) {
-    Philox random({9, 9}), twin({9, 9});
-    std::vector<std::int64_t> out(64);
-    std::vector<std::uint64_t> words(64);
-    tree.sample(random, stratified, out);
-    twin.fill(words);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      const double place = stratified ? (static_cast<double>(i) + mujigae::unit_interval(words[i])) / 64.0 : mujigae::unit_interval(words[i]);
-      CHECK(out[i] == naive_find(leaves, place * tree.total()));
+    for (const std::size_t size : {1, 7, 16, 17, 32, 33, 64, 128}) {
+      Philox random({9, 9}), twin({9, 9});
+      std::vector<std::int64_t> out(size);
+      std::vector<std::uint64_t> words(size);
+      tree.sample(random, stratified, out);
+      twin.fill(words);
+      CHECK(random.counter() == twin.counter());
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const double unit = mujigae::unit_interval(words[i]);
+        const double place = stratified ? (static_cast<double>(i) + unit) / static_cast<double>(size) : unit;
+        CHECK(out[i] == naive_find(leaves, place * tree.total()));
+      }
     }
   }
 }

@@ -74,8 +74,8 @@ class PrioritizedSampler {
 
   void reserve(std::int64_t num_changes);
   void write(std::int64_t slot) { priorities_[slot] = max_priority_; }
-  void enter(std::int64_t slot) { change(slot, leaf(priorities_[slot])); }
-  void leave(std::int64_t slot) { change(slot, 0.0); }
+  void enter(std::int64_t slot) { change(slot, priorities_[slot]); }
+  void leave(std::int64_t slot) { change(slot, kNoPriority); }
   void commit();
   void clear();
 
@@ -102,10 +102,14 @@ class PrioritizedSampler {
   bool adopt(std::span<const double> state, const ColumnRing& rows);
 
  private:
+  static constexpr double kNoPriority = -1.0;  // of a row that cannot be drawn: its leaf is 0
+
   bool set_state(std::span<const double> state);
-  void change(std::int64_t slot, double leaf) {
+  bool is_too_large(double priority, double alpha) const;
+  void leaves_of(std::span<const double> priorities, std::span<double> leaves) const;
+  void change(std::int64_t slot, double priority) {
     changed_slots_.push_back(slot);
-    changed_leaves_.push_back(leaf);
+    changed_priorities_.push_back(priority);
   }
 
   Settings settings_;
@@ -113,7 +117,7 @@ class PrioritizedSampler {
   double max_priority_ = 1.0;
   SumTree tree_;
   std::vector<std::int64_t> changed_slots_;
-  std::vector<double> changed_leaves_;
+  std::vector<double> changed_priorities_, changed_leaves_;
 };
 
 static_assert(Sampler<UniformSampler> && Sampler<PrioritizedSampler>);

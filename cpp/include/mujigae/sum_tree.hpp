@@ -17,6 +17,8 @@
 // Threads: any number of readers, or one writer; the owner locks.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -33,6 +35,15 @@ class SumTree {
   static constexpr double kMinValue = 0x1p-900, kMaxValue = 0x1p900;  // of a leaf that is not zero
   static constexpr std::int64_t kMaxCapacity = std::int64_t{1} << 40;
 
+  struct View {  // plain pointers, for the loops
+    static constexpr std::size_t kMaxLevels = 10;  // of 2^40 leaves
+    const double* leaves;
+    std::array<const double*, kMaxLevels> totals, prefixes;
+    std::array<std::int64_t, kMaxLevels> num_below;  // nodes of the level below, blocks of leaves for the first
+    std::size_t num_levels;
+    double total;
+  };
+
   explicit SumTree(std::int64_t capacity);
 
   // leaf[indices[i]] = values[i]; of duplicates the last wins. Checks every argument before the first change.
@@ -47,25 +58,30 @@ class SumTree {
 
   double operator[](std::int64_t index) const { return leaves_[index]; }
   std::int64_t capacity() const { return capacity_; }
-  double total() const { return *(levels_.back().prefixes.end() - 1); }
+  double total() const { return total_; }
   double min_positive() const;  // infinity when every leaf is zero
   std::int64_t nbytes() const;
 
   std::string why_invalid() const;  // empty when every node is the sum of its children
 
  private:
-  struct Level {  // node j has totals[16 j ... 16 j + 15] of its children, and their running sums in prefixes
+  struct Level {  // node j has totals[16 j ... 16 j + 15] of its children; in prefixes the sums of those before each
+    std::int64_t num_nodes() const { return stamp.size(); }
+
     Column<double> totals, prefixes;
     Column<std::uint32_t> stamp;  // [nodes] the update that last touched a node: each is recomputed once an update
   };
 
+  View view() const;
   void check(std::span<const std::int64_t> indices, std::span<const double> values) const;
-  void refresh_level(Level& level, const double* grandchildren, std::vector<std::int64_t>& touched);
+  std::size_t write_leaves(std::span<const std::int64_t> indices, std::span<const double> values);
+  std::size_t touch_parents(Level& level, std::size_t count);
 
   std::int64_t capacity_;
   Column<double> leaves_;  // padded with zeros to whole blocks
   std::vector<Level> levels_;   // from the parents of the blocks up to the root; never empty
   std::vector<std::int64_t> touched_;
+  double total_ = 0.0;
   std::uint32_t num_updates_ = 0;
 };
 

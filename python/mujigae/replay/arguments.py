@@ -83,6 +83,9 @@ def as_ids(argument: str, value: Any) -> Any:
         raise TypeError(f"{argument}: expected integers, got dtype {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{argument}: expected one axis of ids, got shape {array.shape}")
+    if array.dtype == np.uint64:  # cast, they would be negative
+        for i in np.flatnonzero(array >= 2**63)[:1]:
+            raise IndexError(f"{argument}[{i}]: expected an index below 2^63, got {array[i]}")
     return array.astype(np.int64, copy=False)
 
 

@@ -101,22 +101,22 @@ class SumTree:
         for i, target in enumerate(targets):
             if not target >= 0.0:
                 raise ValueError(f"targets[{i}]: expected a number of at least 0, got {target}")
-        levels = self._levels()
-        return np.array([self._find(levels, float(target)) for target in targets], np.int64)
+        levels, total = self._levels(), self.total
+        return np.array([self._find(levels, total, float(target)) for target in targets], np.int64)
 
-    @staticmethod
-    def _find(levels: list[Any], target: float) -> int:
-        node, is_beyond = (
-            0,
-            False,
-        )  # beyond: the target is at or past the total of the subtree: its last positive leaf
-        for level in reversed(levels):
-            prefix = running_sums(level[node : node + 1])[0]
-            is_beyond = is_beyond or target >= prefix[-1]
-            child = int(np.flatnonzero(level[node])[-1]) if is_beyond else int(np.sum(prefix <= target))
-            target -= prefix[child - 1] if child > 0 and not is_beyond else 0.0
-            node = node * FAN_OUT + child
-        return node
+    def _find(self, levels: list[Any], total: float, target: float) -> int:
+        target = target if target < total else math.inf
+        node = 0
+        for height in reversed(range(1, len(levels))):
+            row = levels[height][node]
+            before = np.concatenate([[0.0], running_sums(row[None])[0, :-1]])
+            child = int(np.sum(before <= target)) - 1
+            target -= before[child]
+            node = min(node * FAN_OUT + child, len(levels[height - 1]) - 1)
+        leaf = node * FAN_OUT + int(np.sum(running_sums(levels[0][node][None])[0] <= target))
+        if leaf < (node + 1) * FAN_OUT:
+            return leaf
+        return int(np.flatnonzero(self._leaves[:leaf])[-1])  # rounding, or a target past everything
 
     def sample(self, batch_size: int, stratified: bool = False) -> Any:
         if batch_size < 1:
