@@ -12,13 +12,15 @@ namespace {
 
 // What a full buffer takes, one frame a row (of compressed ones the least): the columns, and what is kept beside them in memory.
 void check_size(const BufferSettings& settings, bool has_priorities, const MappedFile* file) {
-  constexpr std::int64_t kTreeBytes = 10, kLaneBytes = 128, kLogBytes = 1024;  // of a leaf; upper bounds
+  constexpr std::int64_t kTreeBytes = 10, kLaneBytes = 128;  // of a leaf; upper bounds
   const auto num_obs = static_cast<std::int64_t>(settings.obs.size());
   const std::int64_t num_slots = settings.capacity + settings.num_envs * num_spare_slots(settings);
   std::int64_t row_bytes = 13 + settings.action_bytes + num_obs * static_cast<std::int64_t>(sizeof(Stack)) + (has_priorities ? 8 : 0);
+  std::int64_t lane_bytes = kLaneBytes;
+  for (const ObsLayout& obs : settings.obs) lane_bytes = saturating_sum(lane_bytes, max_log_bytes(obs, settings.compress));
   for (const ObsLayout& obs : settings.obs) row_bytes = saturating_sum(row_bytes, min_stored_bytes(obs.frame_bytes, settings.compress));
   const std::int64_t stored = saturating_product(num_slots, row_bytes);
-  const std::int64_t beside = (has_priorities ? num_slots * kTreeBytes : 0) + settings.num_envs * (kLaneBytes + num_obs * kLogBytes);
+  const std::int64_t beside = saturating_sum(has_priorities ? num_slots * kTreeBytes : 0, saturating_product(settings.num_envs, lane_bytes));
   check_memory("capacity", file ? beside : saturating_sum(stored, beside));
   if (file && file->is_new()) check_disk("capacity", stored, file->path());
 }

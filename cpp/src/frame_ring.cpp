@@ -17,15 +17,22 @@ bool are_equal(const std::byte* a, const std::byte* b, std::int64_t count) {
   return std::memcmp(a, b, static_cast<std::size_t>(count)) == 0;
 }
 
+bool is_coded(std::int64_t frame_bytes, bool compress) { return compress && frame_bytes >= CodedFrameLog::kMinFrameBytes; }
+
 }  // namespace
 
 std::int64_t min_stored_bytes(std::int64_t frame_bytes, bool compress) {
   constexpr std::int64_t kAddressAndHead = 9;
-  return compress && frame_bytes >= CodedFrameLog::kMinFrameBytes ? kAddressAndHead : frame_bytes;
+  return is_coded(frame_bytes, compress) ? kAddressAndHead : frame_bytes;
+}
+
+std::int64_t max_log_bytes(const FrameLayout& layout, bool compress) {
+  constexpr std::int64_t kPlainBytes = 1024, kEncoderFrames = 12;
+  return kPlainBytes + (is_coded(layout.frame_bytes, compress) ? layout.bytes() + kEncoderFrames * layout.frame_bytes : 0);
 }
 
 std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t num_frames_hint, bool compress) {
-  if (compress && layout.frame_bytes >= CodedFrameLog::kMinFrameBytes) {
+  if (is_coded(layout.frame_bytes, compress)) {
     return std::make_unique<CodedFrameLog>(layout.frame_bytes, layout.row_bytes, layout.stack, num_frames_hint);
   }
   return std::make_unique<PlainFrameLog>(layout.frame_bytes, num_frames_hint);

@@ -11,7 +11,7 @@ using mujigae::StackLane;
 namespace {
 
 struct TwoLanes {
-  std::array<StackLane, 2> lanes{StackLane(make_frame_log({1, 2}, 4, false), 2), StackLane(make_frame_log({1, 2}, 4, false), 2)};
+  std::array<StackLane, 2> lanes{StackLane(mujigae::make_frame_log({1, 2}, 4, false), 2), StackLane(mujigae::make_frame_log({1, 2}, 4, false), 2)};
   std::array<const StackLane*, 2> pointers{&lanes[0], &lanes[1]};
 
   void append(std::size_t e, int count) {

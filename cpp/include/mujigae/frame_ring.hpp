@@ -35,6 +35,7 @@ struct FrameLayout {
 // Compressed, if that is asked for and the frames are large enough (CodedFrameLog::kMinFrameBytes).
 std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t num_frames_hint, bool compress);
 std::int64_t min_stored_bytes(std::int64_t frame_bytes, bool compress);  // that a frame takes in it
+std::int64_t max_log_bytes(const FrameLayout& layout, bool compress);    // that an empty one takes
 
 enum class Padding : std::uint8_t { kZeros, kRepeat };
 
