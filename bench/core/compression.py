@@ -80,7 +80,9 @@ def measure(rows: list[tuple[Any, ...]]) -> dict[str, float]:
     window_copy = np.empty_like(windows)
     frames = [row[3][0, -1].copy() for row in rows[:ROUND_FRAMES]]
     frame_copy = np.empty((ROUND_FRAMES, *FRAME), np.uint8)
-    rings = [mujigae.FrameRing(4 * ROUND_FRAMES, FRAME, STACK, compress=compress) for compress in (False, True)]
+    rings = [
+        mujigae.FrameRing(4 * ROUND_FRAMES, FRAME, STACK, compress=compress) for compress in (False, True)
+    ]
     for ring in rings:
         ring.start(np.stack(frames[:STACK]))
 
@@ -96,7 +98,10 @@ def measure(rows: list[tuple[Any, ...]]) -> dict[str, float]:
         [
             *(partial(append_to, ring) for ring in rings),
             copy_frames,
-            *(partial(one.sample, BATCH_SIZE, out=out) for one, out in zip((plain, coded), outs, strict=True)),
+            *(
+                partial(one.sample, BATCH_SIZE, out=out)
+                for one, out in zip((plain, coded), outs, strict=True)
+            ),
             lambda: np.copyto(window_copy, windows),
         ]
     )
@@ -118,9 +123,7 @@ def main() -> None:
     for game in GAMES:
         games[game] = {name: round(value, 3) for name, value in measure(transitions(game, num_steps)).items()}
         print(game, games[game], flush=True)
-    mean = {
-        name: round(float(np.mean([game[name] for game in games.values()])), 3) for name in games["Pong"]
-    }
+    mean = {name: round(float(np.mean([game[name] for game in games.values()])), 3) for name in games["Pong"]}
     print("mean", mean)
     result = {
         "num_steps": num_steps,

@@ -13,8 +13,10 @@ inline Doubles load(const double* from) {
 inline void store(double* to, const Doubles& values) { std::memcpy(to, &values, sizeof values); }
 
 inline void transpose(Doubles (&rows)[4]) {
-  const Doubles a = __builtin_shufflevector(rows[0], rows[1], 0, 4, 2, 6), b = __builtin_shufflevector(rows[0], rows[1], 1, 5, 3, 7);
-  const Doubles c = __builtin_shufflevector(rows[2], rows[3], 0, 4, 2, 6), d = __builtin_shufflevector(rows[2], rows[3], 1, 5, 3, 7);
+  const Doubles a = __builtin_shufflevector(rows[0], rows[1], 0, 4, 2, 6);
+  const Doubles b = __builtin_shufflevector(rows[0], rows[1], 1, 5, 3, 7);
+  const Doubles c = __builtin_shufflevector(rows[2], rows[3], 0, 4, 2, 6);
+  const Doubles d = __builtin_shufflevector(rows[2], rows[3], 1, 5, 3, 7);
   rows[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
   rows[1] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
   rows[2] = __builtin_shufflevector(a, c, 2, 3, 6, 7);

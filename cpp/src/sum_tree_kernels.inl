@@ -1,7 +1,7 @@
 // The loops of the tree, compiled once for each instruction set (sum_tree.cpp includes it within a namespace and a target).
 // Sums run from left to right, so vectors go across: four rows of 16 at a time, one in each lane.
 
-struct RunningSums {  // RunningSum, of numbers that are not negative: the larger addend is known, which saves half of a two-sum
+struct RunningSums {  // RunningSum of numbers that are not negative: with the larger addend known, half a two-sum is enough
   Doubles high = {}, low = {};
 
   void add(const Doubles& x) {
@@ -52,8 +52,8 @@ struct Rows {  // the children of four nodes
 
 // --- find
 
-// One level down for a whole group, so that the misses of its descents overlap. Rounding may leave a target past the last child:
-// it goes there, and the leaves will tell.
+// One level down for a whole group, so that the misses of its descents overlap. Rounding may leave a target past the last
+// child: it goes there, and the leaves will tell.
 inline void descend(const TreeView& tree, std::size_t height, Group& group) {
   const double* prefixes = tree.prefixes[height - 1];
   const double* below = height > 1 ? tree.prefixes[height - 2] : tree.leaves;
@@ -111,7 +111,8 @@ void sum_nodes(const double* children, const std::int64_t* nodes, std::size_t co
 }
 
 // ... and their prefixes too.
-void sum_nodes_and_prefixes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals, double* prefixes) {
+void sum_nodes_and_prefixes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals,
+                            double* prefixes) {
   by_fours(count, [&](Four four) {
     const Rows rows(children, nodes, four);
     RunningSums sums;

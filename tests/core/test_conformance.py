@@ -86,7 +86,9 @@ def widened(obs: Any) -> Any:
     if isinstance(obs, dict):
         return obs | {"image": widened(obs["image"])}
     image = np.asarray(obs)
-    return np.concatenate([image, np.zeros((*image.shape[:-1], num_zeros(image.shape[-1])), image.dtype)], axis=-1)
+    return np.concatenate(
+        [image, np.zeros((*image.shape[:-1], num_zeros(image.shape[-1])), image.dtype)], axis=-1
+    )
 
 
 def narrowed(obs: Any) -> Any:

@@ -29,7 +29,9 @@ class Pair:
         self.rng = np.random.default_rng(draw(SEEDS))
         self.num_envs = draw(st.integers(1, 4))
         self.stacks = draw(st.lists(st.sampled_from([1, 2, 4]), min_size=1, max_size=2))
-        self.frame = draw(st.sampled_from([(2,), (2,), (1200,)]))  # the last is compressed, if that is asked for
+        self.frame = draw(
+            st.sampled_from([(2,), (2,), (1200,)])
+        )  # the last is compressed, if that is asked for
         self.is_prioritized = draw(st.booleans())
         capacity = self.num_envs + draw(st.integers(0, 40))
         arguments: dict[str, Any] = {

@@ -1,16 +1,21 @@
 // A tree of partial sums over `capacity` non-negative float64 leaves, for drawing leaves in proportion to their values.
 //
-//   level 2            [ node 0 ]                        one node: its last prefix is the total
+//   level 2            [ node 0 ]                        one node
 //                     /    |     \                       .
-//   level 1     [ node 0 ]  ...  [ node 15 ]             16 children each: their totals, and the running prefix of the totals
+//   level 1     [ node 0 ]  ...  [ node 15 ]             16 children each: their totals, and the sums of those before each
 //                /  |  \           /  |  \               .
 //   leaves    [0..15] [16..31] ...  [4080..4095] ...     blocks of 16 values
 //
 // A total is the sum of 16 children from left to right, carried to about 106 bits and rounded once, and it is recomputed, never
-// incremented: the tree is a function of its leaves, whatever the order or batching of the updates. A descent compares the target with a node's 16 prefixes, goes to the first
-// prefix above it, and subtracts the prefix before. Prefixes grow monotonically and a zero child leaves them unchanged, so a
-// zero leaf is never found. A target that rounding pushed to or past a subtree's total goes to that subtree's last positive leaf.
+// incremented: the tree is a function of its leaves, whatever the order or batching of the updates.
 //
+// A descent goes to the last child whose prefix, the sum before it, is at most the target, and subtracts that prefix. Equal
+// prefixes (zero children) are passed over, so a zero leaf is never found. Rounding may leave a target past the last leaf of
+// the block that it comes to, and a target at or beyond the total is sent to the last block; both find the last positive leaf
+// from there to the left.
+//
+// Descents go in groups, level by level, so that their waits for memory overlap, and four nodes are summed abreast; each lane
+// does what a scalar would, and every instruction set gives the same bits.
 // O(log16 N) find and update, O(N) min_positive. float64: a level adds a relative error of about 2^-53 to a total, so every
 // leaf is found with its share of the total to within 2^-50. Values stay within 2^-900 ... 2^900, where nothing under- or
 // overflows.

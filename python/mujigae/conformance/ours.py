@@ -108,8 +108,8 @@ class Mujigae(Adapter):
         stream = StepStream(env)
         stream.reset()
         for _ in range(num_steps):
-            env_ids, *row, _ = stream.step(np.zeros(env.num_envs, np.int64))
-            self.add(*row, env_ids)
+            steps = stream.step(np.zeros(env.num_envs, np.int64))
+            self.add(*steps[1:-1], steps.env_ids)  # all but the finished games
 
 
 class Reference(Mujigae):

@@ -30,9 +30,9 @@ __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
 Path = str | os.PathLike[str] | None
 Seed = int | np.random.SeedSequence | None
-_AS = {name: as_int for name in ("capacity", "num_envs", "n_step")} | {
-    name: as_bool for name in ("compress", "validate", "stratified")
-}
+_AS = dict.fromkeys(("capacity", "num_envs", "n_step"), as_int) | dict.fromkeys(
+    ("compress", "validate", "stratified"), as_bool
+)
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
