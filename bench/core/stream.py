@@ -91,7 +91,9 @@ class AtariStream:
         )
 
     def chunks(self, num_rows: int) -> Iterator[Rows]:
-        """The first rows, a few hundred at a time."""
+        """The first rows, a few hundred at a time; the last of them ends its episode."""
+        self.num_rows = num_rows
+        self.truncated[num_rows - 1] = not self.terminated[num_rows - 1]
         for first in range(0, num_rows, CHUNK_STEPS):
             yield self.rows(first, min(first + CHUNK_STEPS, num_rows))
 
@@ -102,9 +104,9 @@ class AtariStream:
         right there is for the conformance suite to say.
         """
         row = array(drawn.action).reshape(-1).astype(np.int64)
-        assert ((row >= 0) & (row < len(self))).all(), "a row that was never added"
-        later = np.minimum(row + NUM_LEFT_OUT, len(self) - 1)
-        is_inner = self.position[later] == self.position[row] + NUM_LEFT_OUT
+        assert ((row >= 0) & (row < self.num_rows)).all(), "a row that was never added"
+        later = np.minimum(row + NUM_LEFT_OUT, self.num_rows - 1)
+        is_inner = (self.position[later] == self.position[row] + NUM_LEFT_OUT) & (later == row + NUM_LEFT_OUT)
         self._check_stacks(array(drawn.obs), self.position[row])
         self._check_stacks(array(drawn.next_obs)[is_inner], (self.position[row] + N_STEP)[is_inner])
         rewards = self.reward[np.minimum(row[:, None] + np.arange(N_STEP), len(self) - 1)]

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,6 @@ class Worker:
 
     def hello(self) -> Answer:
         subject = self.subject
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         return {
             "name": subject.name,
             "version": subject.version,
@@ -71,11 +70,13 @@ class Worker:
             return workloads.AddWork(self.subject, frames, capacity, options["num_envs"])
         return workloads.atari(self.subject, frames, min(capacity, len(frames)))
 
-    def time(self, operation: str, batch_size: int, seconds: float) -> Answer:
+    def time(self, operation: str, batch_size: int, seconds: float, num_threads: int) -> Answer:
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(num_threads)
         key = (operation, batch_size)
         if key not in self.operations:
             self.operations[key] = self.work.operation(operation, batch_size)
-        return workloads.measured(self.operations[key], seconds)
+        return {"num_threads": num_threads, **workloads.measured(self.operations[key], seconds)}
 
     def record(self, num_steps: int) -> Answer:
         """Makes the recording when there is none yet."""
@@ -98,7 +99,11 @@ def main() -> None:
         except NotOffered as reason:
             answer = {"status": "not offered", "reason": str(reason)}
         except Exception as error:
-            answer = {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            reason = (
+                f"{type(error).__name__}: {error or place.line} ({Path(place.filename).name}:{place.lineno})"
+            )
+            answer = {"status": "failed", "reason": reason}
         print(json.dumps(answer), file=answers)
 
 

@@ -16,12 +16,10 @@ import numpy as np
 from stream import AtariStream, VectorStream, array
 from subject import NotOffered, Replay, Rows, Subject, Tree
 
-NUM_LEAVES_TOUCHED = (
-    2**17
-)  # by one pass of an update's prepared indices: more than a cache of the second level holds
-NUM_SEGMENT_STEPS = (
-    600  # steps that are added again and again: they stay in the cache, as an environment's answer would
-)
+# By one pass of an update's prepared indices: more than a cache of the second level holds.
+NUM_LEAVES_TOUCHED = 2**17
+# By environments; added over and over, so that they lie in the cache, as what an environment returns does.
+SEGMENT_STEPS = {1: 200, 8: 60}
 
 
 class Operation:

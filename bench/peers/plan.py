@@ -74,7 +74,7 @@ class Size(NamedTuple):
     """How much, how long."""
 
     seconds: float = 0.25  # of each visit, at least
-    visits: int = 5
+    visits: int = 6
     recorded_steps: int = 100_000
     atari_rows: int = 100_000
     add_rows: int = 5_000
@@ -85,7 +85,7 @@ class Size(NamedTuple):
 
 
 FULL = Size()
-QUICK = Size(0.02, 3, 12_000, 12_000, 2_400, 20_000, 10_000, 100_000, 200_000_000)
+QUICK = Size(0.02, 2, 12_000, 12_000, 2_400, 20_000, 10_000, 100_000, 200_000_000)
 
 
 class Group(NamedTuple):

@@ -58,7 +58,8 @@ class Replay:
         if self.is_image:
             obs, next_obs = np.moveaxis(obs, 1, -1), np.moveaxis(next_obs, 1, -1)
         done = step.terminated
-        self.buffer.add(obs=obs, act=step.action, rew=step.reward, next_obs=next_obs, done=done)
+        reward = step.reward.copy()  # Nstep adds up in the array that it is given
+        self.buffer.add(obs=obs, act=step.action, rew=reward, next_obs=next_obs, done=done)
         if (done | step.truncated).any():
             self.buffer.on_episode_end()
 

@@ -21,6 +21,9 @@ from tianshou.data import (
 )
 
 
+_VALUES = torch.tensor([[0.0, 1.0]])  # the return without a bootstrap, and with one of 1
+
+
 class Tianshou(Subject):
     """Stacks are put together when they are drawn; the first frame of an episode is repeated, not padded with zeros."""
 
@@ -74,7 +77,6 @@ class Replay:
     def __init__(self, buffer: Any, n_step: int, num_envs: int = 1) -> None:
         self.buffer, self.n_step, self.num_envs = buffer, n_step, num_envs
         self.is_prioritized = hasattr(buffer, "weight")
-        self.values: dict[int, Any] = {}
 
     def add(self, step: Rows) -> None:
         fields = self._fields(step)
@@ -101,7 +103,7 @@ class Replay:
         def value(_: Any, ends: Any) -> Any:
             nonlocal last
             last = ends
-            return self._values(batch_size)
+            return _VALUES.repeat(batch_size, 1)  # it is written to
 
         returns = Algorithm.compute_nstep_return(
             Fields(act=buffer.act[indices]), buffer, indices, value, GAMMA, self.n_step
@@ -116,12 +118,6 @@ class Replay:
         discount = returns[:, 1] - returns[:, 0]
         weights = torch.as_tensor(weight)
         return Drawn(obs, action, returns[:, 0], torch.as_tensor(next_obs), discount, weights, indices)
-
-    def _values(self, batch_size: int) -> Any:
-        """Columns 0 and 1: the return without a bootstrap, and what a bootstrap of 1 adds."""
-        if batch_size not in self.values:
-            self.values[batch_size] = torch.tensor([[0.0, 1.0]]).repeat(batch_size, 1)
-        return self.values[batch_size]
 
     def update(self, key: Any, priorities: Any) -> None:
         self.buffer.update_weight(key, priorities)
