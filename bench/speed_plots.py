@@ -107,7 +107,7 @@ def efficiency(results: Results, axes: Any) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("batch size")
     axes.set_ylabel("share of the floor (the copies alone, one or two threads)")
-    axes.legend(fontsize=8)
+    _legend(axes)
 
 
 PICTURES: dict[str, tuple[Callable[[Results, Any], None], tuple[float, float]]] = {
@@ -116,6 +116,14 @@ PICTURES: dict[str, tuple[Callable[[Results, Any], None], tuple[float, float]]] 
     "batch.png": (batch, (7, 4.5)),
     "memory.png": (memory, (7, 3.5)),
     "efficiency.png": (efficiency, (7, 4.5)),
+}
+
+
+ALTERNATIVES = {
+    "capacity.png": "Prioritized draws a second against the number of leaves",
+    "batch.png": "Atari transitions a second against the batch size",
+    "efficiency.png": "Share of the memory's limit against the batch size",
+    "memory.png": "Bytes of an Atari transition",
 }
 
 
@@ -182,7 +190,12 @@ def _line(axes: Any, name: str, points: list[tuple[float, float]], style: str = 
 def _logarithmic(axes: Any) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.legend(fontsize=8)
+    _legend(axes)
+
+
+def _legend(axes: Any) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
 
 
 def _patch(name: str) -> Any:

@@ -88,19 +88,19 @@ class TreeUpdate(Operation):
         self.indices = rng.integers(len(work.leaves), size=(self.num_sets, batch_size))
         self.values = rng.lognormal(-3.0, 2.0, self.indices.shape)
         self.sets = list(zip(self.indices, self.values, strict=True))
-        self.begin = 0
+        self.num_run = self.num_checked = 0
 
     def run(self, times: int) -> None:
         update = self.work.tree.update
-        self.ran = range(self.begin, self.begin + times)
-        for i in self.ran:
+        for i in range(self.num_run, self.num_run + times):
             update(*self.sets[i % self.num_sets])
-        self.begin += times
+        self.num_run += times
 
     def check(self) -> None:
         leaves = self.work.leaves
-        for i in self.ran:
+        for i in range(max(self.num_checked, self.num_run - self.num_sets), self.num_run):
             leaves[self.indices[i % self.num_sets]] = self.values[i % self.num_sets]
+        self.num_checked = self.num_run
         assert math.isclose(self.work.tree.total(), leaves.sum(), rel_tol=self.work.tolerance)
 
     def conclude(self) -> None:

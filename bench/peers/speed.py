@@ -32,16 +32,17 @@ def main() -> int:
     cache = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     only = set(arguments.only or [])
-    groups = [group for group in GROUPS if not only & set(GROUPS) or group in only]
+    wanted = {name for name in GROUPS if name in only or name.split()[0] in only}
+    groups = [name for name in GROUPS if not wanted or name in wanted]
     subjects = [name for name in SUBJECTS if not only & set(SUBJECTS) or name in only]
     wheel = arguments.wheel or build_wheel(cache)
     folder = cache / "quick" if arguments.quick else ROOT / "bench/results" / machine_name()
     path = folder / "speed.json"
     results = begun(path, size)
-    pythons: dict[Any, Path] = {}
+    run = Run(cache, wheel, size, results)
     for name in groups:
         began = time.monotonic()
-        rows = Run(cache, wheel, size, pythons, results["subjects"]).group(GROUPS[name], subjects)
+        rows = run.group(GROUPS[name], subjects)
         results["rows"] = merged(results["rows"], rows)
         note = {
             "seconds": round(time.monotonic() - began),
@@ -80,8 +81,9 @@ def row_key(row: Results) -> tuple[Any, ...]:
 class Run:
     """The measurement of one group after another."""
 
-    def __init__(self, cache: Path, wheel: Path, size: Size, pythons: dict[Any, Path], told: Results) -> None:
-        self.cache, self.wheel, self.size, self.pythons, self.told = cache, wheel, size, pythons, told
+    def __init__(self, cache: Path, wheel: Path, size: Size, results: Results) -> None:
+        self.cache, self.wheel, self.size, self.results = cache, wheel, size, results
+        self.pythons: dict[Any, Path] = {}  # of the environments so far
 
     def group(self, group: Group, names: list[str]) -> list[Results]:
         """The rows of all subjects that take part."""
@@ -117,6 +119,7 @@ class Run:
         child = self._child("mujigae")
         answer = child.ask({"do": "record", "num_steps": self.size.recorded_steps}, 1200)
         child.close()
+        self.results["games"] = answer.get("games", [])
         if answer["status"] != "ok":
             print(f"recording: {answer['reason']}", flush=True)
 
@@ -127,7 +130,7 @@ class Run:
         hello = child.ask({"do": "hello"}, 300)
         if hello["status"] != "ok":
             return hello
-        self.told[name] = {key: value for key, value in hello.items() if key != "status"}
+        self.results["subjects"][name] = {key: value for key, value in hello.items() if key != "status"}
         began = time.monotonic()
         answer = child.ask({"do": "prepare", **group.request(self.size, SUBJECTS[name])}, 900)
         print(
@@ -182,7 +185,11 @@ def summary(visits: list[Results]) -> Results:
 def parser() -> argparse.ArgumentParser:
     described = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     described.add_argument(
-        "--only", nargs="+", choices=[*GROUPS, *SUBJECTS], metavar="NAME", help="some groups, some subjects"
+        "--only",
+        nargs="+",
+        choices=[*GROUPS, "tree", "add", "game", *SUBJECTS],
+        metavar="NAME",
+        help="groups, subjects",
     )
     described.add_argument(
         "--quick",

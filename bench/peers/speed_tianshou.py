@@ -20,7 +20,6 @@ from tianshou.data import (
     SegmentTree,
 )
 
-
 _VALUES = torch.tensor([[0.0, 1.0]])  # the return without a bootstrap, and with one of 1
 
 
