@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ COLOURS = {
     "floor, 1 thread": "#212529",
     "floor, 2 threads": "#495057",
 }
-LEAD = [
-    ("draw 256 of 2^20\n(sum tree)", "tree 2^20", "draw", 256),
-    ("update 256 of 2^20\n(sum tree)", "tree 2^20", "update", 256),
-    ("Atari cycle\nbatch of 32", "atari", "cycle", 32),
-    ("Atari cycle\nbatch of 256", "atari", "cycle", 256),
-    ("17 floats, 1M rows\nbatch of 256", "vector", "cycle", 256),
-]
+LEAD: dict[str, tuple[str, str, int]] = {
+    "draw 256 of 2^20\n(sum tree)": ("tree 2^20", "draw", 256),
+    "update 256 of 2^20\n(sum tree)": ("tree 2^20", "update", 256),
+    "Atari cycle\nbatch of 32": ("atari", "cycle", 32),
+    "Atari cycle\nbatch of 256": ("atari", "cycle", 256),
+    "17 floats, 1M rows\nbatch of 256": ("vector", "cycle", 256),
+}
 CAPACITIES = {"tree 10^4": 10**4, "tree 10^5": 10**5, "tree 2^20": 2**20, "tree 10^7": 10**7}
 BATCH_SIZES = (32, 128, 256, 512, 2048)
 
@@ -38,10 +38,10 @@ BATCH_SIZES = (32, 128, 256, 512, 2048)
 def lead(results: Results, axes: Any) -> None:
     """Each library's time in units of ours."""
     names = [
-        name for name in ("mujigae", *NOT_OURS) if any(_seconds(results, name, *key) for _, *key in LEAD)
+        name for name in ("mujigae", *NOT_OURS) if any(_seconds(results, name, *key) for key in LEAD.values())
     ]
     for i, name in enumerate(names):
-        for place, (_, *key) in enumerate(LEAD):
+        for place, key in enumerate(LEAD.values()):
             own, seconds = _seconds(results, "mujigae", *key), _seconds(results, name, *key)
             if own and seconds and not (name.startswith("NumPy") and key[1] == "update"):
                 at, times = place + (i - len(names) / 2) * 0.8 / len(names), seconds / own
@@ -49,7 +49,7 @@ def lead(results: Results, axes: Any) -> None:
                 axes.text(at, times, f"{times:.3g}", ha="center", va="bottom", fontsize=7)
     axes.set_yscale("log")
     axes.set_ylabel("time, mujigae = 1")
-    axes.set_xticks(range(len(LEAD)), [title for title, *_ in LEAD])
+    axes.set_xticks(range(len(LEAD)), list(LEAD))
     handles = [_patch(name) for name in names]
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=len(names), fontsize=8)
 
@@ -173,7 +173,7 @@ def _seconds(results: Results, name: str, group: str, operation: str, batch_size
     return find(group, operation, batch_size, name)
 
 
-def _line(axes: Any, name: str, points: list[tuple[float, float]], style: str = "-") -> None:
+def _line(axes: Any, name: str, points: Sequence[tuple[float, float]], style: str = "-") -> None:
     if points:
         width = 2.5 if name == "mujigae" else 1.5
         axes.plot(

@@ -15,7 +15,7 @@ from subject import GAMMA, Drawn, Rows
 STACK, SIDE, N_STEP = 4, 84, 3
 NUM_LEFT_OUT = 5  # rows at an episode's end of which only `obs` is checked: what else they give differs between libraries
 CHUNK_STEPS = 500
-GAMES = ("Pong", "Breakout", "Qbert", "MsPacman", "SpaceInvaders", "Seaquest")
+GAMES: tuple[str, ...] = ("Pong", "Breakout", "Qbert", "MsPacman", "SpaceInvaders", "Seaquest")
 GAMES += ("MontezumaRevenge", "Asterix", "Enduro", "VideoPinball", "StarGunner", "BeamRider")
 NUM_GAME_ENVS = 4
 

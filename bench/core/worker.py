@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,14 @@ class Worker:
         self.work: Any = None
 
     def answer(self, request: Answer) -> Answer:
-        return {"prepare": self.prepare, "time": self.time, "record": self.record, "hello": self.hello}[
-            request.pop("do")
-        ](**request)
+        """Of the method that `do` names, with the rest as arguments."""
+        methods: dict[str, Callable[..., Answer]] = {
+            "hello": self.hello,
+            "prepare": self.prepare,
+            "time": self.time,
+            "record": self.record,
+        }
+        return methods[request.pop("do")](**request)
 
     def hello(self) -> Answer:
         subject = self.subject
@@ -96,14 +102,12 @@ def main() -> None:
             if worker is None:
                 worker = Worker(getattr(importlib.import_module(module), name)(**json.loads(sys.argv[2])))
             answer = {"status": "ok", **worker.answer(json.loads(line))}
-        except NotOffered as reason:
-            answer = {"status": "not offered", "reason": str(reason)}
+        except NotOffered as what:
+            answer = {"status": "not offered", "reason": str(what)}
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
-            reason = (
-                f"{type(error).__name__}: {error or place.line} ({Path(place.filename).name}:{place.lineno})"
-            )
-            answer = {"status": "failed", "reason": reason}
+            said = f"{type(error).__name__}: {str(error) or place.line}"
+            answer = {"status": "failed", "reason": f"{said} ({Path(place.filename).name}:{place.lineno})"}
         print(json.dumps(answer), file=answers)
 
 

@@ -116,6 +116,7 @@ class ReplayWork:
         self.replay = make(num_rows)
         for rows in stream.chunks(num_rows):
             self.replay.extend(rows)
+            del rows  # would count as memory of the buffer
         self.resident_bytes = resident_bytes() - before
 
     def operation(self, name: str, batch_size: int) -> Operation:
@@ -208,9 +209,9 @@ class AddWork:
         self.num_envs = num_envs
         length = SEGMENT_STEPS[num_envs]
         firsts = np.flatnonzero(stream.position == stream.start[stream.position])
-        firsts = [first for first in firsts if _inner_steps(stream, first) > length][:num_envs]
-        assert len(firsts) == num_envs, "the recording has too few long episodes"
-        at = stream.position[firsts] + np.arange(length + 1)[:, None]
+        long = [first for first in firsts.tolist() if _inner_steps(stream, first) > length][:num_envs]
+        assert len(long) == num_envs, "the recording has too few long episodes"
+        at = stream.position[long] + np.arange(length + 1)[:, None]
         self.obs = stream.stacks(at.reshape(-1)).reshape(length + 1, num_envs, 4, 84, 84)
         self.steps = [self._step(t, length) for t in range(length)]
         self.added = 0
@@ -290,7 +291,8 @@ def measured(operation: Operation, seconds: float, min_rounds: int = 5) -> dict[
     while wall < 1e-3 and times < 10_000:
         times *= 2
         wall, _ = _round(operation, times)
-    rounds, total = [], 0.0
+    rounds: list[float] = []
+    total = 0.0
     while total < seconds or len(rounds) < min_rounds:
         wall, each = _round(operation, times)
         rounds.append(each)

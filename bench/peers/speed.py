@@ -44,7 +44,7 @@ def main() -> int:
         began = time.monotonic()
         rows = run.group(GROUPS[name], subjects)
         results["rows"] = merged(results["rows"], rows)
-        note = {
+        note: dict[str, Any] = {
             "seconds": round(time.monotonic() - began),
             "load": [round(load, 1) for load in os.getloadavg()],
         }

@@ -74,7 +74,7 @@ class Prioritized(Filled):
     """`PrioritizedReplayBuffer` that gives torch tensors."""
 
     def __init__(self, capacity: int, obs: Any, action: Any, options: dict[str, Any]) -> None:
-        priorities = {"gamma": GAMMA, "alpha": ALPHA, "beta": BETA, "eps": EPS}
+        priorities: dict[str, Any] = {"gamma": GAMMA, "alpha": ALPHA, "beta": BETA, "eps": EPS}
         self.buffer = mujigae.PrioritizedReplayBuffer(
             capacity, obs, action, device=torch.device("cpu"), seed=0, **priorities, **options
         )

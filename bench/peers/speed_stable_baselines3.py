@@ -21,7 +21,7 @@ class StableBaselines3(Subject):
 
     def atari(self, capacity: int, num_envs: int = 1) -> Any:
         image: Any = spaces.Box(0, 255, (4, 84, 84), np.uint8)
-        options = {"n_envs": num_envs, "device": "cpu", "n_steps": 3, "gamma": GAMMA}
+        options: dict[str, Any] = {"n_envs": num_envs, "device": "cpu", "n_steps": 3, "gamma": GAMMA}
         action = spaces.Discrete(2**31 - 1)
         return Replay(buffers.NStepReplayBuffer(capacity, image, action, **options), num_envs)
 
