@@ -44,10 +44,11 @@ def lead(results: Results, axes: Any) -> None:
         for place, key in enumerate(LEAD.values()):
             own, seconds = _seconds(results, "mujigae", *key), _seconds(results, name, *key)
             if own and seconds and not (name.startswith("NumPy") and key[1] == "update"):
-                at, times = place + (i - len(names) / 2) * 0.8 / len(names), seconds / own
+                at, times = place + (i - (len(names) - 1) / 2) * 0.8 / len(names), seconds / own
                 axes.bar(at, times, 0.8 / len(names), color=COLOURS[name])
                 axes.text(at, times, f"{times:.3g}", ha="center", va="bottom", fontsize=7)
     axes.set_yscale("log")
+    axes.set_xlim(-0.5, len(LEAD) - 0.5)
     axes.set_ylabel("time, mujigae = 1")
     axes.set_xticks(range(len(LEAD)), list(LEAD))
     handles = [_patch(name) for name in names]

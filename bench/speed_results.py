@@ -111,7 +111,7 @@ class Target(NamedTuple):
             return (
                 f"missed: {quotient:.0%} of the target"
                 if self.is_ratio
-                else f"missed: {1 / quotient:.2f} times it"
+                else f"missed: {1 / quotient:.2f} times the target"
             )
         further = self.stretch is not None and (
             value >= self.stretch if self.is_ratio else value <= self.stretch

@@ -56,23 +56,38 @@ class Child:
 
     def ask(self, request: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
         """The answer, or why there is none."""
-        if self.process is None or self.failure:
-            return {"status": "failed", "reason": self.failure}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        self.tell(request)
+        return self.hear(timeout_seconds)
+
+    def tell(self, request: dict[str, Any]) -> None:
+        """Asks without waiting; `hear` has to follow."""
+        if self.process is None or self.process.stdin is None or self.failure:
+            return
         try:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
-            if not select.select([self.process.stdout], [], [], timeout_seconds)[0]:
-                self.process.kill()
-                self.failure = f"no answer to {request['do']} within {timeout_seconds:.0f} seconds"
-                return self.ask(request, 0)
-            answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        except (OSError, ValueError):
-            lines = self.path.with_suffix(".log").read_text(errors="replace").splitlines()
-            self.failure = f"ended with status {self.process.wait()}: {' '.join(lines[-1:])}"
-            return self.ask(request, 0)
+        except OSError:
+            self.failure = self._last_words(self.process)
+
+    def hear(self, timeout_seconds: float) -> dict[str, Any]:
+        """The answer to what was told."""
+        process = self.process
+        if process is None or process.stdout is None or self.failure:
+            return {"status": "failed", "reason": self.failure}
+        if not select.select([process.stdout], [], [], timeout_seconds)[0]:
+            process.kill()
+            self.failure = f"no answer within {timeout_seconds:.0f} seconds"
+            return {"status": "failed", "reason": self.failure}
+        line = process.stdout.readline()
+        if not line:
+            self.failure = self._last_words(process)
+            return {"status": "failed", "reason": self.failure}
+        answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _last_words(self, process: subprocess.Popen[bytes]) -> str:
+        lines = self.path.with_suffix(".log").read_text(errors="replace").splitlines()
+        return f"ended with status {process.wait()}: {' '.join(lines[-1:])}"
 
     def close(self) -> None:
         """Ends the process; its memory is free when this returns."""

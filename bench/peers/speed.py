@@ -29,6 +29,7 @@ Results = dict[str, Any]
 def main() -> int:
     arguments = parser().parse_args()
     size = QUICK if arguments.quick else FULL
+    size = size._replace(visits=arguments.visits or size.visits)
     cache = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     only = set(arguments.only or [])
@@ -91,7 +92,7 @@ class Run:
             self._record()
         children = {name: self._child(name) for name in names if group.takes(SUBJECTS[name])}
         try:
-            prepared = {name: self._prepared(name, child, group) for name, child in children.items()}
+            prepared = self._prepared(children, group)
             ready = [name for name, answer in prepared.items() if answer["status"] == "ok"]
             rows = []
             for operation, batch_size in group.operations:
@@ -126,19 +127,20 @@ class Run:
     def _child(self, name: str) -> Child:
         return Child(SUBJECTS[name], self.cache, self.wheel, self.pythons)
 
-    def _prepared(self, name: str, child: Child, group: Group) -> Results:
-        hello = child.ask({"do": "hello"}, 300)
-        if hello["status"] != "ok":
-            return hello
-        self.results["subjects"][name] = {key: value for key, value in hello.items() if key != "status"}
-        began = time.monotonic()
-        answer = child.ask({"do": "prepare", **group.request(self.size, SUBJECTS[name])}, 900)
-        print(
-            f"  {name}: {answer['status']}, {time.monotonic() - began:.0f} s",
-            answer.get("reason", ""),
-            flush=True,
-        )
-        return answer
+    def _prepared(self, children: dict[str, Child], group: Group) -> dict[str, Results]:
+        """What each says of its structure; they fill them side by side."""
+        for child in children.values():
+            child.tell({"do": "hello"})
+        hellos = {name: child.hear(600) for name, child in children.items()}
+        known = {name: hello for name, hello in hellos.items() if hello["status"] == "ok"}
+        for name, hello in known.items():
+            self.results["subjects"][name] = {key: value for key, value in hello.items() if key != "status"}
+            children[name].tell({"do": "prepare", **group.request(self.size, SUBJECTS[name])})
+        answers = {name: children[name].hear(900) if name in known else hellos[name] for name in children}
+        for name, answer in answers.items():
+            if answer["status"] != "ok":
+                print(f"  {group.name}, {name}: {answer['status']}, {answer['reason']}", flush=True)
+        return answers
 
     def _visits(
         self, children: dict[str, Child], operation: str, batch_size: int
@@ -195,6 +197,9 @@ def parser() -> argparse.ArgumentParser:
         "--quick",
         action="store_true",
         help="small buffers, short visits, results into the cache: does it all work?",
+    )
+    described.add_argument(
+        "--visits", type=int, help=f"of each subject and operation; {FULL.visits} when left out"
     )
     described.add_argument("--cache", type=Path, default=CACHE, help="for environments and recorded frames")
     described.add_argument("--wheel", type=Path, help="of mujigae; built when left out")
