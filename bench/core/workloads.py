@@ -176,28 +176,31 @@ class Cycle(Sample):
 
 
 class Wait(Cycle):
-    """What a learner waits for a batch, while another thread trains on the one before: only `sample` is on the clock."""
+    """What an actor's thread waits for a batch while another thread trains: only `sample` is on the clock."""
 
-    TRAINING_SECONDS = 0.004
+    BETWEEN_SECONDS = 0.004  # an update on such a batch takes longer than that
 
     def run(self, times: int) -> None:
-        import torch
-
-        weights = torch.rand(256, 256)
+        is_over = threading.Event()
+        training = threading.Thread(target=_train, args=(is_over,))
+        training.start()
         self.waited = 0.0
         for _ in range(times):
-            training = threading.Thread(target=_train, args=(weights, self.TRAINING_SECONDS))
-            training.start()
-            training.join()
+            time.sleep(self.BETWEEN_SECONDS)
             began = time.perf_counter()
             self.drawn = self.work.replay.sample(self.batch_size)
             self.waited += time.perf_counter() - began
             self.work.replay.update(self.drawn.key, next(self.priorities))
+        is_over.set()
+        training.join()
 
 
-def _train(weights: Any, seconds: float) -> None:
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+def _train(is_over: threading.Event) -> None:
+    """Matrix products, which leave the GIL to others."""
+    import torch
+
+    weights = torch.rand(512, 512)
+    while not is_over.is_set():
         weights @ weights
 
 
