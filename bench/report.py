@@ -1,17 +1,23 @@
-"""Writes every number of the README, and the pages beside the results, from the committed JSON under bench/results/.
+"""Writes every number of the README, and the pages and pictures beside the results, from the committed JSON under bench/results/.
 
-python bench/report.py            rewrites the blocks between the markers, and the pages
+python bench/report.py            rewrites the blocks between the markers, the pages and the pictures
 python bench/report.py --check    exits 1 when one of them says otherwise than the results
+python bench/report.py --run ...  measures the speed first: bench/peers/speed.py, which gets the other arguments
 """
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import speed_plots
+import speed_table
+from speed_results import Results, newest
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results"
@@ -131,7 +137,48 @@ def reasons(peer: dict[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
+def lead() -> str:
+    """The picture at the top."""
+    results = newest(RESULTS)
+    if results is None:
+        return "Not measured yet."
+    picture = results.path.with_name("speed.png").relative_to(ROOT)
+    return (
+        f"![Time of each library in units of mujigae's: sum tree, Atari cycle, 17-float cycle]({picture})\n\n"
+        f"Times of other libraries in units of mujigae's; logarithmic. {speed_table.note(results)} [More](#speed)."
+    )
+
+
+def speed() -> str:
+    """The targets, the other pictures, and where every number is."""
+    results = newest(RESULTS)
+    if results is None:
+        return "Not measured yet: `python bench/report.py --run`."
+    folder = results.path.parent.relative_to(ROOT)
+    pictures = [f"![{alt}]({folder}/{name})" for name, alt in speed_plots.ALTERNATIVES.items()]
+    header, *rows = speed_table.targets_table(results)
+    return "\n\n".join(
+        [
+            f"{speed_table.summary(results)}. {speed_table.note(results)}",
+            table(header, list(rows)),
+            f"Every number, each library: [speed.md]({folder}/speed.md). How it is measured, and what was tried for what is missed: "
+            "[bench/README.md](bench/README.md).",
+            *pictures,
+        ]
+    )
+
+
+def speed_pages() -> dict[Path, str]:
+    """Every number of each machine."""
+    return {
+        path.with_name("speed.md"): speed_table.page(Results(path), table)
+        for path in sorted(RESULTS.glob("*/speed.json"))
+    }
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "lead": lead,
+    "speed": speed,
     "training": training,
     "memory": memory,
     "stable_baselines3": stable_baselines3,
@@ -154,10 +201,18 @@ def rewritten(text: str) -> str:
 
 def main() -> int:
     is_check = "--check" in sys.argv[1:]
+    if "--run" in sys.argv[1:]:
+        others = [argument for argument in sys.argv[1:] if argument != "--run"]
+        subprocess.run([sys.executable, str(ROOT / "bench/peers/speed.py"), *others], check=True)
     texts = {path: rewritten(path.read_text()) for path in READMES}
     texts |= {RESULTS / name: page() for name, page in PAGES.items()}
+    texts |= speed_pages()
+    machines = [Results(path) for path in sorted(RESULTS.glob("*/speed.json"))]
     is_stale = any(not path.exists() or path.read_text() != text for path, text in texts.items())
+    is_stale = is_stale or not all(speed_plots.are_current(machine) for machine in machines)
     if not is_check:
+        for machine in machines:
+            speed_plots.draw(machine)
         for path, text in texts.items():
             path.write_text(text)
     return int(is_check and is_stale)

@@ -19,6 +19,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from environments import CACHE, build_wheel, environment
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench/results/conformance.json"
 CLEANRL_COMMIT = "fe8d8a03c41a7ef5b523e2e354bd01c363e786bb"
@@ -133,34 +135,6 @@ def worse(case: dict[str, Any], others: list[dict[str, Any]], where: str) -> dic
     return case
 
 
-def environment(cache: Path, packages: tuple[str, ...], bare: tuple[str, ...], wheel: Path) -> Path:
-    """The Python of a virtual environment with these packages, made when there is none yet, and the wheel."""
-    digest = hashlib.sha256(repr((packages, bare)).encode()).hexdigest()[:12]
-    python = cache / digest / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(cache / digest)], check=True)
-        pip(python, *packages)
-        if bare:
-            pip(python, "--no-deps", *bare)
-    pip(python, "--no-deps", "--force-reinstall", str(wheel))
-    return python
-
-
-def pip(python: Path, *arguments: str) -> None:
-    subprocess.run([str(python), "-m", "pip", "install", "-q", *arguments], check=True)
-
-
-def build_wheel(cache: Path) -> Path:
-    """A wheel of this working tree."""
-    folder = cache / "wheel"
-    for old in folder.glob("*.whl"):
-        old.unlink()
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)]
-    subprocess.run(command, check=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
 def cleanrl(cache: Path, given: Path | None) -> dict[str, str]:
     """Where CleanRL's script lies, for its adapter."""
     path = given or cache / "rainbow_atari.py"
@@ -176,9 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(PEERS), metavar="NAME", help="some libraries")
     parser.add_argument("--cases", nargs="+", metavar="ID", help="some cases; the results of others stay")
-    parser.add_argument(
-        "--cache", type=Path, default=Path.home() / ".cache/mujigae-peers", help="for environments"
-    )
+    parser.add_argument("--cache", type=Path, default=CACHE, help="for environments")
     parser.add_argument("--wheel", type=Path, help="of mujigae; built when left out")
     parser.add_argument(
         "--cleanrl", type=Path, help="rainbow_atari.py at the pinned commit; fetched when left out"

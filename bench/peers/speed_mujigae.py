@@ -1,0 +1,98 @@
+"""mujigae as a subject: torch tensors on the CPU, but uniform samples in NumPy, into a batch that is used again."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+from subject import ALPHA, BETA, EPS, GAMMA, NotOffered, Rows, Subject
+
+import mujigae
+
+_OF_ATARI = ("compress", "prefetch", "validate")
+
+
+class Mujigae(Subject):
+    """`options` go to the constructor; compress, prefetch and validate concern Atari frames, the others every buffer."""
+
+    name = "mujigae"
+    version = metadata.version("mujigae")
+    packages = ("mujigae", "torch", "numpy")
+
+    def __init__(self, **options: Any) -> None:
+        known = inspect.signature(mujigae.PrioritizedReplayBuffer).parameters
+        for name in options:
+            if name not in known:
+                raise NotOffered(f"{name}=")
+        self.options = options
+
+    def tree(self, values: Any) -> Any:
+        return Tree(values)
+
+    def atari(self, capacity: int, num_envs: int = 1) -> Any:
+        options = {"n_step": 3, "frame_stack": 4, "num_envs": num_envs, **self.options}
+        return Prioritized(capacity, ((4, 84, 84), np.uint8), ((), np.int64), options)
+
+    def vector(self, capacity: int) -> Any:
+        return Prioritized(capacity, ((17,), np.float32), ((6,), np.float32), self.options)
+
+    def uniform(self, capacity: int) -> Any:
+        return Uniform(capacity)
+
+    def bytes_of(self, replay: Any) -> int | None:
+        return int(replay.buffer.nbytes)
+
+
+class Tree:
+    """`SumTree`."""
+
+    def __init__(self, values: Any) -> None:
+        self.tree = mujigae.SumTree(len(values), seed=0)
+        self.tree.update(np.arange(len(values)), values)
+        self.draw, self.update = self.tree.sample, self.tree.update
+
+    def total(self) -> float:
+        return self.tree.total
+
+
+class Filled:
+    """A buffer; `Batch` has the fields of `Drawn`."""
+
+    buffer: mujigae.ReplayBuffer
+
+    def add(self, step: Rows) -> None:
+        self.buffer.add(*step)
+
+    def extend(self, rows: Rows) -> None:
+        self.buffer.extend(*(column[:, None] for column in rows) if self.buffer.num_envs > 1 else rows)
+
+
+class Prioritized(Filled):
+    """`PrioritizedReplayBuffer` that gives torch tensors."""
+
+    def __init__(self, capacity: int, obs: Any, action: Any, options: dict[str, Any]) -> None:
+        priorities: dict[str, Any] = {"gamma": GAMMA, "alpha": ALPHA, "beta": BETA, "eps": EPS}
+        self.buffer = mujigae.PrioritizedReplayBuffer(
+            capacity, obs, action, device=torch.device("cpu"), seed=0, **priorities, **options
+        )
+        self.sample, self.update = self.buffer.sample, self.buffer.update_priorities
+
+
+class Uniform(Filled):
+    """`ReplayBuffer` into a batch that is used again."""
+
+    def __init__(self, capacity: int) -> None:
+        self.buffer = mujigae.ReplayBuffer(capacity, ((4,), np.float32), ((), np.int64), gamma=GAMMA, seed=0)
+        self.outs: dict[int, Any] = {}
+
+    def sample(self, batch_size: int) -> Any:
+        out = self.outs.get(batch_size)
+        if out is None:
+            out = self.outs[batch_size] = self.buffer.sample(batch_size)
+        return self.buffer.sample(batch_size, out=out)
+
+    def update(self, key: Any, priorities: Any) -> None:
+        """Uniform."""

@@ -1,0 +1,132 @@
+"""bench/report.py's speed section: out of any results, complete or not, come a table, a page and pictures that know their source."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def modules() -> Any:
+    """speed_results, speed_table, speed_plots and report, as bench/report.py sees them."""
+    sys.path.insert(0, str(ROOT / "bench"))
+    yield {
+        name: importlib.import_module(name)
+        for name in ("speed_results", "speed_table", "speed_plots", "report")
+    }
+    sys.path.remove(str(ROOT / "bench"))
+
+
+def row(group: str, operation: str, batch_size: int, subject: str, **answer: Any) -> dict[str, Any]:
+    named = {"group": group, "operation": operation, "batch_size": batch_size, "subject": subject}
+    return named | {"status": "ok", "spread": 0.1, **answer}
+
+
+def written(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    machine = {"processor": "Abacus", "cores": 2, "instruction_sets": ["avx2"]}
+    subjects = {
+        "cpprb": {"name": "cpprb", "version": "11.0.0"},
+        "mujigae": {"name": "mujigae", "version": "1"},
+    }
+    data = {
+        "machine": machine,
+        "measured_at": "2026-01-02",
+        "protocol": {"visits": 6},
+        "groups": {"atari": {"load": [0.5]}},
+    }
+    path = folder / "abacus-2core/speed.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data | {"subjects": subjects, "rows": rows, "games": ["Pong"]}))
+    return path
+
+
+ROWS = [
+    row("atari", "cycle", 32, "mujigae", seconds=100e-6),
+    row("atari", "cycle", 32, "cpprb", seconds=900e-6),
+    row("atari", "cycle", 32, "cpprb, torch 2.15", seconds=300e-6),
+    row("atari", "cycle", 32, "floor, 1 thread", seconds=80e-6),
+    row("atari", "cycle", 256, "mujigae, compress=True", status="failed", reason="AssertionError: pixels differ"),
+    row("atari", "fill", 0, "mujigae", num_rows=100, resident_bytes=720_001),
+    row("tree 2^20", "update", 32, "mujigae", seconds=2e-6),
+    row("tree 2^20", "update", 32, "torchrl", seconds=1e-6),
+    row("tree 2^20", "update", 32, "numpy", seconds=1e-7),
+]  # fmt: skip
+
+
+def verdicts(modules: Any, path: Path) -> dict[str, list[str]]:
+    table = modules["speed_table"].targets_table(modules["speed_results"].Results(path))
+    return {line[0]: line[1:] for line in table[1:]}
+
+
+def test_peer_counts_beside_the_torch_with_which_it_is_faster(modules: Any, tmp_path: Path) -> None:
+    line = verdicts(modules, written(tmp_path, ROWS))["Atari cycle, B = 32"]
+    assert line[0] == "3x"
+    assert line[3] == "met"
+    assert line[5] == "cpprb 300 us"
+
+
+def test_target_that_is_missed_says_by_how_much(modules: Any, tmp_path: Path) -> None:
+    lines = verdicts(modules, written(tmp_path, ROWS))
+    assert lines["Atari cycle, B = 32, efficiency"][0] == "0.80 of floor"
+    assert lines["Atari cycle, B = 32, efficiency"][3] == "missed: 94% of the target"
+    assert lines["Atari memory, a transition"][3].startswith("missed")
+    update = lines["tree update, N = 2^20, B = 32"]
+    assert update[0] == "0.5x", "NumPy's assignment is no update of a tree"
+    assert update[3] == "missed: 38% of the target"
+
+
+def test_row_that_failed_says_why(modules: Any, tmp_path: Path) -> None:
+    path = written(tmp_path, ROWS)
+    lines = verdicts(modules, path)
+    assert lines["Atari cycle, B = 256, `compress=True`"][3] == "failed: AssertionError: pixels differ"
+    assert lines["Atari cycle, B = 256"][3] == "not measured"
+    page = modules["speed_table"].page(modules["speed_results"].Results(path), modules["report"].table)
+    assert "mujigae, compress=True: failed: AssertionError: pixels differ (atari cycle 256)" in page
+
+
+def test_pictures_are_stale_once_the_numbers_change(modules: Any, tmp_path: Path) -> None:
+    plots, results = modules["speed_plots"], modules["speed_results"]
+    path = written(tmp_path, ROWS)
+    assert not plots.are_current(results.Results(path))
+    plots.draw(results.Results(path))
+    assert plots.are_current(results.Results(path))
+    written(tmp_path, [*ROWS, row("tree 10^4", "draw", 32, "mujigae", seconds=1e-6)])
+    assert not plots.are_current(results.Results(path))
+
+
+def test_check_covers_readme_page_and_pictures(
+    modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = modules["report"]
+    path = written(tmp_path / "bench/results", ROWS)
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- speed: written by bench/report.py -->\n<!-- end -->\n")
+    for name, value in {
+        "ROOT": tmp_path,
+        "RESULTS": path.parents[1],
+        "READMES": (readme,),
+        "PAGES": {},
+    }.items():
+        monkeypatch.setattr(report, name, value)
+
+    def status(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+        return int(report.main())
+
+    assert status("--check") == 1
+    assert status() == 0
+    assert status("--check") == 0
+    assert "cpprb 300 us" in readme.read_text()
+    for stale in (readme, path.with_name("speed.md"), path.with_name("speed.png")):
+        fresh = stale.read_bytes()
+        stale.write_bytes(fresh.replace(b"300", b"301") if stale.suffix == ".md" else b"\x89PNG\r\n\x1a\n")
+        assert status("--check") == 1, stale
+        stale.write_bytes(fresh)
+    assert status("--check") == 0
