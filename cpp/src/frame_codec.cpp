@@ -16,7 +16,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "words are compared as little-endian");
 
-constexpr std::int64_t kPieceBytes = 32, kMaxLength = 127, kMaxKeep = 255, kLongKeep = 32, kMinRun = 4;
+constexpr std::int64_t kPieceBytes = 32, kMaxLength = 127, kMaxKeep = 255, kLongKeep = 32;
+constexpr std::int64_t kMinKeep = 5, kMinRun = 6;  // between literals: fewer would save bytes and cost time
 constexpr std::byte kIsRun{128};
 
 using Piece [[gnu::vector_size(kPieceBytes)]] = unsigned char;
@@ -97,17 +98,19 @@ const Loops& loops() {
 
 std::size_t num_words(std::int64_t num_bits) { return static_cast<std::size_t>((num_bits + 63) / 64); }
 
-// Bit i: three bits from i on are set, those behind the last word being `beyond`.
-std::uint64_t three_in_a_row(std::uint64_t word, std::uint64_t next) {
-  return word & (word >> 1 | next << 63) & (word >> 2 | next << 62);
+// Bit i: so many bits from i on are set.
+std::uint64_t in_a_row(std::int64_t count, std::uint64_t word, std::uint64_t next) {
+  std::uint64_t bits = word;
+  for (std::int64_t i = 1; i < count; ++i) bits &= word >> i | next << (64 - i);
+  return bits;
 }
 
-// Where a literal ends: three bytes need no change, or a run of four begins.
+// Where a literal ends: kMinKeep bytes need no change, or a run of kMinRun begins.
 void note_stops(std::span<const std::uint64_t> differs, std::span<const std::uint64_t> changes, std::span<std::uint64_t> stops) {
   for (std::size_t i = 0; i < stops.size(); ++i) {
     const bool is_last = i + 1 == stops.size();
-    stops[i] = three_in_a_row(~differs[i], is_last ? ~std::uint64_t{0} : ~differs[i + 1]) |
-               three_in_a_row(~changes[i], is_last ? 0 : ~changes[i + 1]);
+    stops[i] = in_a_row(kMinKeep, ~differs[i], is_last ? ~std::uint64_t{0} : ~differs[i + 1]) |
+               in_a_row(kMinRun - 1, ~changes[i], is_last ? 0 : ~changes[i + 1]);
   }
 }
 
