@@ -21,6 +21,7 @@ from mujigae.replay.arguments import (
     as_reals,
     cast,
     rows,
+    typed,
 )
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.device import Placement
@@ -29,7 +30,6 @@ from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
 __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
 Seed = int | np.random.SeedSequence | None
-_INTEGERS, _TRUTH_VALUES = {"capacity", "num_envs", "n_step", "prefetch"}, {"compress", "validate", "stratified"}
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
@@ -105,10 +105,7 @@ class ReplayBuffer:
         path: bytes | None = None,
         is_new: bool = True,
     ) -> None:
-        for name, value in arguments.items():
-            convert = as_int if name in _INTEGERS else as_bool if name in _TRUTH_VALUES else as_float
-            arguments[name] = convert(name, value)
-        self._arguments = arguments
+        self._arguments = arguments = typed(arguments)
         self._obs, self._action = obs, action
         self._put_batches(*place)
         self._has_warned = False

@@ -27,7 +27,9 @@ class Placement:
 
     def __init__(self, obs: ObsLayout, action: ArraySpec) -> None:
         self._obs, self._action = obs, action
-        self._is_plain = obs.tree == 0  # an observation is one array: batches come from the core as they should be
+        self._is_plain = (
+            obs.tree == 0
+        )  # an observation is one array: batches come from the core as they should be
 
     @staticmethod
     def of(device: Any, obs: ObsLayout, action: ArraySpec, frames_on_device: bool = False) -> Placement:
@@ -216,9 +218,7 @@ class Stage:
 
 def _alone(fields: Arrays) -> Arrays:
     """As the core has it: one observation is an array, several are a list of them."""
-    return tuple(
-        field[0] if isinstance(field, list) and len(field) == 1 else field for field in fields
-    )
+    return tuple(field[0] if isinstance(field, list) and len(field) == 1 else field for field in fields)
 
 
 def batch_fields(obs: ObsLayout, action: ArraySpec) -> tuple[Any, ...]:
