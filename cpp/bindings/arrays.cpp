@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 
@@ -41,7 +42,7 @@ py::array_t<T, py::array::c_style> converted(const char* name, const py::handle&
   return py::array_t<T, py::array::c_style>(py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(array));
 }
 
-const py::array checked(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape) {
+py::array checked(const char* name, const py::handle& value, const py::dtype& dtype, const Shape& shape) {
   if (!py::isinstance<py::array>(value)) {
     throw py::type_error(concat(name, ": expected a NumPy array, got ", text(py::type::handle_of(value).attr("__name__"))));
   }
@@ -49,8 +50,9 @@ const py::array checked(const char* name, const py::handle& value, const py::dty
   if (!array.dtype().is(dtype) && !array.dtype().equal(dtype)) {
     throw py::type_error(concat(name, ": expected dtype ", text(dtype), ", got ", text(array.dtype())));
   }
-  const Shape got(array.shape(), array.shape() + array.ndim());
-  if (got != shape) fail_value(name, ": expected shape ", describe(shape), ", got ", describe(got));
+  if (!std::equal(shape.begin(), shape.end(), array.shape(), array.shape() + array.ndim())) {
+    fail_value(name, ": expected shape ", describe(shape), ", got ", describe(Shape(array.shape(), array.shape() + array.ndim())));
+  }
   if ((array.flags() & py::array::c_style) == 0) fail_value(name, ": expected a C-contiguous array, got another layout");
   return array;
 }
@@ -139,10 +141,14 @@ template py::array_t<double> new_vector(py::ssize_t);
 py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape) {
   auto bytes = static_cast<std::size_t>(dtype.itemsize());
   for (const py::ssize_t extent : shape) bytes *= static_cast<std::size_t>(extent);
-  auto block = std::make_unique<std::shared_ptr<std::byte>>(arena.take(bytes));
-  std::byte* memory = block->get();
-  const py::capsule owner(block.release(), [](void* p) { delete static_cast<std::shared_ptr<std::byte>*>(p); });
-  return py::array(dtype, shape, memory, owner);
+  std::shared_ptr<std::byte> block = arena.take(bytes);
+  std::byte* memory = block.get();
+  return py::array(dtype, shape, memory, holder_of(std::move(block)));
+}
+
+py::capsule holder_of(std::shared_ptr<std::byte> block) {
+  auto held = std::make_unique<std::shared_ptr<std::byte>>(std::move(block));
+  return {held.release(), [](void* p) { delete static_cast<std::shared_ptr<std::byte>*>(p); }};
 }
 
 Philox::Key philox_key(const py::object& seed) {

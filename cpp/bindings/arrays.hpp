@@ -39,6 +39,9 @@ std::byte* data_out(const char* name, const py::handle& value, const py::dtype& 
 template <class T>
 py::array_t<T> new_vector(py::ssize_t size);
 
+// What keeps a block of an arena as long as an array on it, or a view of one, is alive.
+py::capsule holder_of(std::shared_ptr<std::byte> block);
+
 // A new array on recycled memory: the block returns to the arena with the last view of it.
 py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape);
 

@@ -1,7 +1,7 @@
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -9,50 +9,31 @@
 #include <utility>
 
 #include "arrays.hpp"
+#include "batch_fields.hpp"
 #include "module.hpp"
 #include "mujigae/replay_buffer.hpp"
 
 namespace mujigae::bindings {
 namespace {
 
-struct ArrayLayout {
-  py::dtype dtype;
-  Shape shape;
-
-  Shape batch_shape(py::ssize_t rows) const {
-    Shape out = {rows};
-    out.insert(out.end(), shape.begin(), shape.end());
-    return out;
-  }
-  std::int64_t bytes() const {
-    std::int64_t bytes = dtype.itemsize();
-    for (const py::ssize_t extent : shape) bytes *= extent;
-    return bytes;
-  }
-  FrameLayout frames(std::int64_t stack) const {
-    Shape frame_shape = shape;
-    if (stack > 1) frame_shape[0] /= stack;
-    return {bytes() / stack, stack, row_bytes(dtype.itemsize(), frame_shape)};
-  }
-};
-
-ArrayLayout to_layout(const py::handle& dtype_and_shape) {
-  const auto pair = dtype_and_shape.cast<py::tuple>();
-  return {py::dtype::from_args(pair[0]), pair[1].cast<Shape>()};
-}
-
-struct Layouts {
-  std::vector<ArrayLayout> obs;
-  ArrayLayout action;
-};
-
 // The typed face of one ReplayBuffer<S>: knows dtypes and shapes, allocates batches, and releases the GIL around every call
 // into the core, which locks by itself and touches nothing of Python.
 template <Sampler S>
 class BoundBuffer {
  public:
-  BoundBuffer(std::unique_ptr<ReplayBuffer<S>> buffer, Layouts layouts)
-      : layouts_(std::move(layouts)), place_layouts_(to_place_layouts(layouts_, buffer->obs())), arena_(std::make_shared<Arena>()), buffer_(std::move(buffer)) {}
+  BoundBuffer(std::unique_ptr<ReplayBuffer<S>> buffer, const Layouts& layouts)
+      : action_("action", layouts.action),
+        reward_("reward", Layouts::scalar<double>()),
+        terminated_("terminated", Layouts::scalar<bool>()),
+        truncated_("truncated", Layouts::scalar<bool>()),
+        fields_(layouts),
+        place_fields_(to_place_layouts(layouts, buffer->obs())),
+        buffer_(std::move(buffer)) {
+    for (const ArrayLayout& one : layouts.obs) {
+      obs_.emplace_back("obs", one);
+      next_obs_.emplace_back("next_obs", one);
+    }
+  }
   ~BoundBuffer() {
     const py::gil_scoped_release release;  // a file is flushed
     buffer_.reset();
@@ -64,33 +45,38 @@ class BoundBuffer {
     const auto ids = copied(integers("env_ids", env_ids));
     const auto rows = static_cast<py::ssize_t>(num_steps * static_cast<std::int64_t>(ids.size()));
     StepsView steps{num_steps, ids, {}, {}, nullptr, nullptr, nullptr, nullptr};
-    steps.obs = inputs("obs", obs, rows);
-    steps.next_obs = inputs("next_obs", next_obs, rows);
-    steps.action = data_in("action", action, layouts_.action.dtype, layouts_.action.batch_shape(rows));
-    steps.reward = scalars<double>("reward", reward, rows);
-    steps.terminated = scalars<bool>("terminated", terminated, rows);
-    steps.truncated = scalars<bool>("truncated", truncated, rows);
+    steps.obs = inputs(obs_, obs, rows);
+    steps.next_obs = inputs(next_obs_, next_obs, rows);
+    steps.action = action_.data_in(action, rows);
+    steps.reward = reinterpret_cast<const double*>(reward_.data_in(reward, rows));
+    steps.terminated = reinterpret_cast<const bool*>(terminated_.data_in(terminated, rows));
+    steps.truncated = reinterpret_cast<const bool*>(truncated_.data_in(truncated, rows));
     const py::gil_scoped_release release;  // the arguments keep the arrays alive
     buffer_->add(steps);
   }
 
-  // (obs list, action, reward, next_obs list, discount, terminated, weight, key), fresh or the arrays of `out` refilled.
-  py::tuple sample(const py::object& batch_size, double beta, const py::object& out) {
+  // A new Batch, or the arrays of `out` refilled. beta: None for the buffer's own.
+  py::object sample(const py::object& batch_size, const py::object& beta, const py::object& out) {
     const std::int64_t size = batch_size_of(batch_size);
-    const py::tuple arrays = out.is_none() ? allocate_batch(size) : out.cast<py::tuple>();
-    const BatchView batch = to_view(arrays, size, layouts_);
-    {
-      const py::gil_scoped_release release;
-      buffer_->sample(beta, batch);
+    const std::optional<double> exponent = beta.is_none() ? std::nullopt : std::optional(real("beta", beta));
+    if (!out.is_none()) {
+      const BatchView view = fields_.view_of(out, size);
+      const py::gil_scoped_release release;  // the argument keeps the arrays alive
+      buffer_->sample(exponent, view);
+      return out;
     }
-    return arrays;
+    const BatchMemory memory = [&] {
+      const py::gil_scoped_release release;
+      return buffer_->sample(exponent, size);
+    }();
+    return fields_.batch_on(memory);
   }
 
   // (whether a batch was drawn, [(num_places, places [N], frames [N, frame_bytes]) for each observation]); the obs and next_obs
   // of `out` are int64 [B, k] and name places.
-  py::tuple sample_places(double beta, const py::tuple& out, std::int64_t max_frames) {
-    const std::int64_t size = py::len(out[1]);
-    BatchView batch = to_view(out, size, place_layouts_);
+  py::tuple sample_places(std::optional<double> beta, const py::tuple& out, std::int64_t max_frames) {
+    const auto size = static_cast<std::int64_t>(py::len(out[1]));
+    BatchView batch = place_fields_.view_of(out, size);
     batch.wants_places = true;
     std::vector<NewFrames> news;
     const bool is_drawn = [&] {
@@ -129,32 +115,11 @@ class BoundBuffer {
   }
 
  private:
-  std::vector<const std::byte*> inputs(const char* name, const std::vector<py::object>& arrays, py::ssize_t rows) const {
-    if (arrays.size() != layouts_.obs.size()) {
-      fail_value(name, ": expected ", layouts_.obs.size(), " arrays, got ", arrays.size());
-    }
-    std::vector<const std::byte*> out;
-    for (std::size_t i = 0; i < arrays.size(); ++i) {
-      out.push_back(data_in(name, arrays[i], layouts_.obs[i].dtype, layouts_.obs[i].batch_shape(rows)));
-    }
-    return out;
-  }
-
-  template <class T>
-  static const T* scalars(const char* name, const py::object& array, py::ssize_t rows) {
-    return reinterpret_cast<const T*>(data_in(name, array, py::dtype::of<T>(), {rows}));
-  }
-
-  py::tuple allocate_batch(std::int64_t size) const {
-    const auto one = [&](const ArrayLayout& layout) { return allocate(*arena_, layout.dtype, layout.batch_shape(size)); };
-    const auto all_obs = [&] {
-      py::list arrays;
-      for (const ArrayLayout& layout : layouts_.obs) arrays.append(one(layout));
-      return arrays;
-    };
-    return py::make_tuple(all_obs(), one(layouts_.action), one({py::dtype::of<float>(), {}}), all_obs(),
-                          one({py::dtype::of<float>(), {}}), one({py::dtype::of<bool>(), {}}),
-                          one({py::dtype::of<float>(), {}}), one({py::dtype::of<std::int64_t>(), {}}));
+  static std::vector<const std::byte*> inputs(std::vector<Field>& fields, const std::vector<py::object>& arrays, py::ssize_t rows) {
+    if (arrays.size() != fields.size()) fail_value(fields.front().name(), ": expected ", fields.size(), " arrays, got ", arrays.size());
+    std::vector<const std::byte*> data;
+    for (std::size_t i = 0; i < arrays.size(); ++i) data.push_back(fields[i].data_in(arrays[i], rows));
+    return data;
   }
 
   static py::tuple to_arrays(const NewFrames& fresh) {
@@ -165,60 +130,15 @@ class BoundBuffer {
     return py::make_tuple(fresh.num_places, places, frames);
   }
 
-  BatchView to_view(const py::tuple& arrays, std::int64_t size, const Layouts& layouts) const {
-    const auto outputs = [&](const char* name, const py::handle& list) {
-      const auto items = list.cast<std::vector<py::object>>();
-      if (items.size() != layouts.obs.size()) fail_value(name, ": expected ", layouts.obs.size(), " arrays, got ", items.size());
-      std::vector<std::byte*> out;
-      for (std::size_t i = 0; i < items.size(); ++i) {
-        out.push_back(data_out(name, items[i], layouts.obs[i].dtype, layouts.obs[i].batch_shape(size)));
-      }
-      return out;
-    };
-    const auto column = [&]<class T>(const char* name, std::size_t field, T*& to) {
-      to = reinterpret_cast<T*>(data_out(name, arrays[field], py::dtype::of<T>(), {static_cast<py::ssize_t>(size)}));
-    };
-    BatchView batch{};
-    batch.batch_size = size;
-    batch.obs = outputs("out.obs", arrays[0]);
-    batch.action = data_out("out.action", arrays[1], layouts.action.dtype, layouts.action.batch_shape(size));
-    column("out.reward", 2, batch.reward);
-    batch.next_obs = outputs("out.next_obs", arrays[3]);
-    column("out.discount", 4, batch.discount);
-    column("out.terminated", 5, batch.terminated);
-    column("out.weight", 6, batch.weight);
-    column("out.key", 7, batch.key);
-    check_apart(batch, layouts);
-    return batch;
-  }
-
-  // Every field has memory of its own.
-  static void check_apart(const BatchView& batch, const Layouts& layouts) {
-    std::vector<std::pair<const void*, std::int64_t>> fields;
-    const auto note = [&](const void* begin, std::int64_t row_bytes) { fields.emplace_back(begin, row_bytes * batch.batch_size); };
-    for (std::size_t i = 0; i < layouts.obs.size(); ++i) {
-      note(batch.obs[i], layouts.obs[i].bytes());
-      note(batch.next_obs[i], layouts.obs[i].bytes());
-    }
-    note(batch.action, layouts.action.bytes());
-    for (const float* column : {batch.reward, batch.discount, batch.weight}) note(column, sizeof(float));
-    note(batch.terminated, sizeof(bool));
-    note(batch.key, sizeof(std::int64_t));
-    std::sort(fields.begin(), fields.end());
-    for (std::size_t i = 1; i < fields.size(); ++i) {
-      const auto* end = static_cast<const std::byte*>(fields[i - 1].first) + fields[i - 1].second;
-      if (static_cast<const std::byte*>(fields[i].first) < end) fail_value("out: expected fields that do not overlap, got two that do");
-    }
-  }
-
   static Layouts to_place_layouts(const Layouts& layouts, const std::vector<ObsLayout>& obs) {
     Layouts places{{}, layouts.action};
     for (const ObsLayout& one : obs) places.obs.push_back({py::dtype::of<std::int64_t>(), {static_cast<py::ssize_t>(one.stack)}});
     return places;
   }
 
-  Layouts layouts_, place_layouts_;
-  std::shared_ptr<Arena> arena_;
+  std::vector<Field> obs_, next_obs_;
+  Field action_, reward_, terminated_, truncated_;
+  BatchFields fields_, place_fields_;
   std::unique_ptr<ReplayBuffer<S>> buffer_;
 };
 
@@ -230,8 +150,8 @@ Layouts to_layouts(const py::list& obs, const py::tuple& action) {
 
 BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma,
                            const Layouts& layouts, const std::vector<std::int64_t>& stacks, bool validate,
-                           const py::object& seed, bool compress) {
-  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed), compress};
+                           const py::object& seed, bool compress, std::int64_t prefetch) {
+  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed), compress, prefetch};
   for (std::size_t i = 0; i < layouts.obs.size(); ++i) settings.obs.push_back(layouts.obs[i].frames(stacks[i]));
   return settings;
 }
@@ -266,7 +186,7 @@ std::unique_ptr<MappedFile> to_file(const py::object& file) {
 }
 
 template <Sampler S>
-std::unique_ptr<BoundBuffer<S>> make_buffer(const BufferSettings& settings, const typename S::Settings& sampler, Layouts layouts,
+std::unique_ptr<BoundBuffer<S>> make_buffer(const BufferSettings& settings, const typename S::Settings& sampler, const Layouts& layouts,
                                             const py::object& file) {
   std::unique_ptr<MappedFile> mapped = to_file(file);
   std::unique_ptr<ReplayBuffer<S>> buffer;
@@ -274,7 +194,7 @@ std::unique_ptr<BoundBuffer<S>> make_buffer(const BufferSettings& settings, cons
     const py::gil_scoped_release release;  // a file that is opened again is read whole
     buffer = std::make_unique<ReplayBuffer<S>>(settings, sampler, std::move(mapped));
   }
-  return std::make_unique<BoundBuffer<S>>(std::move(buffer), std::move(layouts));
+  return std::make_unique<BoundBuffer<S>>(std::move(buffer), layouts);
 }
 
 // What both buffers have; the returned class takes what only one has.
@@ -336,29 +256,31 @@ void bind_replay_buffer(py::module_& m) {
   bind_buffer<UniformSampler>(m, "UniformBuffer")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
                        const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       bool compress, const py::object& file) {
-             Layouts layouts = to_layouts(obs, action);
+                       bool compress, const py::object& file, std::int64_t prefetch) {
+             const Layouts layouts = to_layouts(obs, action);
              const BufferSettings settings =
-                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress);
-             return make_buffer<UniformSampler>(settings, {}, std::move(layouts), file);
+                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
+             return make_buffer<UniformSampler>(settings, {}, layouts, file);
            }),
            py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"));
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"));
 
   using Prioritized = BoundBuffer<PrioritizedSampler>;
   const auto release = py::call_guard<py::gil_scoped_release>();
   bind_buffer<PrioritizedSampler>(m, "PrioritizedBuffer")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
                        const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       bool compress, const py::object& file, double alpha, double beta, double eps, bool stratified) {
-             Layouts layouts = to_layouts(obs, action);
+                       bool compress, const py::object& file, std::int64_t prefetch, double alpha, double beta, double eps,
+                       bool stratified) {
+             const Layouts layouts = to_layouts(obs, action);
              const BufferSettings settings =
-                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress);
+                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
              const PrioritizedSampler::Settings sampler{alpha, beta, eps, stratified};
-             return make_buffer<PrioritizedSampler>(settings, sampler, std::move(layouts), file);
+             return make_buffer<PrioritizedSampler>(settings, sampler, layouts, file);
            }),
            py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("alpha"), py::arg("beta"),
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"),
+           py::arg("alpha"), py::arg("beta"),
            py::arg("eps"), py::arg("stratified"))
       .def("update_priorities", &Prioritized::update_priorities, py::arg("key"), py::arg("priorities"))
       .def_property("alpha", py::cpp_function([](Prioritized& self) { return self.buffer().sampler_settings().alpha; }, release),

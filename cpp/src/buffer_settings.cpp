@@ -40,6 +40,10 @@ const BufferSettings& checked(const BufferSettings& settings, bool has_prioritie
   }
   check_n_step(settings.n_step);
   check_gamma(settings.gamma);
+  constexpr std::int64_t kMaxPrefetch = 1024;
+  if (settings.prefetch < 0 || settings.prefetch > kMaxPrefetch) {
+    fail_value("prefetch: expected 0 to ", kMaxPrefetch, ", got ", settings.prefetch);
+  }
   for (const ObsLayout& obs : settings.obs) {
     if (obs.frame_bytes < 1) fail_value("observation_space: expected observations of at least one byte");
     if (obs.stack < 1 || obs.stack > StackLane::kMaxStack) {

@@ -97,6 +97,7 @@ std::int64_t ColumnRing::num_ready(std::int64_t n_step) const {
 }
 
 std::int64_t ColumnRing::lane_of(std::int64_t slot) const {
+  if (lanes_.size() == 1) return 0;
   // The lanes with one row more come first; within each kind all lanes have the same number of slots.
   const Lane& large = lanes_.front();
   const std::int64_t small_slots = lanes_.back().slots;
@@ -106,16 +107,13 @@ std::int64_t ColumnRing::lane_of(std::int64_t slot) const {
   return slot < boundary ? slot / large.slots : num_large + (slot - boundary) / small_slots;
 }
 
-ColumnRing::Row ColumnRing::row_in(std::int64_t slot) const {
+ColumnRing::Place ColumnRing::place_in(std::int64_t slot) const {
   const std::int64_t e = lane_of(slot);
   const Lane& lane = lanes_[index(e)];
-  const std::int64_t ahead = (slot - lane.offset - lane.first % lane.slots + lane.slots) % lane.slots;
-  return {e, lane.first + ahead};
-}
-
-std::int64_t ColumnRing::key_of(std::int64_t slot) const {
-  const Row row = row_in(slot);
-  return row.row / lanes_[index(row.lane)].slots << 32 | slot;
+  const std::int64_t at = slot - lane.offset, generation_of_first = lane.first / lane.slots;
+  const bool is_before_first = at < lane.first - generation_of_first * lane.slots;
+  const std::int64_t generation = generation_of_first + (is_before_first ? 1 : 0);
+  return {{e, generation * lane.slots + at}, generation << 32 | slot};
 }
 
 ColumnRing::Row ColumnRing::row_of_key(std::int64_t key, std::size_t at) const {
@@ -140,10 +138,8 @@ bool ColumnRing::is_ready(const Row& row, std::int64_t n_step) const {
 
 Window ColumnRing::window(const Row& row, std::int64_t n_step, double gamma) const {
   const Lane& lane = lanes_[index(row.lane)];
-  return n_step_window(n_step, gamma, [&](std::int64_t step) {
-    const std::int64_t slot = lane.slot(row.row + step);
-    return StepOutcome{rewards_[slot], (flags_[slot] & kTerminated) != 0, flags_[slot] != 0};
-  });
+  std::int64_t slot = lane.slot(row.row);
+  return window(lane, slot, n_step, gamma);
 }
 
 std::int64_t ColumnRing::nbytes() const {

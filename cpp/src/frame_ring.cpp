@@ -134,6 +134,26 @@ void StackLane::read_both(const Stack& stack, std::byte* out, const Stack& later
   pad(later, later_out);
 }
 
+void StackLane::locate_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out,
+                            std::vector<FrameCopy>& copies) const {
+  if (!log_->has_plain_frames()) return read_both(stack, out, later, later_out);
+  locate(stack, out, copies);
+  locate(later, later_out, copies);
+}
+
+void StackLane::locate(const Stack& stack, std::byte* out, std::vector<FrameCopy>& copies) const {
+  const std::int64_t bytes = log_->frame_bytes(), count = num_padding(stack);
+  const std::byte* padding = count == 0 || stack.padding == Padding::kZeros ? nullptr : log_->run(stack.oldest(), 1).frames;
+  for (std::int64_t i = 0; i < count; ++i, out += bytes) copies.push_back({padding, out, static_cast<std::size_t>(bytes)});
+  for (std::int64_t position = stack.oldest(); position <= stack.newest;) {
+    const FrameLog::Run run = log_->run(position, stack.newest - position + 1);
+    copies.push_back({run.frames, out, static_cast<std::size_t>(run.count * bytes)});
+    ask_for(copies.back());
+    position += run.count;
+    out += run.count * bytes;
+  }
+}
+
 void StackLane::clear() {
   log_->clear();
   current_ = {};

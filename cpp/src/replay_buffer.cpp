@@ -39,11 +39,13 @@ ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::
                               std::unique_ptr<MappedFile> file)
     : settings_(checked(settings, S::kHasPriorities, file.get())),
       file_(with_states(std::move(file), settings, S::kHasPriorities ? 3 : 0)),
+      row_bytes_(row_bytes_of(settings.obs, settings.action_bytes)),
       rows_(settings.capacity, settings.num_envs, num_spare_slots(settings), settings.action_bytes,
             static_cast<std::int64_t>(settings.obs.size()), file_.get()),
       stacks_(static_cast<std::size_t>(settings.num_envs)),
       sampler_(sampler_settings, rows_.num_slots(), file_.get()),
-      random_(settings.key) {
+      random_(settings.key),
+      ahead_(settings.prefetch, row_bytes_) {
   for (std::int64_t e = 0; e < settings.num_envs; ++e) {
     for (const ObsLayout& obs : settings.obs) {
       stacks_[static_cast<std::size_t>(e)].emplace_back(make_frame_log(obs, rows_.lane(e).slots, settings.compress), obs.stack);
@@ -143,6 +145,7 @@ void ReplayBuffer<S>::evict_oldest(std::int64_t lane_index) {
   sampler_.leave(lane.slot(lane.first++));
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const Stack& oldest = rows_.stack(static_cast<std::int64_t>(c), lane.slot(lane.first));  // a lane never evicts its last row
+    if (stacks(lane_index, c).log().frees_before(oldest.oldest())) ahead_.finish();
     stacks(lane_index, c).drop_before(oldest.oldest());
   }
 }
@@ -159,6 +162,7 @@ void ReplayBuffer<S>::announce_ready(std::int64_t lane_index, std::int64_t old_r
 template <Sampler S>
 void ReplayBuffer<S>::clear() {
   const auto locked = lock();
+  ahead_.drop(random_);
   rows_.clear();
   sampler_.clear();
   num_added_ = num_silent_boundaries_ = 0;
@@ -168,51 +172,7 @@ void ReplayBuffer<S>::clear() {
   if (file_) file_->flush(state(), false);  // the rows are gone from the disk as well
 }
 
-// --- sample
-
-template <Sampler S>
-void ReplayBuffer<S>::sample(double beta, const BatchView& out) {
-  const auto locked = lock();
-  draw(beta, out);
-}
-
-template <Sampler S>
-void ReplayBuffer<S>::draw(double beta, const BatchView& out) {
-  if (rows_.num_ready(settings_.n_step) == 0) {
-    fail_value("sample: expected at least one row whose n-step window is complete, got none");
-  }
-  std::vector<std::int64_t> slots(static_cast<std::size_t>(out.batch_size));
-  sampler_.draw(rows_, settings_.n_step, beta, random_, slots, {out.weight, slots.size()});
-  for (std::int64_t i = 0; i < out.batch_size; ++i) {
-    const std::int64_t slot = slots[static_cast<std::size_t>(i)];
-    gather(slot, i, out);
-    out.key[i] = rows_.key_of(slot);
-  }
-}
-
-template <Sampler S>
-void ReplayBuffer<S>::gather(std::int64_t slot, std::int64_t to, const BatchView& out) const {
-  const ColumnRing::Row row = rows_.row_in(slot);
-  const Window window = rows_.window(row, settings_.n_step, settings_.gamma);
-  out.reward[to] = static_cast<float>(window.reward);
-  out.discount[to] = static_cast<float>(window.discount);
-  out.terminated[to] = window.terminated;
-  const std::int64_t last_slot = rows_.lane(row.lane).slot(row.row + window.num_steps - 1);
-  std::memcpy(out.action + to * settings_.action_bytes, rows_.action(slot), static_cast<std::size_t>(settings_.action_bytes));
-  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
-    const auto obs = static_cast<std::int64_t>(c);
-    const StackLane& stack_lane = stacks(row.lane, c);
-    const Stack& first = rows_.stack(obs, slot);
-    const Stack last = stack_lane.successor(rows_.stack(obs, last_slot));
-    if (out.wants_places) {
-      put_places(row.lane, c, first, out.obs[c], to);
-      put_places(row.lane, c, last, out.next_obs[c], to);
-    } else {
-      const std::int64_t at = to * settings_.obs[c].bytes();
-      stack_lane.read_both(first, out.obs[c] + at, last, out.next_obs[c] + at);
-    }
-  }
-}
+// --- priorities
 
 template <Sampler S>
 std::int64_t ReplayBuffer<S>::update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
@@ -257,6 +217,8 @@ template <Sampler S>
 void ReplayBuffer<S>::set_n_step(std::int64_t n_step) {
   const auto locked = lock();
   check_n_step(n_step);
+  if (n_step == settings_.n_step) return;
+  ahead_.drop(random_);
   settings_.n_step = n_step;
   announce_all();
 }
@@ -265,6 +227,8 @@ template <Sampler S>
 void ReplayBuffer<S>::set_gamma(double gamma) {
   const auto locked = lock();
   check_gamma(gamma);
+  if (gamma == settings_.gamma) return;
+  ahead_.drop(random_);
   settings_.gamma = gamma;
 }
 
@@ -273,7 +237,9 @@ void ReplayBuffer<S>::set_alpha(double alpha)
   requires S::kHasPriorities
 {
   const auto locked = lock();
+  if (alpha == sampler_.settings().alpha) return;
   sampler_.set_alpha(alpha);
+  ahead_.drop(random_);
   announce_all();
 }
 
@@ -334,7 +300,7 @@ std::int64_t ReplayBuffer<S>::num_silent_boundaries() const {
 template <Sampler S>
 std::int64_t ReplayBuffer<S>::nbytes() const {
   const std::lock_guard lock(mutex_);
-  std::int64_t bytes = rows_.nbytes() + sampler_.nbytes();
+  std::int64_t bytes = rows_.nbytes() + sampler_.nbytes() + ahead_.nbytes();
   for (const auto& lane : stacks_) {
     for (const StackLane& stack_lane : lane) bytes += stack_lane.log().nbytes();
   }
@@ -346,7 +312,8 @@ std::int64_t ReplayBuffer<S>::nbytes() const {
 template <Sampler S>
 std::string ReplayBuffer<S>::why_invalid() const {
   const auto locked = lock();
-  const std::string reason = why_rows_invalid();
+  std::string reason = why_rows_invalid();
+  if (reason.empty()) reason = ahead_.why_invalid();
   return reason.empty() ? sampler_.why_invalid(rows_, settings_.n_step) : reason;
 }
 

@@ -31,7 +31,7 @@ void ReplayBuffer<S>::flush() {
 
 template <Sampler S>
 std::vector<std::int64_t> ReplayBuffer<S>::state() const {
-  std::vector<std::int64_t> words = head();
+  std::vector<std::int64_t> words = head(ahead_.first_counter(random_));  // what was drawn ahead will be drawn again
   for (const double value : sampler_.state()) words.push_back(std::bit_cast<std::int64_t>(value));
   return words;
 }

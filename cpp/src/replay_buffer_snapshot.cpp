@@ -41,15 +41,16 @@ void ReplayBuffer<S>::write(SnapshotWriter& writer, const std::string& meta) con
   save_rows(writer);
   save_frames(writer);
   sampler_.save(writer, rows_);
+  ahead_.save(writer);
   writer.commit();
 }
 
 template <Sampler S>
-std::vector<std::int64_t> ReplayBuffer<S>::head() const {
+std::vector<std::int64_t> ReplayBuffer<S>::head(std::uint64_t counter) const {
   std::vector<std::int64_t> head = {num_added_, num_silent_boundaries_, settings_.n_step,
                                     std::bit_cast<std::int64_t>(settings_.gamma),
                                     std::bit_cast<std::int64_t>(random_.key()[0]), std::bit_cast<std::int64_t>(random_.key()[1]),
-                                    std::bit_cast<std::int64_t>(random_.counter())};
+                                    std::bit_cast<std::int64_t>(counter)};
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     const Lane& lane = rows_.lane(e);
     head.insert(head.end(), {lane.first, lane.next, lane.episode_start});
@@ -78,7 +79,7 @@ void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
       for (std::int64_t c = 0; c < rows_.num_obs(); ++c) push_stack(stacks, rows_.stack(c, slot));
     }
   }
-  writer.section(kHead, std::span<const std::int64_t>(head()));
+  writer.section(kHead, std::span<const std::int64_t>(head(random_.counter())));
   writer.section(kRewards, std::span<const double>(rewards));
   writer.section(kFlags, std::span<const std::uint8_t>(flags));
   writer.section(kActions, std::span<const std::byte>(actions));
@@ -107,6 +108,7 @@ void ReplayBuffer<S>::load(SnapshotReader& reader) {
   load_frames(reader);
   if (const std::string reason = why_rows_invalid(); !reason.empty()) reader.fail(reason);
   sampler_.load(reader, rows_);
+  ahead_.load(reader, rows_, random_, *arena_);
   reader.finish();
   announce_all();
 }
@@ -187,13 +189,13 @@ template void ReplayBuffer<UniformSampler>::save(const std::string&, const std::
 template void ReplayBuffer<UniformSampler>::load(const std::string&);
 template void ReplayBuffer<UniformSampler>::load(SnapshotReader&);
 template std::vector<std::byte> ReplayBuffer<UniformSampler>::to_bytes(const std::string&) const;
-template std::vector<std::int64_t> ReplayBuffer<UniformSampler>::head() const;
+template std::vector<std::int64_t> ReplayBuffer<UniformSampler>::head(std::uint64_t) const;
 template void ReplayBuffer<UniformSampler>::set_head(Words&);
 template void ReplayBuffer<PrioritizedSampler>::save(const std::string&, const std::string&) const;
 template void ReplayBuffer<PrioritizedSampler>::load(const std::string&);
 template void ReplayBuffer<PrioritizedSampler>::load(SnapshotReader&);
 template std::vector<std::byte> ReplayBuffer<PrioritizedSampler>::to_bytes(const std::string&) const;
-template std::vector<std::int64_t> ReplayBuffer<PrioritizedSampler>::head() const;
+template std::vector<std::int64_t> ReplayBuffer<PrioritizedSampler>::head(std::uint64_t) const;
 template void ReplayBuffer<PrioritizedSampler>::set_head(Words&);
 
 }  // namespace mujigae

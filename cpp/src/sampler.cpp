@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "mujigae/check.hpp"
 #include "mujigae/power.hpp"
@@ -15,6 +14,10 @@ void check_exponent(const char* argument, double value) {
   if (!(value >= 0.0 && std::isfinite(value))) fail_value(argument, ": expected a finite number of at least 0, got ", value);
 }
 
+void check_has_rows(const ColumnRing& rows, std::int64_t n_step) {
+  if (rows.num_ready(n_step) == 0) fail_value("sample: expected at least one row whose n-step window is complete, got none");
+}
+
 // floor(word x count / 2^64): every position alike up to count / 2^64 (Lemire 2019).
 std::int64_t scale_word(std::uint64_t word, std::int64_t count) {
   __extension__ using Wide = unsigned __int128;
@@ -23,18 +26,24 @@ std::int64_t scale_word(std::uint64_t word, std::int64_t count) {
 
 }  // namespace
 
-void UniformSampler::draw(const ColumnRing& rows, std::int64_t n_step, double, Philox& random, std::span<std::int64_t> slots,
-                          std::span<float> weights) const {
+void UniformSampler::check_can_draw(const ColumnRing& rows, std::int64_t n_step) const { check_has_rows(rows, n_step); }
+
+void UniformSampler::draw(const ColumnRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots,
+                          std::span<double> leaves) const {
   std::vector<std::int64_t> ends;  // of each lane's rows, counted over the lanes in order
   for (std::int64_t e = 0, end = 0; e < rows.num_lanes(); ++e) ends.push_back(end += rows.lane(e).num_ready(n_step));
   std::vector<std::uint64_t> words(slots.size());
   random.fill(words);
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::int64_t position = scale_word(words[i], ends.back());
-    const auto e = std::upper_bound(ends.begin(), ends.end(), position) - ends.begin();
+    const auto e = ends.size() == 1 ? 0 : std::upper_bound(ends.begin(), ends.end(), position) - ends.begin();
     const Lane& lane = rows.lane(e);
     slots[i] = lane.slot(lane.ready_end(n_step) - (ends[static_cast<std::size_t>(e)] - position));
   }
+  std::fill(leaves.begin(), leaves.end(), 1.0);
+}
+
+void UniformSampler::weigh(std::span<const double>, double, std::span<float> weights) const {
   std::fill(weights.begin(), weights.end(), 1.0F);
 }
 
@@ -123,17 +132,29 @@ void PrioritizedSampler::set_beta(double beta) {
   settings_.beta = beta;
 }
 
-// (N P(i))^-beta / max_j (N P(j))^-beta = (min_j leaf_j / leaf_i)^beta: N and the total cancel.
-void PrioritizedSampler::draw(const ColumnRing&, std::int64_t, double beta, Philox& random, std::span<std::int64_t> slots,
-                              std::span<float> weights) const {
-  check_exponent("beta", beta);
+double PrioritizedSampler::exponent(std::optional<double> beta) const {
+  if (beta) check_exponent("beta", *beta);
+  return beta.value_or(settings_.beta);
+}
+
+void PrioritizedSampler::check_can_draw(const ColumnRing& rows, std::int64_t n_step) const {
+  check_has_rows(rows, n_step);
+  if (!(tree_.total() > 0.0)) fail_value("sample: every leaf is zero, nothing can be drawn");
+}
+
+void PrioritizedSampler::draw(const ColumnRing&, std::int64_t, Philox& random, std::span<std::int64_t> slots,
+                              std::span<double> leaves) const {
   tree_.sample(random, settings_.stratified, slots);
-  double smallest = std::numeric_limits<double>::infinity();
-  for (const std::int64_t slot : slots) smallest = std::min(smallest, tree_[slot]);
+  for (std::size_t i = 0; i < slots.size(); ++i) leaves[i] = tree_[slots[i]];
+}
+
+// (N P(i))^-beta / max_j (N P(j))^-beta = (min_j leaf_j / leaf_i)^beta: N and the total cancel.
+void PrioritizedSampler::weigh(std::span<const double> leaves, double beta, std::span<float> weights) const {
+  const double smallest = *std::min_element(leaves.begin(), leaves.end());
   std::array<double, 64> ratios;
-  for (std::size_t begin = 0; begin < slots.size(); begin += ratios.size()) {
-    const std::span group = std::span(ratios).first(std::min(ratios.size(), slots.size() - begin));
-    for (std::size_t i = 0; i < group.size(); ++i) group[i] = smallest / tree_[slots[begin + i]];
+  for (std::size_t begin = 0; begin < leaves.size(); begin += ratios.size()) {
+    const std::span group = std::span(ratios).first(std::min(ratios.size(), leaves.size() - begin));
+    for (std::size_t i = 0; i < group.size(); ++i) group[i] = smallest / leaves[begin + i];
     power(group, beta, group);
     for (std::size_t i = 0; i < group.size(); ++i) weights[begin + i] = static_cast<float>(group[i]);
   }

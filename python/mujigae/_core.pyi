@@ -1,18 +1,19 @@
 """The typed face of the compiled module. Shapes: B batch, E environments, T steps, W windows, K stack."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from mujigae.replay.batch import Validity
+from mujigae.replay.batch import Batch, Validity
 
 _Int64s: TypeAlias = npt.NDArray[np.int64]
 _Bytes: TypeAlias = npt.NDArray[np.uint8]
 _Float64s: TypeAlias = npt.NDArray[np.float64]
 _Float32s: TypeAlias = npt.NDArray[np.float32]
 _Seed: TypeAlias = int | np.random.SeedSequence | None
+_Arrays = TypeVar("_Arrays", bound=tuple[Any, ...])  # the fields of a batch
 _ArrayLayout: TypeAlias = tuple[npt.DTypeLike, tuple[int, ...]]
 
 def build_info() -> dict[str, Any]: ...
@@ -101,9 +102,13 @@ class _Buffer:
         env_ids: Any,
         num_steps: int,
     ) -> None: ...
-    def sample(self, batch_size: int, beta: float, out: tuple[Any, ...] | None) -> tuple[Any, ...]: ...
+    # With several observations, obs and next_obs are lists of arrays. `out` is handed back.
+    @overload
+    def sample(self, batch_size: int, beta: float | None, out: None) -> Batch: ...
+    @overload
+    def sample(self, batch_size: int, beta: float | None, out: _Arrays) -> _Arrays: ...
     def sample_places(
-        self, beta: float, out: tuple[Any, ...], max_frames: int
+        self, beta: float | None, out: tuple[Any, ...], max_frames: int
     ) -> tuple[bool, list[tuple[int, _Int64s, _Bytes]]]: ...
     def restart_mirrors(self) -> None: ...
     def clear(self) -> None: ...
@@ -134,6 +139,7 @@ class UniformBuffer(_Buffer):
         seed: _Seed,
         compress: bool,
         file: _File,
+        prefetch: int,
     ) -> None: ...
 
 class PrioritizedBuffer(_Buffer):
@@ -152,6 +158,7 @@ class PrioritizedBuffer(_Buffer):
         seed: _Seed,
         compress: bool,
         file: _File,
+        prefetch: int,
         alpha: float,
         beta: float,
         eps: float,

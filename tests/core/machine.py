@@ -16,6 +16,7 @@ from twins import Column, Plan, Twins
 SEEDS = st.integers(0, 2**32 - 1)
 SMALL = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33]
 LARGE = [255, 256, 257, 1000]
+USUAL_SIZE = 5  # of a batch: another one drops what was drawn ahead
 PROBABILITIES = st.sampled_from([0.0, 0.05, 0.3, 1.0])
 COLUMNS = st.builds(
     Column,
@@ -37,6 +38,7 @@ ARGUMENTS = st.fixed_dictionaries(
         "n_step": st.integers(1, 5),
         "gamma": st.sampled_from([0.0, 0.5, 0.99, 1.0]),
         "compress": st.booleans(),
+        "prefetch": st.integers(0, 3),
         "validate": st.sampled_from([True, True, True, False]),
         "seed": SEEDS,
     }
@@ -103,7 +105,10 @@ class BufferMachine(RuleBasedStateMachine):
         for env in self.ids():
             self.twins.reset(self.rng, env)
 
-    @rule(batch_size=st.integers(1, 33), beta=st.sampled_from([None, 0.0, 0.7, 1.0]))
+    @rule(
+        batch_size=st.one_of(st.just(USUAL_SIZE), st.integers(1, 33)),
+        beta=st.sampled_from([None, 0.0, 0.7, 1.0]),
+    )
     def sample(self, batch_size: int, beta: float | None) -> None:
         batch = self.twins.sample(batch_size, beta)
         if batch is not None:
@@ -166,7 +171,7 @@ class BufferMachine(RuleBasedStateMachine):
             return
         BufferMachine.num_operations += 1
         self.twins.check()
-        self.twins.sample(5)
+        self.twins.sample(USUAL_SIZE)
         for batch, content in self.held:
             assert bytes_of(batch) == content, "a batch in hand has changed"
 

@@ -45,7 +45,9 @@ class Plan:
     values: int  # few distinct values make equal frames, zero frames and accidental continuations
     action: Space
     prioritized: dict[str, Any] | None  # alpha, beta, eps, stratified; None: a uniform buffer
-    arguments: dict[str, Any] = field(default_factory=dict)  # n_step, gamma, compress, validate, seed
+    arguments: dict[str, Any] = field(
+        default_factory=dict
+    )  # n_step, gamma, compress, prefetch, validate, seed
 
     def space(self) -> tuple[Any, Any]:
         """observation_space and frame_stack."""

@@ -41,11 +41,19 @@ PrioritizedSampler sampler_of(const ColumnRing& rows, const std::vector<double>&
 }
 
 template <class S>
+void draw(const S& sampler, const ColumnRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
+          std::span<float> weights) {
+  std::vector<double> leaves(slots.size());
+  sampler.draw(rows, n_step, random, slots, leaves);
+  sampler.weigh(leaves, sampler.exponent(beta), weights);
+}
+
+template <class S>
 std::map<std::int64_t, double> count_draws(const S& sampler, const ColumnRing& rows, std::int64_t n_step, std::size_t count) {
   Philox random({1, 2});
   std::vector<std::int64_t> slots(count);
   std::vector<float> weights(count);
-  sampler.draw(rows, n_step, 0.4, random, slots, weights);
+  draw(sampler, rows, n_step, 0.4, random, slots, weights);
   std::map<std::int64_t, double> counts;
   for (const std::int64_t slot : slots) ++counts[slot];
   return counts;
@@ -74,7 +82,7 @@ TEST_CASE("uniform weights are 1") {
   Philox random({0, 0});
   std::vector<std::int64_t> slots(5);
   std::vector<float> weights(5, -1.0F);
-  UniformSampler({}, 0).draw(rows, 1, 0.4, random, slots, weights);
+  draw(UniformSampler({}, 0), rows, 1, 0.4, random, slots, weights);
   for (const float weight : weights) CHECK(weight == 1.0F);
 }
 
@@ -103,7 +111,7 @@ TEST_CASE("weights are (N P(i))^-beta over the largest in the batch") {
     Philox random({4, 4});
     std::vector<std::int64_t> slots(5);
     std::vector<float> weights(5);
-    sampler.draw(rows, 1, beta, random, slots, weights);
+    draw(sampler, rows, 1, beta, random, slots, weights);
     std::vector<double> raw;
     for (const std::int64_t slot : slots) {
       raw.push_back(std::pow(6.0 * sampler.leaf(priorities[static_cast<std::size_t>(slot)]) / total, -beta));

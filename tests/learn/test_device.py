@@ -22,9 +22,9 @@ def filled(device: Any, **options: Any) -> Any:
     return buffer
 
 
-def staged() -> Any:
+def staged(**options: Any) -> Any:
     """A buffer whose batches go the way of a GPU's, on a machine that may have none."""
-    buffer = filled("cpu")
+    buffer = filled("cpu", **options)
     buffer._placement = StagedPlacement(buffer._obs, buffer._action, torch.device("cpu"))
     return buffer
 
@@ -145,3 +145,18 @@ def test_batches_on_a_gpu_come_from_pinned_stages() -> None:
         stage.tensors[2].is_pinned() for stages in buffer._placement._stages.values() for stage in stages
     )
     assert np.array_equal(batch.reward.cpu().numpy(), filled(None).sample(8).reward)
+
+
+@pytest.mark.parametrize("make", [lambda **options: filled("cpu", **options), staged], ids=["cpu", "staged"])
+def test_batches_drawn_ahead_are_the_same_everywhere(make: Any) -> None:
+    buffer, plain = make(prefetch=2), filled(None, prefetch=2)
+    for _ in range(5):
+        batch, expected = buffer.sample(8), plain.sample(8)
+        assert_equal(batch, expected)
+        for one in (buffer, plain):
+            one.update_priorities(expected.key, np.arange(8))
+
+
+def test_frames_on_the_device_leave_nothing_to_prefetch() -> None:
+    with pytest.raises(ValueError, match="prefetch: expected 0 with frames_on_device, got 1"):
+        filled("cpu", frames_on_device=True, prefetch=1)

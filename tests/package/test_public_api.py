@@ -24,7 +24,7 @@ SHARED = {"num_envs": 1, "frame_stack": None, "n_step": 1, "gamma": 0.99}
 PRIORITY = {"alpha": 0.6, "beta": 0.4, "eps": 1e-6, "stratified": True}
 TAIL = {
     **{"compress": False, "path": None, "device": None, "frames_on_device": False},
-    **{"validate": True, "seed": None},
+    **{"prefetch": 0, "validate": True, "seed": None},
 }
 
 

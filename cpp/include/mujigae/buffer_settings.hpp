@@ -20,6 +20,7 @@ struct BufferSettings {
   bool validate;
   Philox::Key key;
   bool compress = false;
+  std::int64_t prefetch = 0;  // batches drawn ahead
 };
 
 // Each lane has so many slots on top of its rows: for the rows whose window is not complete, and the frames before a stack.

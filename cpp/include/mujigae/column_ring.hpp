@@ -43,6 +43,10 @@ class ColumnRing {
   struct Row {
     std::int64_t lane, row;
   };
+  struct Place {
+    Row row;
+    std::int64_t key;
+  };
 
   // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
   ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
@@ -54,14 +58,37 @@ class ColumnRing {
 
   std::int64_t num_ready(std::int64_t n_step) const;  // rows that can be drawn
 
-  Row row_in(std::int64_t slot) const;  // the newest row that was written there or will be: may lie outside first..next
-  std::int64_t key_of(std::int64_t slot) const;
+  // The newest row that was written there or will be (it may lie outside first..next), and its key.
+  Place place_in(std::int64_t slot) const;
+  Row row_in(std::int64_t slot) const { return place_in(slot).row; }
+  std::int64_t key_of(std::int64_t slot) const { return place_in(slot).key; }
   // The row of a key: IndexError when it was never issued.
   Row row_of_key(std::int64_t key, std::size_t at) const;
   bool is_held(const Row& row) const;
   bool is_ready(const Row& row, std::int64_t n_step) const;
 
   Window window(const Row& row, std::int64_t n_step, double gamma) const;
+  // ... of the row in `slot`, which becomes the slot of the window's last row.
+  Window window(const Lane& lane, std::int64_t& slot, std::int64_t n_step, double gamma) const {
+    std::int64_t next = slot;
+    return n_step_window(n_step, gamma, [&](std::int64_t) {
+      slot = next;
+      next = slot + 1 == lane.offset + lane.slots ? lane.offset : slot + 1;
+      return StepOutcome{rewards_[slot], (flags_[slot] & kTerminated) != 0, flags_[slot] != 0};
+    });
+  }
+  // The row in the slot and the last one of its window will be read soon.
+  void ask_for(std::int64_t slot, std::int64_t n_step) const {
+    const std::int64_t last = std::min(slot + n_step, num_slots()) - 1;
+    __builtin_prefetch(&rewards_[slot]);
+    __builtin_prefetch(&flags_[slot]);
+    __builtin_prefetch(action(slot));
+    __builtin_prefetch(action(slot) + action_bytes_ - 1);
+    for (std::int64_t obs = 0; obs < num_obs_; ++obs) {
+      __builtin_prefetch(&stack(obs, slot));
+      __builtin_prefetch(&stack(obs, last));
+    }
+  }
 
   // In a file: whether the row is as it was written. The newest row of an open episode may have been interrupted since.
   bool is_whole(const Row& row, bool may_be_interrupted) const;

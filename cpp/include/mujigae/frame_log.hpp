@@ -9,6 +9,7 @@
 // O(bytes of a frame) append and read. Threads: reading may be shared, everything else belongs to one at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -34,6 +35,16 @@ class FrameLog {
 
   // `count` frames from `position` on. before: the frame at position - 1, or nullptr if the caller does not have it.
   virtual void read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const = 0;
+  // Frames that lie as they are, one after the other: where, and how many of `count`. They stay there until they are dropped and
+  // drop_before frees memory.
+  struct Run {
+    const std::byte* frames;
+    std::int64_t count;
+  };
+  virtual bool has_plain_frames() const { return false; }
+  virtual Run run(std::int64_t, std::int64_t) const { return {nullptr, 0}; }
+  virtual bool frees_before(std::int64_t) const { return false; }
+
   virtual const std::byte* recent(std::int64_t position) const = 0;  // one of the newest frames, as many as a stack has
 
   virtual void save(SnapshotWriter& writer) const = 0;  // the whole of a section
@@ -67,6 +78,9 @@ class PlainFrameLog final : public FrameLog {
 
   const std::byte* operator[](std::int64_t position) const { return at(position); }
   void read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const override;
+  bool has_plain_frames() const override { return true; }
+  Run run(std::int64_t position, std::int64_t count) const override { return {at(position), std::min(run_length(position), count)}; }
+  bool frees_before(std::int64_t position) const override { return chunk_of(position) > chunks_.first(); }
   const std::byte* recent(std::int64_t position) const override { return at(position); }
 
   void save(SnapshotWriter& writer) const override;
@@ -80,7 +94,7 @@ class PlainFrameLog final : public FrameLog {
   std::int64_t nbytes() const override { return chunks_.nbytes(); }
 
  private:
-  std::int64_t chunk_of(std::int64_t position) const { return position / frames_per_chunk_; }
+  std::int64_t chunk_of(std::int64_t position) const { return position >> chunk_shift_; }
   std::int64_t run_length(std::int64_t position) const { return frames_per_chunk_ - (position & (frames_per_chunk_ - 1)); }
   std::int64_t num_places(std::int64_t max_frames) const { return max_frames / frames_per_chunk_ + 3; }
   std::int64_t bytes_in_file() const;
@@ -89,6 +103,7 @@ class PlainFrameLog final : public FrameLog {
   std::uint32_t checksum(std::int64_t position) const;
 
   std::int64_t frames_per_chunk_;  // a power of two
+  int chunk_shift_;                // its exponent
   Chunks chunks_;
 };
 

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "mujigae/frame_copies.hpp"
 #include "mujigae/frame_log.hpp"
 
 namespace mujigae {
@@ -63,6 +64,8 @@ class StackLane {
   void read(const Stack& stack, std::byte* out) const;  // [k, frame_bytes]
   std::int64_t position_at(const Stack& stack, std::int64_t index) const;  // of frame `index` of k; -1: zeros
   void read_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out) const;  // each frame once
+  // The same, or what it would copy, appended to `copies`: frames that lie somewhere as they are are left there.
+  void locate_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out, std::vector<FrameCopy>& copies) const;
   void drop_before(std::int64_t position) { log_->drop_before(position); }
   void clear();
 
@@ -84,6 +87,7 @@ class StackLane {
   const std::byte* current_frame(std::int64_t index) const;  // nullptr: zeros
   std::int64_t num_padding(const Stack& stack) const { return stack_ - 1 - stack.depth; }
   void pad(const Stack& stack, std::byte* out) const;
+  void locate(const Stack& stack, std::byte* out, std::vector<FrameCopy>& copies) const;
 
   std::unique_ptr<FrameLog> log_;
   std::int64_t stack_;

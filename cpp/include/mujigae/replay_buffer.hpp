@@ -9,6 +9,10 @@
 //
 // Rows, frames and priorities lie in memory, or in a mapped file that outlives the process: see cpp/README.md.
 //
+// With prefetch d, batch t + d is drawn when batch t is handed out (prefetch_queue.hpp). It is dropped, and drawn again from the
+// same random numbers, when another batch size, n_step, gamma or alpha is asked for. Frames that it still reads are not evicted
+// before it has them: add waits.
+//
 // All memory arguments are checked by the caller; values are checked here, before the first change. When memory or disk run out
 // within add, the steps before the one that found no room stay.
 // O(bytes) add and sample, plus O(log N) for priorities. Threads: any may call anything.
@@ -18,15 +22,19 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "mujigae/arena.hpp"
+#include "mujigae/batch.hpp"
 #include "mujigae/buffer_settings.hpp"
 #include "mujigae/column_ring.hpp"
 #include "mujigae/frame_mirror.hpp"
 #include "mujigae/frame_ring.hpp"
 #include "mujigae/mapped_file.hpp"
+#include "mujigae/prefetch_queue.hpp"
 #include "mujigae/random.hpp"
 #include "mujigae/sampler.hpp"
 #include "mujigae/snapshot.hpp"
@@ -53,19 +61,6 @@ struct NewFrames {
   std::vector<std::byte> frames;     // [N, frame_bytes]
 };
 
-// Where a batch goes: [B, ...] each.
-struct BatchView {
-  std::int64_t batch_size;
-  std::vector<std::byte*> obs, next_obs;
-  std::byte* action;
-  float* reward;
-  float* discount;
-  bool* terminated;
-  float* weight;
-  std::int64_t* key;
-  bool wants_places = false;  // obs and next_obs are int64 [B, k]: places in the mirrors
-};
-
 template <Sampler S>
 class ReplayBuffer {
  public:
@@ -76,11 +71,13 @@ class ReplayBuffer {
   ~ReplayBuffer();  // flushes a file
 
   void add(const StepsView& steps);
-  void sample(double beta, const BatchView& out);
+  // Into the caller's memory, or into recycled memory. No beta: the sampler's own.
+  void sample(std::optional<double> beta, const BatchView& out);
+  BatchMemory sample(std::optional<double> beta, std::int64_t batch_size);
   // The same for frames that have a second home: batches name their places there (frame_mirror.hpp), and `news` is what has to
   // be brought before. False, and nothing drawn: at least `max_frames` were new; bring those and call again. A caller that lost
-  // some restarts.
-  bool sample_places(double beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news);
+  // some restarts. Nothing is prefetched.
+  bool sample_places(std::optional<double> beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news);
   void restart_mirrors();
   void clear();
 
@@ -129,15 +126,17 @@ class ReplayBuffer {
   void evict_oldest(std::int64_t lane);
   void announce_ready(std::int64_t lane, std::int64_t old_ready_end);
   void announce_all();
-  void draw(double beta, const BatchView& out);
-  void gather(std::int64_t slot, std::int64_t to, const BatchView& out) const;
+  void fill(double beta, const BatchView& out);
+  void fill_places(std::span<const std::int64_t> slots, const BatchView& out) const;
+  DrawnBatch take_ahead(double beta, std::int64_t batch_size);
+  DrawnBatch draw_ahead(std::int64_t batch_size);
   void put_places(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const;
   NewFrames new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const;
   StackLane& stacks(std::int64_t lane, std::size_t obs) { return stacks_[static_cast<std::size_t>(lane)][obs]; }
   const StackLane& stacks(std::int64_t lane, std::size_t obs) const { return stacks_[static_cast<std::size_t>(lane)][obs]; }
 
   void write(SnapshotWriter& writer, const std::string& meta) const;
-  std::vector<std::int64_t> head() const;
+  std::vector<std::int64_t> head(std::uint64_t counter) const;
   void set_head(Words& words);
   void save_rows(SnapshotWriter& writer) const;
   void save_frames(SnapshotWriter& writer) const;
@@ -155,11 +154,14 @@ class ReplayBuffer {
 
   BufferSettings settings_;
   std::unique_ptr<MappedFile> file_;  // what follows lies in it
+  std::vector<std::int64_t> row_bytes_;  // of each field of a batch
   ColumnRing rows_;
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   S sampler_;
   Philox random_;
   std::vector<FrameMirror> mirrors_;  // [obs]; none until they are asked for
+  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches
+  mutable PrefetchQueue ahead_;  // saving finishes it, which nobody can tell
   std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
   mutable std::mutex mutex_;
 };

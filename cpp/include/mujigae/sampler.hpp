@@ -10,6 +10,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,8 +24,8 @@ namespace mujigae {
 
 template <class S>
 concept Sampler = requires(S sampler, const S& constant, const typename S::Settings& settings, std::int64_t i, double beta,
-                           const ColumnRing& rows, Philox& random, std::span<std::int64_t> slots, std::span<float> weights,
-                           MappedFile* file) {
+                           const ColumnRing& rows, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves,
+                           std::span<float> weights, MappedFile* file) {
   { S::kHasPriorities } -> std::convertible_to<bool>;
   S(settings, i, file);
   sampler.reserve(i);  // room for so many of the next three calls before commit
@@ -33,7 +34,10 @@ concept Sampler = requires(S sampler, const S& constant, const typename S::Setti
   sampler.leave(i);    // ... no longer
   sampler.commit();
   sampler.clear();
-  constant.draw(rows, i, beta, random, slots, weights);  // i: n_step
+  constant.check_can_draw(rows, i);                  // i: n_step
+  constant.draw(rows, i, random, slots, leaves);     // and what weights are made of
+  constant.weigh(leaves, beta, weights);
+  { constant.exponent(std::optional(beta)) } -> std::convertible_to<double>;  // of weights; nullopt: the sampler's own
   { constant.nbytes() } -> std::convertible_to<std::int64_t>;
   { constant.why_invalid(rows, i) } -> std::convertible_to<std::string>;
   { constant.state() } -> std::convertible_to<std::vector<double>>;
@@ -52,8 +56,10 @@ class UniformSampler {
   void leave(std::int64_t) {}
   void commit() {}
   void clear() {}
-  void draw(const ColumnRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
-            std::span<float> weights) const;
+  void check_can_draw(const ColumnRing& rows, std::int64_t n_step) const;
+  void draw(const ColumnRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves) const;
+  void weigh(std::span<const double> leaves, double beta, std::span<float> weights) const;
+  double exponent(std::optional<double>) const { return 0.0; }
   std::int64_t nbytes() const { return 0; }
   std::string why_invalid(const ColumnRing&, std::int64_t) const { return {}; }
   void save(SnapshotWriter&, const ColumnRing&) const {}
@@ -79,8 +85,10 @@ class PrioritizedSampler {
   void commit();
   void clear();
 
-  void draw(const ColumnRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
-            std::span<float> weights) const;
+  void check_can_draw(const ColumnRing& rows, std::int64_t n_step) const;
+  void draw(const ColumnRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves) const;
+  void weigh(std::span<const double> leaves, double beta, std::span<float> weights) const;
+  double exponent(std::optional<double> beta) const;
 
   void check_priorities(std::span<const double> priorities) const;
   void set_priority(std::int64_t slot, double priority);  // takes effect by enter() and commit()

@@ -21,6 +21,7 @@ from mujigae.replay.arguments import (
     as_reals,
     cast,
     rows,
+    typed,
 )
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.device import Placement
@@ -28,11 +29,7 @@ from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
 
 __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
-Path = str | os.PathLike[str] | None
 Seed = int | np.random.SeedSequence | None
-_AS = dict.fromkeys(("capacity", "num_envs", "n_step"), as_int) | dict.fromkeys(
-    ("compress", "validate", "stratified"), as_bool
-)
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
@@ -57,7 +54,10 @@ class ReplayBuffer:
             than memory; an existing one is a FileExistsError: `load` it. See `flush` for what survives.
         device: None for NumPy arrays; "cpu", "cuda", ... for torch tensors.
         frames_on_device: keep a copy of every frame on the device as well: only new frames cross the bus, and batches are
-            gathered there. The host keeps its frames for `save` and `validate`.
+            gathered there. The host keeps its frames for `save` and `validate`. Nothing is left to prefetch.
+        prefetch: d batches drawn ahead and gathered by threads, for d batches of memory more. Batch t + d is drawn when t is
+            handed out: its rows and priorities are d batches old. Another batch size, n_step, gamma or alpha, `clear` and
+            the reopening of a `path` drop them; the next draw begins with the random numbers of the first one dropped.
         validate: check that stacks roll and that next_obs meets the following obs; without it the caller vouches.
         seed: int, numpy SeedSequence, or None for one from the operating system.
 
@@ -81,12 +81,13 @@ class ReplayBuffer:
         path: str | os.PathLike[str] | None = None,
         device: Any = None,
         frames_on_device: bool = False,
+        prefetch: int = 0,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
         rows = {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma}
         self._construct(
-            {**rows, "compress": compress, "validate": validate},
+            {**rows, "compress": compress, "prefetch": prefetch, "validate": validate},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
             (device, as_bool("frames_on_device", frames_on_device)),
@@ -104,9 +105,7 @@ class ReplayBuffer:
         path: bytes | None = None,
         is_new: bool = True,
     ) -> None:
-        for name, value in arguments.items():
-            arguments[name] = _AS.get(name, as_float)(name, value)
-        self._arguments = arguments
+        self._arguments = arguments = typed(arguments)
         self._obs, self._action = obs, action
         self._put_batches(*place)
         self._has_warned = False
@@ -121,6 +120,9 @@ class ReplayBuffer:
         self._all_envs = np.arange(arguments["num_envs"])
 
     def _put_batches(self, device: Any, frames_on_device: bool) -> None:
+        if frames_on_device and self._arguments["prefetch"] > 0:
+            depth = self._arguments["prefetch"]
+            raise ValueError(f"prefetch: expected 0 with frames_on_device, got {depth}")
         self._place = None if device is None else str(device), frames_on_device
         self._placement = Placement.of(device, self._obs, self._action, frames_on_device)
 
@@ -229,11 +231,7 @@ class ReplayBuffer:
         Raises ValueError when no row can be drawn yet.
         """
         del beta
-        return self._sample(batch_size, 0.0, out)
-
-    def _sample(self, batch_size: int, beta: float, out: Batch | None) -> Batch:
-        size = as_int("batch_size", batch_size)
-        return self._placement.sample(self._core, size, beta, out)
+        return self._placement.sample(self._core, batch_size, None, out)
 
     def clear(self) -> None:
         """Forgets every row and open episode; keys handed out before stay dead, the random stream goes on."""
@@ -348,13 +346,14 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         path: str | os.PathLike[str] | None = None,
         device: Any = None,
         frames_on_device: bool = False,
+        prefetch: int = 0,
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
         rows = {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma}
         priorities = {"alpha": alpha, "beta": beta, "eps": eps, "stratified": stratified}
         self._construct(
-            {**rows, "compress": compress, "validate": validate, **priorities},
+            {**rows, "compress": compress, "prefetch": prefetch, "validate": validate, **priorities},
             ObsLayout.of(observation_space, frame_stack),
             action_spec(action_space),
             (device, as_bool("frames_on_device", frames_on_device)),
@@ -376,7 +375,8 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         A batch is yours: its memory is not reused while you hold it or a view of it.
         Raises ValueError when no row can be drawn yet, or every priority is zero.
         """
-        return self._sample(batch_size, self._core.beta if beta is None else as_float("beta", beta), out)
+        exponent = None if beta is None else as_float("beta", beta)
+        return self._placement.sample(self._core, batch_size, exponent, out)
 
     def update_priorities(self, key: Any, priorities: Any) -> int:
         """Sets the priorities of rows by the keys of a batch; returns how many rows were still there.

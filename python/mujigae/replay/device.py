@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from mujigae.errors import require
+from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch
 from mujigae.replay.spaces import ArraySpec, ObsLayout
 
 __all__ = ["Placement"]
 
-Arrays = tuple[
-    Any, ...
-]  # a batch as the core sees it: the fields of Batch, obs and next_obs as lists of arrays
+Arrays = tuple[Any, ...]  # a batch as the core sees it: with several observations, obs and next_obs are lists
 Leaf = tuple[tuple[int, ...], Any]  # shape and dtype
 
 
@@ -28,6 +27,9 @@ class Placement:
 
     def __init__(self, obs: ObsLayout, action: ArraySpec) -> None:
         self._obs, self._action = obs, action
+        self._is_plain = (
+            obs.tree == 0
+        )  # an observation is one array: batches come from the core as they should be
 
     @staticmethod
     def of(device: Any, obs: ObsLayout, action: ArraySpec, frames_on_device: bool = False) -> Placement:
@@ -47,12 +49,13 @@ class Placement:
             return FramesOnDevice(obs, action, known)
         return TorchPlacement(obs, action) if known.type == "cpu" else StagedPlacement(obs, action, known)
 
-    def sample(self, core: Any, batch_size: int, beta: float, out: Batch | None) -> Batch:
+    def sample(self, core: Any, batch_size: Any, beta: float | None, out: Batch | None) -> Batch:
         """A batch of the core in its place: new, or `out` refilled."""
         if out is not None:
             core.sample(batch_size, beta, self._arrays_of(out))
             return out
-        return self._batch_of(core.sample(batch_size, beta, None))
+        batch: Batch = core.sample(batch_size, beta, None)
+        return batch if self._is_plain and not self.is_torch else self._batch_of(batch)
 
     def to_numpy(self, value: Any) -> Any:
         """Torch tensors as NumPy arrays; anything else as it is."""
@@ -61,12 +64,17 @@ class Placement:
     def _arrays_of(self, out: Batch) -> Arrays:
         if not isinstance(out, Batch):
             raise TypeError(f"out: expected a Batch, got {type(out).__name__}")
-        obs = self._obs.flatten("out.obs", out.obs)
-        return (obs, *out[1:3], self._obs.flatten("out.next_obs", out.next_obs), *out[4:])
+        if self._is_plain:
+            return out
+        obs, next_obs = (self._obs.flatten(f"out.{name}", getattr(out, name)) for name in ("obs", "next_obs"))
+        return _alone((obs, *out[1:3], next_obs, *out[4:]))
 
     def _batch_of(self, arrays: Arrays) -> Batch:
         obs, action, reward, next_obs, *rest = arrays
-        return Batch(self._obs.unflatten(obs), action, reward, self._obs.unflatten(next_obs), *rest)
+        return Batch(self._tree(obs), action, reward, self._tree(next_obs), *rest)
+
+    def _tree(self, leaves: Any) -> Any:
+        return self._obs.unflatten(leaves if isinstance(leaves, list) else [leaves])
 
 
 class TorchPlacement(Placement):
@@ -74,8 +82,12 @@ class TorchPlacement(Placement):
 
     is_torch = True
 
+    def __init__(self, obs: ObsLayout, action: ArraySpec) -> None:
+        super().__init__(obs, action)
+        self._torch: Any = require("torch", "train")
+
     def _arrays_of(self, out: Batch) -> Arrays:
-        tensor_type = require("torch", "train").Tensor
+        tensor_type = self._torch.Tensor
         fields = super()._arrays_of(out)
         return tuple(
             _map(field, lambda leaf: leaf.numpy() if isinstance(leaf, tensor_type) else leaf)
@@ -83,8 +95,10 @@ class TorchPlacement(Placement):
         )
 
     def _batch_of(self, arrays: Arrays) -> Batch:
-        from_numpy = require("torch", "train").from_numpy
-        return super()._batch_of((*(_map(field, from_numpy) for field in arrays[:-1]), arrays[-1]))
+        from_numpy = self._torch.from_numpy
+        if self._is_plain:
+            return Batch._make((*map(from_numpy, arrays[:-1]), arrays[-1]))
+        return super()._batch_of((*_map(arrays[:-1], from_numpy), arrays[-1]))
 
 
 class StagedPlacement(Placement):
@@ -105,15 +119,17 @@ class StagedPlacement(Placement):
         self._lock = threading.Lock()
         self._stages: dict[int, list[Stage]] = {}
 
-    def sample(self, core: Any, batch_size: int, beta: float, out: Batch | None) -> Batch:
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    def sample(self, core: Any, batch_size: Any, beta: float | None, out: Batch | None) -> Batch:
+        """A batch of the core in its place: new, or `out` refilled."""
+        size = as_int("batch_size", batch_size)
+        if size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {size}")
         with self._lock:
-            stage = self._next_stage(batch_size)
-            targets = None if out is None else self._checked_targets(out, batch_size)
+            stage = self._next_stage(size)
+            targets = None if out is None else self._checked_targets(out, size)
             stage.wait()
-            key = np.empty(batch_size, np.int64)
-            self._fill(core, beta, (*stage.arrays, key))
+            key = np.empty(size, np.int64)
+            self._fill(core, beta, (*_alone(stage.arrays), key))
             moved = self._to_device(stage)
             if out is None or targets is None:
                 return self._batch_of((*moved, key))
@@ -123,7 +139,7 @@ class StagedPlacement(Placement):
             out.key[...] = key
             return out
 
-    def _fill(self, core: Any, beta: float, arrays: Arrays) -> None:
+    def _fill(self, core: Any, beta: float | None, arrays: Arrays) -> None:
         core.sample(len(arrays[-1]), beta, arrays)
 
     def _to_device(self, stage: Stage) -> Arrays:
@@ -198,6 +214,11 @@ class Stage:
         """Until the copies have read these bytes."""
         if self.copied is not None:
             self.copied.synchronize()
+
+
+def _alone(fields: Arrays) -> Arrays:
+    """As the core has it: one observation is an array, several are a list of them."""
+    return tuple(field[0] if isinstance(field, list) and len(field) == 1 else field for field in fields)
 
 
 def batch_fields(obs: ObsLayout, action: ArraySpec) -> tuple[Any, ...]:

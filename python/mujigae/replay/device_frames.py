@@ -36,7 +36,7 @@ class FramesOnDevice(StagedPlacement):
         is_pinned = self._device.type == "cuda"
         return Stage(self._torch, self._places, self._action, batch_size, is_pinned=is_pinned)
 
-    def _fill(self, core: Any, beta: float, arrays: Arrays) -> None:
+    def _fill(self, core: Any, beta: float | None, arrays: Arrays) -> None:
         max_frames = max(1, _MAX_NEW_BYTES // max(self._frame_bytes))
         is_drawn = False
         while not is_drawn:

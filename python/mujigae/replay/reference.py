@@ -7,6 +7,7 @@ Observations are stored twice and whole, windows are found by walking, trees are
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from mujigae import _core
 from mujigae.replay import buffer
-from mujigae.replay.batch import Validity
+from mujigae.replay.arguments import as_int
+from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.reference_parts import (
     MAX_VALUE,
     MIN_VALUE,
@@ -29,6 +31,8 @@ from mujigae.replay.reference_parts import (
 )
 
 __all__ = ["FrameRing", "NStepAccumulator", "PrioritizedReplayBuffer", "ReplayBuffer", "SumTree"]
+
+MAX_PREFETCH = 1024  # batches
 
 
 @dataclass
@@ -73,6 +77,15 @@ class Lane:
         return (self.first + i) // self.num_slots << 32 | self.slot(i)
 
 
+@dataclass
+class Drawn:
+    """A batch drawn ahead: whole, but for the weights of the beta with which it will be handed out."""
+
+    counter: int  # of the generator before the draw
+    arrays: Callable[[Any], tuple[Any, ...]]  # of the weights
+    leaves: list[float]
+
+
 class UniformBuffer:
     """The core behind `ReplayBuffer`, with the interface of `_core.UniformBuffer`."""
 
@@ -89,6 +102,7 @@ class UniformBuffer:
         seed: Any,
         compress: bool,
         file: Any,
+        prefetch: int,
     ) -> None:
         del compress  # changes nothing but the memory
         if file is not None:
@@ -98,7 +112,9 @@ class UniformBuffer:
         if capacity < num_envs:
             raise ValueError(f"capacity: expected at least num_envs = {num_envs}, got {capacity}")
         check_n_step_and_gamma(n_step, gamma)
-        self._n_step, self.gamma, self._stacks, self._validate = n_step, gamma, stacks, validate
+        if not 0 <= prefetch <= MAX_PREFETCH:
+            raise ValueError(f"prefetch: expected 0 to {MAX_PREFETCH}, got {prefetch}")
+        self._n_step, self._gamma, self._stacks, self._validate = n_step, gamma, stacks, validate
         self._lanes: list[Lane] = []
         self._num_slots = 0
         for e in range(num_envs):
@@ -106,6 +122,7 @@ class UniformBuffer:
             self._lanes.append(Lane(share, n_step - 1 + max(stacks), self._num_slots))
             self._num_slots += self._lanes[-1].num_slots
         self._random = Philox(seed)
+        self._prefetch, self._ahead = prefetch, list[Drawn]()
         self._new_priority = 1.0
         self.num_added = self.num_silent_boundaries = 0
 
@@ -157,36 +174,60 @@ class UniformBuffer:
         lane.evict(self._n_step)
         self.num_added += 1
 
-    def _draw(self, batch_size: int, beta: float) -> tuple[list[tuple[Lane, int]], Any]:
+    def _draw(self, batch_size: int) -> tuple[list[tuple[Lane, int]], list[float]]:
+        """Rows, and their leaves when they were drawn."""
         ready = [(lane, i) for lane in self._lanes for i in range(lane.num_ready(self._n_step))]
         words = self._random.words(batch_size)
-        return [ready[word * len(ready) >> 64] for word in words], np.ones(batch_size, np.float32)
+        return [ready[word * len(ready) >> 64] for word in words], [1.0] * batch_size
 
-    def sample(self, batch_size: int, beta: float, out: Any) -> tuple[Any, ...]:
-        if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    def _weights(self, leaves: list[float], beta: float | None) -> Any:
+        return np.ones(len(leaves), np.float32)
+
+    def _check_can_draw(self, beta: float | None) -> None:
         if len(self) == 0:
             raise ValueError("sample: expected at least one row whose n-step window is complete, got none")
-        drawn, weight = self._draw(batch_size, beta)
+
+    def sample(self, batch_size: Any, beta: float | None, out: Any) -> Any:
+        size = as_int("batch_size", batch_size)
+        if size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {size}")
+        self._check_can_draw(beta)
+        if self._ahead and len(self._ahead[0].leaves) != size:
+            self._drop_ahead()
+        while len(self._ahead) <= self._prefetch:
+            self._ahead.append(self._draw_ahead(size))
+        drawn = self._ahead.pop(0)
+        arrays = drawn.arrays(self._weights(drawn.leaves, beta))
+        return Batch(*arrays) if out is None else _refill(out, arrays)
+
+    def _drop_ahead(self) -> None:
+        """The next batch is drawn again, with the numbers that the oldest one dropped was drawn with."""
+        if self._ahead:
+            self._random.counter = self._ahead[0].counter
+        self._ahead.clear()
+
+    def _draw_ahead(self, batch_size: int) -> Drawn:
+        counter = self._random.counter
+        drawn, leaves = self._draw(batch_size)
         rows = [lane.rows[i] for lane, i in drawn]
         windows = [
             window_of([(r.reward, r.terminated, r.ended) for r in lane.rows[i:]], self._n_step, self.gamma)
             for lane, i in drawn
         ]
         last = [lane.rows[i + window[2] - 1] for (lane, i), window in zip(drawn, windows, strict=True)]
-        arrays = (
-            [np.stack([row.obs[c] for row in rows]) for c in range(len(self._stacks))],
+        before = (
+            _alone([np.stack([row.obs[c] for row in rows]) for c in range(len(self._stacks))]),
             np.stack([row.action for row in rows]),
             np.array([window[0] for window in windows], np.float32),
-            [np.stack([row.next_obs[c] for row in last]) for c in range(len(self._stacks))],
+            _alone([np.stack([row.next_obs[c] for row in last]) for c in range(len(self._stacks))]),
             np.array([window[1] for window in windows], np.float32),
             np.array([window[3] for window in windows], np.bool_),
-            weight,
-            np.array([lane.key(i) for lane, i in drawn], np.int64),
         )
-        return arrays if out is None else _refill(out, arrays)
+        key = np.array([lane.key(i) for lane, i in drawn], np.int64)
+        return Drawn(counter, lambda weight: (*before, weight, key), leaves)
 
     def clear(self) -> None:
+        self._drop_ahead()
         for lane in self._lanes:
             lane.first += len(lane.rows)
             lane.issued_end = lane.first
@@ -201,9 +242,22 @@ class UniformBuffer:
     @n_step.setter
     def n_step(self, n_step: int) -> None:
         check_n_step_and_gamma(n_step, self.gamma)
+        if n_step != self._n_step:
+            self._drop_ahead()
         self._n_step = n_step
         for lane in self._lanes:
             lane.evict(n_step)
+
+    @property
+    def gamma(self) -> float:
+        return self._gamma
+
+    @gamma.setter
+    def gamma(self, gamma: float) -> None:
+        check_n_step_and_gamma(self._n_step, gamma)
+        if gamma != self._gamma:
+            self._drop_ahead()
+        self._gamma = gamma
 
     def flush(self) -> None:
         """Nothing to do in memory."""
@@ -220,18 +274,43 @@ class PrioritizedBuffer(UniformBuffer):
 
     def __init__(self, *, alpha: float, beta: float, eps: float, stratified: bool, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.alpha, self.beta, self._eps, self._stratified = alpha, beta, eps, stratified
+        self._alpha, self.beta, self._eps, self._stratified = alpha, beta, eps, stratified
 
-    def _draw(self, batch_size: int, beta: float) -> tuple[list[tuple[Lane, int]], Any]:
-        ready = {lane.slot(i): (lane, i) for lane in self._lanes for i in range(lane.num_ready(self._n_step))}
+    @property
+    def alpha(self) -> float:
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        if alpha != self._alpha:
+            self._drop_ahead()
+        self._alpha = alpha
+
+    def _ready_leaves(self) -> dict[int, tuple[Lane, int, float]]:
+        return {
+            lane.slot(i): (lane, i, self._leaf(lane.rows[i].priority))
+            for lane in self._lanes
+            for i in range(lane.num_ready(self._n_step))
+        }
+
+    def _draw(self, batch_size: int) -> tuple[list[tuple[Lane, int]], list[float]]:
+        ready = self._ready_leaves()
         tree = SumTree(self._num_slots)
-        leaves = {slot: self._leaf(lane.rows[i].priority) for slot, (lane, i) in ready.items()}
-        tree.update(list(leaves), list(leaves.values()))
+        tree.update(list(ready), [leaf for _, _, leaf in ready.values()])
         tree._random = self._random
-        slots = [int(slot) for slot in tree.sample(batch_size, self._stratified)]
-        smallest = min(leaves[slot] for slot in slots)
-        weight = _core.power([smallest / leaves[slot] for slot in slots], beta).astype(np.float32)
-        return [ready[slot] for slot in slots], weight
+        drawn = [ready[int(slot)] for slot in tree.sample(batch_size, self._stratified)]
+        return [(lane, i) for lane, i, _ in drawn], [leaf for _, _, leaf in drawn]
+
+    def _weights(self, leaves: list[float], beta: float | None) -> Any:
+        exponent = self.beta if beta is None else beta
+        return _core.power([min(leaves) / leaf for leaf in leaves], exponent).astype(np.float32)
+
+    def _check_can_draw(self, beta: float | None) -> None:
+        if beta is not None and not 0.0 <= beta < math.inf:
+            raise ValueError(f"beta: expected a finite number of at least 0, got {beta}")
+        super()._check_can_draw(beta)
+        if all(leaf == 0.0 for _, _, leaf in self._ready_leaves().values()):
+            raise ValueError("sample: every leaf is zero, nothing can be drawn")
 
     def _leaf(self, priority: float) -> float:
         value = float(_core.power(priority + self._eps, self.alpha))
@@ -264,6 +343,11 @@ class PrioritizedBuffer(UniformBuffer):
     @property
     def max_priority(self) -> float:
         return self._new_priority
+
+
+def _alone(arrays: list[Any]) -> Any:
+    """One observation is an array, several are a list of them."""
+    return arrays[0] if len(arrays) == 1 else arrays
 
 
 def _refill(out: Any, arrays: Any) -> Any:

@@ -25,6 +25,7 @@ _ARGUMENTS: dict[str, type] = {
     "n_step": int,
     "gamma": float,
     "compress": bool,
+    "prefetch": int,
     "validate": bool,
     "alpha": float,
     "beta": float,
@@ -100,6 +101,7 @@ def _construct(
     base = _CLASSES[meta["class"]]
     expected = set(_ARGUMENTS) if base is PrioritizedReplayBuffer else set(_ARGUMENTS) - _PRIORITIZED_ONLY
     arguments = dict(meta["arguments"])
+    arguments.setdefault("prefetch", 0)  # files from before it
     if set(arguments) != expected:
         raise ValueError(f"expected the arguments {sorted(expected)}, got {sorted(arguments)}")
     for key, value in arguments.items():

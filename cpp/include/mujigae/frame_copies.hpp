@@ -1,0 +1,66 @@
+// Frames on their way into a batch: copied by the caller, by the caller and threads, or by threads while the caller goes on.
+//
+//   start   the copies are handed to threads of this process, made when they are first needed
+//   finish  the caller copies what nobody has begun, and waits for the rest: it never waits for a thread to wake up
+//
+// Each copy has a target of its own, so the bytes are the same with any number of threads. The memory that is read and written
+// must stay until finish has returned. A process that was forked has no threads: there, finish copies everything again.
+// Threads: any may start; one copies handle belongs to one thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace mujigae {
+
+struct FrameCopy {
+  const std::byte* from;  // nullptr: zeros
+  std::byte* to;
+  std::size_t bytes;
+};
+
+// The beginning of it will be read soon.
+inline void ask_for(const FrameCopy& copy) {
+  constexpr std::size_t kLine = 64, kFew = 256;
+  if (copy.from == nullptr) return;
+  const std::byte* const end = copy.from + (copy.bytes < kFew ? copy.bytes : kFew);
+  for (const std::byte* at = copy.from; at < end; at += kLine) __builtin_prefetch(at);
+  __builtin_prefetch(end - 1);
+}
+
+// One after the other, with the beginning of the next one asked for ahead.
+void copy_frames(std::span<const FrameCopy> copies);
+
+// Threads that copy a large batch, the caller among them: the processors it may run on, at most 4, or the environment variable
+// MUJIGAE_NUM_THREADS.
+std::size_t num_copy_threads();
+
+class FrameCopies {
+ public:
+  FrameCopies() = default;  // nothing to copy
+  static FrameCopies start(std::vector<FrameCopy> copies);
+  FrameCopies(FrameCopies&&) = default;
+  FrameCopies& operator=(FrameCopies&& other) noexcept {
+    wait();
+    job_ = std::move(other.job_);
+    return *this;
+  }
+  ~FrameCopies() { wait(); }
+
+  void finish();
+  bool is_pending() const { return job_ != nullptr; }
+
+ private:
+  struct Job;
+  friend class CopyThreads;
+
+  void wait() noexcept;
+
+  std::shared_ptr<Job> job_;
+};
+
+}  // namespace mujigae

@@ -1,0 +1,97 @@
+#include "mujigae/gather.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace mujigae {
+namespace {
+
+constexpr std::size_t kBlock = 64;
+constexpr std::int64_t kThreadedBytes = 1 << 20, kBackgroundBytes = 1 << 16;  // less is copied before a thread has woken up
+
+class BlockReader {
+ public:
+  BlockReader(const GatherSource& source, const BatchView& out) : source_(source), out_(out) {}
+
+  // Rows first ... first + slots.size() of the batch; the copies of their frames are appended.
+  void read(std::int64_t first, std::span<const std::int64_t> slots, std::vector<FrameCopy>& copies) {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      places_[i] = source_.rows.place_in(slots[i]);
+      source_.rows.ask_for(slots[i], source_.settings.n_step);
+    }
+    for (std::size_t i = 0; i < slots.size(); ++i) read_row(slots[i], places_[i], first + static_cast<std::int64_t>(i), copies);
+  }
+
+ private:
+  void read_row(std::int64_t slot, const ColumnRing::Place& place, std::int64_t to, std::vector<FrameCopy>& copies) const {
+    const ColumnRing& rows = source_.rows;
+    const Lane& lane = rows.lane(place.row.lane);
+    std::int64_t last_slot = slot;
+    const Window window = rows.window(lane, last_slot, source_.settings.n_step, source_.settings.gamma);
+    out_.reward[to] = static_cast<float>(window.reward);
+    out_.discount[to] = static_cast<float>(window.discount);
+    out_.terminated[to] = window.terminated;
+    out_.key[to] = place.key;
+    std::memcpy(out_.action + to * rows.action_bytes(), rows.action(slot), static_cast<std::size_t>(rows.action_bytes()));
+    if (out_.wants_places) return;
+    for (std::size_t c = 0; c < out_.obs.size(); ++c) {
+      const StackLane& stacks = source_.stacks[static_cast<std::size_t>(place.row.lane)][c];
+      const auto obs = static_cast<std::int64_t>(c);
+      const std::int64_t at = to * source_.settings.obs[c].bytes();
+      const Stack last = stacks.successor(rows.stack(obs, last_slot));
+      stacks.locate_both(rows.stack(obs, slot), out_.obs[c] + at, last, out_.next_obs[c] + at, copies);
+    }
+  }
+
+  const GatherSource& source_;
+  const BatchView& out_;
+  std::array<ColumnRing::Place, kBlock> places_;
+};
+
+template <class AfterBlock>
+void for_each_block(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out,
+                    std::vector<FrameCopy>& copies, const AfterBlock& after_block) {
+  BlockReader reader(source, out);
+  for (std::size_t begin = 0; begin < slots.size(); begin += kBlock) {
+    const std::size_t count = std::min(kBlock, slots.size() - begin);
+    reader.read(static_cast<std::int64_t>(begin), slots.subspan(begin, count), copies);
+    after_block();
+  }
+}
+
+// Everything but the observations, whose copies are returned.
+std::vector<FrameCopy> locate_frames(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out) {
+  std::vector<FrameCopy> copies;
+  copies.reserve(2 * slots.size() * out.obs.size());
+  for_each_block(source, slots, out, copies, [] {});
+  return copies;
+}
+
+std::int64_t obs_bytes(const GatherSource& source, std::int64_t batch_size) {
+  std::int64_t bytes = 0;
+  for (const ObsLayout& obs : source.settings.obs) bytes += 2 * obs.bytes() * batch_size;
+  return bytes;
+}
+
+}  // namespace
+
+void gather(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out) {
+  if (num_copy_threads() > 1 && obs_bytes(source, out.batch_size) > kThreadedBytes) {
+    FrameCopies::start(locate_frames(source, slots, out)).finish();
+    return;
+  }
+  std::vector<FrameCopy> copies;
+  for_each_block(source, slots, out, copies, [&copies] {
+    copy_frames(copies);
+    copies.clear();
+  });
+}
+
+FrameCopies gather_behind(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out) {
+  if (obs_bytes(source, out.batch_size) > kBackgroundBytes) return FrameCopies::start(locate_frames(source, slots, out));
+  gather(source, slots, out);
+  return {};
+}
+
+}  // namespace mujigae

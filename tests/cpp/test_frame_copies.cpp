@@ -1,0 +1,99 @@
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "mujigae/frame_copies.hpp"
+
+using namespace mujigae;
+
+namespace {
+
+// Frames of many sizes in order, and zeros between them.
+struct Work {
+  std::vector<std::byte> from, to, expected;
+  std::vector<FrameCopy> copies;
+
+  explicit Work(std::size_t num_copies) {
+    for (std::size_t i = 0; i < num_copies; ++i) sizes.push_back(1 + i * i % 9000);
+    for (const std::size_t size : sizes) expected.resize(expected.size() + size);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = static_cast<std::byte>(i * 31);
+    from = expected;
+    to.assign(expected.size(), std::byte{255});
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < num_copies; at += sizes[i++]) {
+      copies.push_back({i % 5 == 4 ? nullptr : from.data() + at, to.data() + at, sizes[i]});
+      if (i % 5 == 4) std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(at), sizes[i], std::byte{0});
+    }
+  }
+  std::vector<std::size_t> sizes;
+};
+
+}  // namespace
+
+TEST_CASE("every copy arrives, by the caller alone and with threads") {
+  for (const std::size_t num_copies : {0, 1, 2, 63, 500}) {
+    Work alone(num_copies), shared(num_copies);
+    copy_frames(alone.copies);
+    CHECK(alone.to == alone.expected);
+    FrameCopies copies = FrameCopies::start(shared.copies);
+    CHECK(copies.is_pending() == (num_copies > 0));
+    copies.finish();
+    CHECK_FALSE(copies.is_pending());
+    CHECK(shared.to == shared.expected);
+  }
+}
+
+TEST_CASE("copies that are let go have ended") {
+  for (int i = 0; i < 200; ++i) {
+    Work work(40), other(3);
+    {
+      FrameCopies copies = FrameCopies::start(work.copies);
+      copies = FrameCopies::start(other.copies);
+      CHECK(work.to == work.expected);
+    }
+    CHECK(other.to == other.expected);
+  }
+}
+
+TEST_CASE("several callers are served at once") {
+  std::vector<std::thread> callers;
+  std::vector<int> num_right(4);
+  for (int& count : num_right) {
+    callers.emplace_back([&count] {
+      for (int i = 0; i < 50; ++i) {
+        Work first(60), second(20);
+        FrameCopies a = FrameCopies::start(first.copies), b = FrameCopies::start(second.copies);
+        b.finish();
+        a.finish();
+        count += first.to == first.expected && second.to == second.expected;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  for (const int count : num_right) CHECK(count == 50);
+}
+
+TEST_CASE("a forked process has no threads: it finishes what was begun, and begins anew") {
+  for (int i = 0; i < 20; ++i) {
+    Work work(200);
+    FrameCopies copies = FrameCopies::start(work.copies);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      copies.finish();
+      ::_exit(work.to == work.expected ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    copies.finish();
+    CHECK(work.to == work.expected);
+  }
+}
+
+TEST_CASE("at least one thread copies") { CHECK(num_copy_threads() >= 1); }

@@ -1,0 +1,136 @@
+// Batches drawn ahead by a ReplayBuffer, and their section of a snapshot.
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "mujigae/replay_buffer.hpp"
+#include "naive_buffer.hpp"
+#include "temporary_folder.hpp"
+
+using namespace mujigae;
+
+namespace {
+
+const std::vector<ObsLayout> kSmall = {{8, 3}}, kLarge = {{6000, 2}, {1, 1}};
+constexpr std::int64_t kBatch = 20, kNumEnvs = 2;
+
+template <class S>
+struct Played {
+  ReplayBuffer<S> buffer;
+  RollingEnvironment environment;
+  std::vector<ObsLayout> layouts;
+
+  Played(std::int64_t prefetch, const std::vector<ObsLayout>& layouts_) : buffer(settings(prefetch, layouts_), {}), environment(7, layouts_), layouts(layouts_) {}
+
+  static BufferSettings settings(std::int64_t prefetch, const std::vector<ObsLayout>& layouts) {
+    BufferSettings settings = settings_of(60, kNumEnvs, 3, layouts);
+    settings.prefetch = prefetch;
+    return settings;
+  }
+  void play(std::int64_t num_steps) {
+    for (std::int64_t i = 0; i < num_steps; ++i) buffer.add(OwnedSteps(1, {i % kNumEnvs}, {environment.step(i)}).view());
+  }
+  OwnedBatch draw(std::int64_t size = kBatch, double beta = 0.5) {
+    OwnedBatch batch(size, layouts);
+    buffer.sample(beta, batch.view());
+    CHECK(buffer.why_invalid() == "");
+    return batch;
+  }
+};
+
+template <class S>
+void check_drawn_ahead(const std::vector<ObsLayout>& layouts) {
+  Played<S> now(0, layouts), ahead(2, layouts);
+  for (Played<S>* one : {&now, &ahead}) one->play(100);
+  OwnedBatch first = now.draw(), second = now.draw(), third = now.draw();
+  CHECK(ahead.draw() == first);
+  for (Played<S>* one : {&now, &ahead}) one->play(500);  // every row of then is evicted
+  OwnedBatch fourth = now.draw();
+  CHECK(ahead.draw() == second);
+  CHECK(ahead.draw() == third);
+  CHECK(ahead.draw() == fourth);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a batch has the rows of the time when it was drawn, though they are evicted since", S, UniformSampler, PrioritizedSampler) {
+  for (const auto& layouts : {kSmall, kLarge}) check_drawn_ahead<S>(layouts);
+}
+
+TEST_CASE("beta is of the time when a batch is handed out") {
+  Played<PrioritizedSampler> now(0, kSmall), ahead(2, kSmall);
+  for (auto* one : {&now, &ahead}) {
+    one->play(100);
+    const auto keys = one->draw(8).key;
+    one->buffer.update_priorities(keys, std::vector<double>(keys.size(), 5.0));
+    one->buffer.set_gamma(0.5);  // drops what was drawn ahead
+  }
+  for (const double beta : {0.1, 0.9, 0.0, 1.0}) CHECK(now.draw(kBatch, beta) == ahead.draw(kBatch, beta));
+}
+
+TEST_CASE("another size, n_step, gamma or alpha draws anew with the same random numbers; the same ones change nothing") {
+  using Buffer = ReplayBuffer<PrioritizedSampler>;
+  const std::vector<void (*)(Buffer&)> changes = {[](Buffer& b) { b.set_n_step(2); }, [](Buffer& b) { b.set_gamma(0.25); },
+                                                  [](Buffer& b) { b.set_alpha(0.9); }};
+  const std::vector<void (*)(Buffer&)> no_changes = {[](Buffer& b) { b.set_n_step(3); }, [](Buffer& b) { b.set_gamma(0.9); },
+                                                     [](Buffer& b) { b.set_alpha(0.6); }, [](Buffer& b) { b.set_beta(0.1); }};
+  const auto after = [](std::int64_t prefetch, const auto& change, std::int64_t size) {
+    Played<PrioritizedSampler> played(prefetch, kSmall);
+    played.play(100);
+    played.draw();
+    played.play(7);
+    change(played.buffer);
+    return played.draw(size);
+  };
+  const auto nothing = [](Buffer&) {};
+  for (const auto& change : changes) CHECK(after(3, change, kBatch) == after(0, change, kBatch));
+  CHECK(after(3, nothing, 9) == after(0, nothing, 9));
+  CHECK_FALSE(after(3, nothing, kBatch) == after(0, nothing, kBatch));
+  for (const auto& change : no_changes) CHECK(after(3, change, kBatch) == after(3, nothing, kBatch));
+}
+
+TEST_CASE("a refused draw leaves the queue as it is") {
+  Played<PrioritizedSampler> tried(2, kSmall), left(2, kSmall);
+  for (auto* one : {&tried, &left}) {
+    one->play(100);
+    one->draw();
+  }
+  CHECK_THROWS_AS(tried.draw(kBatch, -1.0), std::invalid_argument);
+  CHECK_THROWS_AS(tried.draw(3, -1.0), std::invalid_argument);
+  CHECK_THROWS_AS(tried.buffer.set_n_step(0), std::invalid_argument);
+  CHECK_THROWS_AS(tried.buffer.set_alpha(-1.0), std::invalid_argument);
+  CHECK(tried.draw() == left.draw());
+}
+
+TEST_CASE_TEMPLATE("a snapshot has the batches drawn ahead, rows evicted since among them", S, UniformSampler, PrioritizedSampler) {
+  const TemporaryFolder folder;
+  for (const auto& layouts : {kSmall, kLarge}) {
+    Played<S> saved(3, layouts), loaded(3, layouts);
+    saved.play(100);
+    saved.draw();
+    saved.play(300);
+    saved.buffer.save(folder / "saved", "");
+    loaded.buffer.load(folder / "saved");
+    CHECK(loaded.buffer.to_bytes("") == saved.buffer.to_bytes(""));
+    for (int i = 0; i < 6; ++i) CHECK(loaded.draw() == saved.draw());
+  }
+}
+
+TEST_CASE("a snapshot with more batches than the buffer draws ahead is refused") {
+  const TemporaryFolder folder;
+  Played<UniformSampler> saved(3, kSmall);
+  saved.play(100);
+  saved.draw();
+  saved.buffer.save(folder / "saved", "");
+  Played<UniformSampler> loaded(2, kSmall);
+  CHECK_THROWS_AS(loaded.buffer.load(folder / "saved"), SnapshotError);
+}
+
+TEST_CASE("a prefetch that cannot be is refused") {
+  for (const std::int64_t prefetch : {-1, 1025}) {
+    CHECK_THROWS_AS(ReplayBuffer<UniformSampler>(Played<UniformSampler>::settings(prefetch, kSmall), {}), std::invalid_argument);
+  }
+}
