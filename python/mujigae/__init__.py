@@ -3,7 +3,7 @@
 One transition's way through it:
 
 1. `envs/steps.py`: a vector environment's step, whatever its autoreset mode, becomes honest transitions.
-2. `replay/buffer.py`: arguments are checked by name; one call into C++.
+2. `replay/buffer.py`, `prioritized.py`: arguments are checked by name; one call into C++.
 3. `frame_ring.hpp`, `column_ring.hpp`: the newest frame is stored once; action, reward and flags beside it.
 4. `sum_tree.hpp`: the row gets the largest priority seen, as soon as its n-step window is complete.
 5. `sampler.hpp`, `replay_buffer.hpp`: draw, n-step return, gather, without the GIL: a `Batch`.
@@ -18,7 +18,8 @@ from __future__ import annotations
 from mujigae._core import FrameRing, NStepAccumulator, SumTree, build_info
 from mujigae.errors import CheckpointError, ConfigError, MissingExtraError, MujigaeError, SnapshotError
 from mujigae.replay.batch import Batch, Validity
-from mujigae.replay.buffer import PrioritizedReplayBuffer, ReplayBuffer
+from mujigae.replay.buffer import ReplayBuffer
+from mujigae.replay.prioritized import PrioritizedReplayBuffer
 from mujigae.replay.saving import load
 
 __all__ = [

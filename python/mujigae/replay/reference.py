@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mujigae import _core
-from mujigae.replay import buffer
+from mujigae.replay import buffer, prioritized
 from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.reference_parts import (
@@ -366,7 +366,7 @@ class ReplayBuffer(buffer.ReplayBuffer):
         return UniformBuffer(**arguments)
 
 
-class PrioritizedReplayBuffer(buffer.PrioritizedReplayBuffer):
+class PrioritizedReplayBuffer(prioritized.PrioritizedReplayBuffer):
     """`mujigae.PrioritizedReplayBuffer` on the plain core; it is not saved."""
 
     __reduce__ = object.__reduce__

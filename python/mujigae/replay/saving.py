@@ -13,7 +13,8 @@ import numpy as np
 from mujigae import _core
 from mujigae.errors import SnapshotError
 from mujigae.replay.arguments import as_path
-from mujigae.replay.buffer import PrioritizedReplayBuffer, ReplayBuffer
+from mujigae.replay.buffer import ReplayBuffer
+from mujigae.replay.prioritized import PrioritizedReplayBuffer
 from mujigae.replay.spaces import ArraySpec, ObsLayout
 
 __all__ = ["describe", "from_bytes", "load"]
