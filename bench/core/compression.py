@@ -112,8 +112,6 @@ def measure(rows: list[tuple[Any, ...]]) -> dict[str, float]:
         "append_over_memcpy": append_coded / memcpy_frames,
         "sample_over_plain": sample_coded / sample_plain,
         "sample_over_memcpy": sample_coded / memcpy_windows,
-        "append_microseconds": append_coded / ROUND_FRAMES * 1e6,
-        "sample_microseconds": sample_coded / BATCH_SIZE * 1e6,
     }
 
 
