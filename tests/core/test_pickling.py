@@ -64,7 +64,7 @@ def test_a_pickle_calls_nothing_but_ours(tmp_path: Path) -> None:
     called = {argument for opcode, argument, _ in opcodes if opcode.name == "GLOBAL"}
     assert called - {"_codecs encode"} == {
         "mujigae.replay.saving from_bytes",
-        "mujigae.replay.buffer PrioritizedReplayBuffer",
+        "mujigae.replay.prioritized PrioritizedReplayBuffer",
     }
     loaded = pickle.loads(pickled)  # in memory, while the file is still open
     assert_same_batch(buffer.sample(16), loaded.sample(16))
