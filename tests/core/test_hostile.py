@@ -238,14 +238,14 @@ def test_capacities_beyond_memory_are_refused_with_both_sizes(tmp_path: Path, ca
 
 
 def test_a_large_capacity_takes_no_memory_before_it_is_used(tmp_path: Path) -> None:
-    """Nor does a snapshot that asks for it: a hundred million rows of columns alone are gigabytes."""
+    """Nor does a snapshot that asks for it: the columns would be 100 MB. A touched one may have a page of 2 MB."""
     buffer = mujigae.PrioritizedReplayBuffer(2**21, ((1000,), np.uint8), ACTION, seed=0)
     before = resident_bytes()
     buffer.save(tmp_path / "buffer")
     loaded = mujigae.load(tmp_path / "buffer")
     loaded.add(np.zeros(1000, np.uint8), 0, 0.0, np.zeros(1000, np.uint8), False, True)
     assert len(loaded.sample(4).key) == 4
-    assert resident_bytes() - before < 4_000_000
+    assert resident_bytes() - before < 16_000_000
     assert (tmp_path / "buffer").stat().st_size < 2000
 
 
