@@ -20,7 +20,7 @@ from typing import Any
 
 from children import NUM_THREADS, Child
 from environments import CACHE, ROOT, build_wheel
-from machine import describe, machine_name
+from hardware import describe, machine_name
 from plan import FULL, GROUPS, QUICK, SUBJECTS, Group, Size
 
 Results = dict[str, Any]
