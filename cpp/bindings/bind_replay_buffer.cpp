@@ -61,8 +61,10 @@ class BoundBuffer {
     const std::optional<double> exponent = beta.is_none() ? std::nullopt : std::optional(real("beta", beta));
     if (!out.is_none()) {
       const BatchView view = fields_.view_of(out, size);
-      const py::gil_scoped_release release;  // the argument keeps the arrays alive
-      buffer_->sample(exponent, view);
+      {
+        const py::gil_scoped_release release;  // the argument keeps the arrays alive
+        buffer_->sample(exponent, view);
+      }
       return out;
     }
     const BatchMemory memory = [&] {
