@@ -141,7 +141,7 @@ def lead() -> str:
     """The picture at the top."""
     results = newest(RESULTS)
     if results is None:
-        return "Not measured yet."
+        return ""
     picture = results.path.with_name("speed.png").relative_to(ROOT)
     return (
         f"![Time of each library in units of mujigae's: sum tree, Atari cycle, 17-float cycle]({picture})\n\n"

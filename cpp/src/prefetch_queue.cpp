@@ -17,6 +17,9 @@ namespace {
 constexpr std::uint32_t kDrawn = section_tag("DRAW");
 constexpr std::int64_t kHeadBytes = 2 * sizeof(std::int64_t), kLeafBytes = sizeof(double);
 
+// Counters go round after 2^64.
+bool is_after(std::uint64_t later, std::uint64_t earlier) { return static_cast<std::int64_t>(later - earlier) > 0; }
+
 }  // namespace
 
 DrawnBatch PrefetchQueue::pop() {
@@ -47,7 +50,7 @@ std::string PrefetchQueue::why_invalid() const {
   for (std::size_t i = 0; i < batches_.size(); ++i) {
     const DrawnBatch& batch = batches_[i];
     if (!is_for(batch.batch_size())) return "batches of different sizes are drawn ahead";
-    if (i > 0 && batch.counter <= batches_[i - 1].counter) return "batches drawn ahead are out of order";
+    if (i > 0 && !is_after(batch.counter, batches_[i - 1].counter)) return "batches drawn ahead are out of order";
     const auto is_leaf = [](double leaf) { return leaf > 0.0 && std::isfinite(leaf); };
     if (!std::all_of(batch.leaves.begin(), batch.leaves.end(), is_leaf)) return "a batch drawn ahead has a leaf that is not positive";
   }
@@ -113,7 +116,7 @@ void PrefetchQueue::load(SnapshotReader& reader, const ColumnRing& rows, const P
     }
     if (const std::string reason = why_invalid(); !reason.empty()) reader.fail(reason);
   }
-  if (!is_empty() && batches_.back().counter >= random.counter()) reader.fail("a batch drawn ahead by numbers to come");
+  if (!is_empty() && !is_after(random.counter(), batches_.back().counter)) reader.fail("a batch drawn ahead by numbers to come");
 }
 
 }  // namespace mujigae

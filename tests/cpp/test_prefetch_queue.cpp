@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -127,6 +128,15 @@ TEST_CASE("a snapshot with more batches than the buffer draws ahead is refused")
   saved.buffer.save(folder / "saved", "");
   Played<UniformSampler> loaded(2, kSmall);
   CHECK_THROWS_AS(loaded.buffer.load(folder / "saved"), SnapshotError);
+}
+
+TEST_CASE("batches drawn where the generator's counter goes round are in order") {
+  const auto arena = std::make_shared<Arena>();
+  const std::vector<std::int64_t> row_bytes = row_bytes_of(kSmall, 8);
+  PrefetchQueue queue(2, row_bytes);
+  const std::uint64_t last = ~std::uint64_t{0};
+  for (const std::uint64_t counter : {last, last + 5}) queue.push({counter, {1.0}, BatchMemory(*arena, 1, row_bytes), {}});
+  CHECK(queue.why_invalid() == "");
 }
 
 TEST_CASE("a prefetch that cannot be is refused") {

@@ -13,6 +13,8 @@ struct Kind {
   std::int64_t capacity, num_envs, n_step;
   std::vector<ObsLayout> obs;
   bool is_prioritized;
+  bool compress = false;
+  std::int64_t prefetch = 0;
 };
 
 inline const std::vector<Kind>& kinds() {
@@ -21,6 +23,8 @@ inline const std::vector<Kind>& kinds() {
       {5, 1, 2, {{2, 4}}, true},                     // stacked frames
       {6, 3, 3, {{2, 3}, {4, 1}}, true},             // several environments, a stack and a vector
       {7, 2, 1, {{1, 2}, {1, 4}, {3, 1}}, false},    // two stacks of different depth
+      {5, 1, 2, {{2, 2}}, true, false, 2},           // batches drawn ahead
+      {2, 1, 1, {{1024, 1}}, true, true},            // coded frames, of the least size that is coded
   };
   return all;
 }
@@ -28,7 +32,9 @@ inline const std::vector<Kind>& kinds() {
 // Calls `use` with an empty buffer of this kind.
 template <class Use>
 void with_empty_buffer(const Kind& kind, const Use& use) {
-  const BufferSettings settings = settings_of(kind.capacity, kind.num_envs, kind.n_step, kind.obs);
+  BufferSettings settings = settings_of(kind.capacity, kind.num_envs, kind.n_step, kind.obs);
+  settings.compress = kind.compress;
+  settings.prefetch = kind.prefetch;
   if (kind.is_prioritized) {
     ReplayBuffer<PrioritizedSampler> buffer(settings, {});
     use(buffer);
