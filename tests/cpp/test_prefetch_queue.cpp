@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <cstring>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -55,7 +57,69 @@ void check_drawn_ahead(const std::vector<ObsLayout>& layouts) {
   CHECK(ahead.draw() == fourth);
 }
 
+// Sections of batches drawn ahead as no buffer writes them.
+struct Forgery {
+  std::shared_ptr<Arena> arena = std::make_shared<Arena>();
+  std::vector<std::int64_t> row_bytes = row_bytes_of(kSmall, 8);
+  PrefetchQueue queue{8, row_bytes};
+  SnapshotWriter writer;
+
+  void draw(std::uint64_t counter, double leaf = 1.0, std::int64_t key = 0, unsigned char terminated = 0) {
+    DrawnBatch batch{counter, {leaf}, BatchMemory(*arena, 1, row_bytes), {}};
+    const std::vector<std::byte*> fields = fields_of(batch.memory.view);
+    for (std::size_t i = 0; i < fields.size(); ++i) std::memset(fields[i], 0, static_cast<std::size_t>(row_bytes[i]));
+    *batch.memory.view.key = key;
+    std::memcpy(batch.memory.view.terminated, &terminated, 1);
+    queue.push(std::move(batch));
+  }
+  void section(const std::vector<std::int64_t>& words) { writer.section(section_tag("DRAW"), std::span<const std::int64_t>(words)); }
+
+  std::string refusal() {
+    queue.save(writer);
+    writer.commit();
+    SnapshotReader reader{std::span<const std::byte>(writer.bytes())};
+    ColumnRing rows(4, 1, 3, 8, 1);
+    rows.lane(0).next = rows.lane(0).issued_end = 1;  // key 0
+    try {
+      PrefetchQueue(2, row_bytes).load(reader, rows, Philox({1, 2}, 100), *arena);
+    } catch (const SnapshotError& error) {
+      return error.what();
+    }
+    return "";
+  }
+};
+
+bool says(const std::string& refusal, const char* what) { return refusal.find(what) != std::string::npos; }
+
 }  // namespace
+
+TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
+  Forgery good;
+  good.draw(98);
+  good.draw(99);
+  CHECK(good.refusal() == "");
+  Forgery leaf, infinite, key, flag, order, future, no_size;
+  leaf.draw(1, 0.0);
+  CHECK(says(leaf.refusal(), "a leaf that is not positive"));
+  infinite.draw(1, std::numeric_limits<double>::infinity());
+  CHECK(says(infinite.refusal(), "a leaf that is not positive"));
+  key.draw(1, 1.0, 1 << 20);
+  CHECK(says(key.refusal(), "key"));
+  flag.draw(1, 1.0, 0, 2);
+  CHECK(says(flag.refusal(), "unknown flags"));
+  order.draw(2);
+  order.draw(2);
+  CHECK(says(order.refusal(), "out of order"));
+  future.draw(100);
+  CHECK(says(future.refusal(), "numbers to come"));
+  for (const std::int64_t batch_size : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{2}, std::int64_t{1} << 62}) {
+    Forgery lie;
+    lie.section({1, batch_size, 0, 0});
+    CHECK(says(lie.refusal(), "another size than its section"));
+  }
+  no_size.section({1});
+  CHECK(says(no_size.refusal(), "without a size"));
+}
 
 TEST_CASE_TEMPLATE("a batch has the rows of the time when it was drawn, though they are evicted since", S, UniformSampler, PrioritizedSampler) {
   for (const auto& layouts : {kSmall, kLarge}) check_drawn_ahead<S>(layouts);
