@@ -2,16 +2,19 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
+#include <vector>
 
 #include "mujigae/frame_mirror.hpp"
+#include "mujigae/replay_buffer.hpp"
+#include "naive_buffer.hpp"
 
-using mujigae::FrameMirror;
-using mujigae::StackLane;
+using namespace mujigae;
 
 namespace {
 
 struct TwoLanes {
-  std::array<StackLane, 2> lanes{StackLane(mujigae::make_frame_log({1, 2}, 4, false), 2), StackLane(mujigae::make_frame_log({1, 2}, 4, false), 2)};
+  std::array<StackLane, 2> lanes{StackLane(make_frame_log({1, 2}, 4, false), 2), StackLane(make_frame_log({1, 2}, 4, false), 2)};
   std::array<const StackLane*, 2> pointers{&lanes[0], &lanes[1]};
 
   void append(std::size_t e, int count) {
@@ -26,6 +29,51 @@ struct TwoLanes {
     }
   }
 };
+
+// What is on the other side: the frames by their places.
+struct Device {
+  std::vector<Bytes> frames;
+
+  void bring(const std::vector<NewFrames>& news, const std::vector<ObsLayout>& layouts) {
+    frames.resize(news.size());
+    for (std::size_t c = 0; c < news.size(); ++c) {
+      const auto bytes = static_cast<std::size_t>(layouts[c].frame_bytes);
+      frames[c].resize(static_cast<std::size_t>(news[c].num_places) * bytes);
+      for (std::size_t i = 0; i < news[c].places.size(); ++i) {
+        std::memcpy(frames[c].data() + static_cast<std::size_t>(news[c].places[i]) * bytes, news[c].frames.data() + i * bytes, bytes);
+      }
+    }
+  }
+  Bytes stacks(std::size_t c, const Bytes& places, std::int64_t frame_bytes) const {
+    Bytes out;
+    for (std::size_t at = 0; at < places.size(); at += sizeof(std::int64_t)) {
+      std::int64_t place;
+      std::memcpy(&place, places.data() + at, sizeof place);
+      const auto frame = frames[c].begin() + place * frame_bytes;
+      out.insert(out.end(), frame, frame + frame_bytes);
+    }
+    return out;
+  }
+};
+
+template <class S>
+OwnedBatch draw_places(ReplayBuffer<S>& buffer, Device& device, const std::vector<ObsLayout>& layouts) {
+  std::vector<ObsLayout> places;
+  for (const ObsLayout& layout : layouts) places.push_back({sizeof(std::int64_t), layout.stack});
+  OwnedBatch batch(16, places);
+  BatchView view = batch.view();
+  view.wants_places = true;
+  for (bool is_drawn = false; !is_drawn;) {
+    std::vector<NewFrames> news;
+    is_drawn = buffer.sample_places(0.5, view, 30, news);
+    device.bring(news, layouts);
+  }
+  for (std::size_t c = 0; c < layouts.size(); ++c) {
+    batch.obs[c] = device.stacks(c, batch.obs[c], layouts[c].frame_bytes);
+    batch.next_obs[c] = device.stacks(c, batch.next_obs[c], layouts[c].frame_bytes);
+  }
+  return batch;
+}
 
 }  // namespace
 
@@ -89,4 +137,24 @@ TEST_CASE("places of held frames differ, and zeros have the last") {
   CHECK(mirror.place(0, per_lane) == mirror.place(0, 0));
   CHECK(mirror.place(1, 0) == per_lane);
   CHECK(mirror.place(1, per_lane - 1) == mirror.num_places() - 2);
+}
+
+TEST_CASE_TEMPLATE("the places of a batch hold what a batch of frames holds", S, UniformSampler, PrioritizedSampler) {
+  const std::vector<ObsLayout> layouts = {{3, 4}, {5, 1}};
+  const BufferSettings settings = settings_of(40, 2, 3, layouts);
+  ReplayBuffer<S> whole(settings, {}), mirrored(settings, {});
+  RollingEnvironment environment(5, layouts);
+  Device device;
+  for (std::int64_t t = 0; t < 300; ++t) {
+    const OwnedSteps steps(1, {t % 2}, {environment.step(t)});
+    for (ReplayBuffer<S>* buffer : {&whole, &mirrored}) buffer->add(steps.view());
+    if (t % 9 != 8) continue;
+    if (t % 100 == 89) {
+      mirrored.restart_mirrors();
+      device.frames.clear();
+    }
+    OwnedBatch expected(16, layouts);
+    whole.sample(0.5, expected.view());
+    CHECK(draw_places(mirrored, device, layouts) == expected);
+  }
 }
