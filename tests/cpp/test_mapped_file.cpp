@@ -37,7 +37,13 @@ namespace {
 
 using Prioritized = ReplayBuffer<PrioritizedSampler>;
 using State = std::vector<std::int64_t>;
-const std::vector<ObsLayout> kLayouts = {{300, 3}, {8, 1}};
+const std::vector<ObsLayout> kLayouts = {{300, 3}, {8, 1}}, kCoded = {{1100, 3}, {8, 1}};
+
+BufferSettings settings(bool compress = false) {
+  BufferSettings settings = settings_of(30, 2, 2, compress ? kCoded : kLayouts);
+  settings.compress = compress;
+  return settings;
+}
 
 std::unique_ptr<MappedFile> create(const std::string& path, const State& words) {
   auto file = MappedFile::create(path, "meta");
@@ -53,14 +59,17 @@ std::unique_ptr<MappedFile> reopen(const std::string& path, std::int64_t num_wor
   return file;
 }
 
-std::unique_ptr<Prioritized> make(const std::string& path, bool is_new) {
+template <class S = PrioritizedSampler>
+std::unique_ptr<ReplayBuffer<S>> make(const std::string& path, bool is_new, bool compress = false) {
   auto file = is_new ? MappedFile::create(path, "meta") : MappedFile::open(path, "meta");
-  return std::make_unique<Prioritized>(settings_of(30, 2, 2, kLayouts), PrioritizedSampler::Settings{}, std::move(file));
+  return std::make_unique<ReplayBuffer<S>>(settings(compress), typename S::Settings{}, std::move(file));
 }
 
 struct Feed {  // the same transitions for several buffers
-  std::vector<RollingEnvironment> environments{{1, kLayouts}, {2, kLayouts}};
+  std::vector<RollingEnvironment> environments;
   std::int64_t action = 0;
+
+  explicit Feed(const std::vector<ObsLayout>& layouts = kLayouts) : environments{{1, layouts}, {2, layouts}} {}
 
   OwnedSteps next() {
     ++action;
@@ -68,10 +77,63 @@ struct Feed {  // the same transitions for several buffers
   }
 };
 
-OwnedBatch draw(Prioritized& buffer) {
-  OwnedBatch batch(8, kLayouts);
+template <class S>
+OwnedBatch draw(ReplayBuffer<S>& buffer) {
+  OwnedBatch batch(8, buffer.obs());
   buffer.sample(0.4, batch.view());
   return batch;
+}
+
+template <class S>
+void check_like_memory(bool compress) {
+  const TemporaryFolder folder;
+  Feed feed(settings(compress).obs);
+  ReplayBuffer<S> memory(settings(compress), {});
+  auto buffer = make<S>(folder / "file", true, compress);
+  for (int i = 0; i < 300; ++i) {
+    const OwnedSteps steps = feed.next();
+    memory.add(steps.view());
+    buffer->add(steps.view());
+    if (i % 40 == 17) {
+      buffer.reset();
+      buffer = make<S>(folder / "file", false, compress);
+    }
+    if (i % 7 == 3) {
+      const OwnedBatch batch = draw(memory);
+      REQUIRE(draw(*buffer) == batch);
+      if constexpr (S::kHasPriorities) {
+        const std::vector<double> priorities(8, i * 0.1);
+        REQUIRE(memory.update_priorities(batch.key, priorities) == buffer->update_priorities(batch.key, priorities));
+      }
+    }
+    if (i == 150) {
+      memory.clear();
+      buffer->clear();
+    }
+    REQUIRE(buffer->why_invalid() == "");
+  }
+  memory.save(folder / "one", "");
+  buffer->save(folder / "other", "");
+  CHECK(read_file(folder / "one") == read_file(folder / "other"));
+  CHECK(memory.to_bytes("").size() == read_file(folder / "one").size());
+}
+
+template <class S>
+void check_at_any_moment(bool compress, int period) {
+  const TemporaryFolder folder;
+  Feed feed(settings(compress).obs);
+  auto buffer = make<S>(folder / "file", true, compress);
+  for (int i = 0; i < 120; ++i) {
+    buffer->add(feed.next().view());
+    if (i % 25 == 20) buffer->flush();
+    if (i % period != 0) continue;
+    write_file(folder / "copy", read_file(folder / "file"));  // as a kill would leave it
+    auto found = make<S>(folder / "copy", false, compress);
+    REQUIRE(found->why_invalid() == "");
+    const int num_since = (i - 20) % 25;
+    if (i < 20) REQUIRE(found->size() == 0);
+    if (i >= 20) REQUIRE(found->size() >= 2 * (15 - num_since - 1));  // a row that waited at the flush may push one out as well
+  }
 }
 
 }  // namespace
@@ -148,57 +210,20 @@ TEST_CASE("what is released reads as zeros, and may be reserved again") {
   CHECK(part[8192] == std::byte{2});
 }
 
-TEST_CASE("a buffer in a file equals one in memory, closed and reopened at any step") {
-  const TemporaryFolder folder;
-  Feed feed;
-  Prioritized memory(settings_of(30, 2, 2, kLayouts), {});
-  auto buffer = make(folder / "file", true);
-  for (int i = 0; i < 300; ++i) {
-    const OwnedSteps steps = feed.next();
-    memory.add(steps.view());
-    buffer->add(steps.view());
-    if (i % 40 == 17) {
-      buffer.reset();
-      buffer = make(folder / "file", false);
-    }
-    if (i % 7 == 3) {
-      const OwnedBatch batch = draw(memory);
-      REQUIRE(draw(*buffer) == batch);
-      const std::vector<double> priorities(8, i * 0.1);
-      REQUIRE(memory.update_priorities(batch.key, priorities) == buffer->update_priorities(batch.key, priorities));
-    }
-    if (i == 150) {
-      memory.clear();
-      buffer->clear();
-    }
-    REQUIRE(buffer->why_invalid() == "");
-  }
-  memory.save(folder / "one", "");
-  buffer->save(folder / "other", "");
-  CHECK(read_file(folder / "one") == read_file(folder / "other"));
-  CHECK(memory.to_bytes("").size() == read_file(folder / "one").size());
+TEST_CASE_TEMPLATE("a buffer in a file equals one in memory, closed and reopened at any step", S, UniformSampler, PrioritizedSampler) {
+  for (const bool compress : {false, true}) check_like_memory<S>(compress);
 }
 
-TEST_CASE("the file as it is at any moment is found to hold what was flushed and not evicted") {
-  const TemporaryFolder folder;
-  Feed feed;
-  auto buffer = make(folder / "file", true);
-  for (int i = 0; i < 120; ++i) {
-    buffer->add(feed.next().view());
-    if (i % 25 == 20) buffer->flush();
-    write_file(folder / "copy", read_file(folder / "file"));  // as a kill would leave it
-    auto found = make(folder / "copy", false);
-    REQUIRE(found->why_invalid() == "");
-    const int num_since = (i - 20) % 25;
-    if (i < 20) REQUIRE(found->size() == 0);
-    if (i >= 20) REQUIRE(found->size() >= 2 * (15 - num_since - 1));  // a row that waited at the flush may push one out as well
-  }
+TEST_CASE_TEMPLATE("the file as it is at any moment is found to hold what was flushed and not evicted", S, UniformSampler,
+                   PrioritizedSampler) {
+  check_at_any_moment<S>(false, S::kHasPriorities ? 1 : 6);
+  check_at_any_moment<S>(true, 6);
 }
 
 TEST_CASE("a full disk is an error of add that changes nothing") {
   const TemporaryFolder folder;
   Feed feed;
-  Prioritized memory(settings_of(30, 2, 2, kLayouts), {});
+  Prioritized memory(settings(), {});
   auto buffer = make(folder / "file", true);
   int num_refused = 0;
   for (int i = 0; i < 200; ++i) {
