@@ -93,6 +93,19 @@ bool says(const std::string& refusal, const char* what) { return refusal.find(wh
 
 }  // namespace
 
+TEST_CASE_TEMPLATE("a batch in the buffer's memory is the one in the caller's", S, UniformSampler, PrioritizedSampler) {
+  for (const std::int64_t prefetch : {0, 2}) {
+    Played<S> one(prefetch, kLarge), other(prefetch, kLarge);
+    for (Played<S>* played : {&one, &other}) played->play(100);
+    for (const std::int64_t size : {kBatch, kBatch, kBatch, std::int64_t{3}}) {
+      const BatchMemory memory = one.buffer.sample(0.5, size);
+      OwnedBatch got(size, kLarge);
+      copy_batch(memory.view, got.view(), row_bytes_of(kLarge, sizeof(std::int64_t)));
+      CHECK(got == other.draw(size));
+    }
+  }
+}
+
 TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
   Forgery good;
   good.draw(98);
