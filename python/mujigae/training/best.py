@@ -14,7 +14,7 @@ from typing import Any
 
 from mujigae.envs.make import make
 from mujigae.training import checkpoint
-from mujigae.training.evaluate import evaluate
+from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, standard_error
 from mujigae.training.log import Row, Table
 from mujigae.training.loop import Progress, Training, env_options
 from mujigae.training.seeds import child_seed
@@ -25,8 +25,6 @@ EVALUATION_COLUMNS = [
     *("step", "frames", "seconds", "episodes", "mean_return", "standard_error", "lowest", "highest")
 ]
 
-_MAX_NUM_ENVS = 10
-
 
 class BestSnapshot:
     """Plays `best_episodes` games of a run's network whenever asked, in environments of its own."""
@@ -34,7 +32,7 @@ class BestSnapshot:
     def __init__(self, folder: Path, training: Training) -> None:
         self._folder, self._training = folder, training
         config = training.config
-        num_envs = min(config.best_episodes, _MAX_NUM_ENVS)
+        num_envs = min(config.best_episodes, MAX_NUM_ENVS)
         self._environment = make(env_options(config, num_envs=num_envs), training=False)
         self._table = Table(folder / "evaluations.csv", EVALUATION_COLUMNS, training.counters.steps)
 
@@ -61,14 +59,13 @@ class BestSnapshot:
             epsilon=config.eval_epsilon,
             seed=child_seed(config.seed, "evaluation", self._training.counters.boundaries),
         )
-        error = float(scores.std(ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
         return {
             "step": progress.step,
             "frames": progress.frames,
             "seconds": round(progress.seconds, 3),
             "episodes": len(scores),
             "mean_return": float(scores.mean()),
-            "standard_error": error,
+            "standard_error": standard_error(scores),
             "lowest": float(scores.min()),
             "highest": float(scores.max()),
         }

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from mujigae.envs.make import Environment
 from mujigae.training.seeds import child_seed
 
-__all__ = ["Moment", "evaluate", "play", "quotas", "summary"]
+__all__ = ["MAX_NUM_ENVS", "Moment", "evaluate", "play", "quotas", "standard_error", "summary"]
+
+MAX_NUM_ENVS = 10  # environments side by side in an evaluation
 
 
 def evaluate(
@@ -75,6 +77,9 @@ def quotas(num_episodes: int, num_envs: int) -> list[int]:
 
 def summary(scores: Sequence[float] | NDArray[np.float64]) -> str:
     """`return 493.2 +- 3.1 over 100 episodes`: the mean and its standard error (0 for a single game)."""
-    values = np.asarray(scores, dtype=np.float64)
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return f"return {values.mean():.1f} +- {error:.1f} over {len(values)} episodes"
+    return f"return {np.mean(scores):.1f} +- {standard_error(scores):.1f} over {len(scores)} episodes"
+
+
+def standard_error(scores: Sequence[float] | NDArray[np.float64]) -> float:
+    """Of the mean; 0 for a single game."""
+    return float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0

@@ -18,7 +18,7 @@ from mujigae.training import checkpoint, run_folder
 from mujigae.training.best import BestSnapshot
 from mujigae.training.config import Config
 from mujigae.training.display import Display
-from mujigae.training.evaluate import evaluate, play
+from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, play
 from mujigae.training.log import RunLog
 from mujigae.training.loop import Training, build, is_finished, run
 from mujigae.training.seeds import child_seed
@@ -31,7 +31,6 @@ Say = Callable[[str], None]
 _ATARI_FRAMES_PER_SECOND = 60
 _RENDERED_STEPS_PER_SECOND = 30
 _FILM_MOMENTS_PER_SECOND = 12
-_NUM_EVALUATION_ENVS = 10
 
 
 class Outcome(NamedTuple):
@@ -66,7 +65,7 @@ def evaluate_run(
     folder: Path, num_episodes: int, device: str | None = None, network: Network = "latest"
 ) -> NDArray[np.float64]:
     """Raw returns [num_episodes] of the run's latest checkpoint, or of its best snapshot."""
-    num_envs = min(num_episodes, _NUM_EVALUATION_ENVS)
+    num_envs = min(num_episodes, MAX_NUM_ENVS)
     config, environment, agent = run_folder.load_player(
         folder, num_envs=num_envs, device=device, network=network
     )
