@@ -1,4 +1,4 @@
-// The dtypes and shapes of a buffer's fields, and batches as Python sees them. With the GIL only.
+// The dtypes and shapes of a buffer's fields, and batches as Python sees them. Threads: any, attached to the interpreter.
 #pragma once
 
 #include <pybind11/gil_safe_call_once.h>
@@ -36,7 +36,7 @@ inline ArrayLayout to_layout(const py::handle& dtype_and_shape) {
   return {py::dtype::from_args(pair[0]), pair[1].cast<Shape>()};
 }
 
-// One field of a batch or of transitions: rows of one layout. Used with the GIL only.
+// One field of a batch or of transitions: rows of one layout.
 class Field {
  public:
   Field(const char* name, const ArrayLayout& row) : name_(name), row_bytes_(row.bytes()), dtype_(row.dtype), shape_({0}) {
@@ -45,14 +45,17 @@ class Field {
 
   const char* name() const { return name_; }
   std::int64_t row_bytes() const { return row_bytes_; }
-  const std::byte* data_in(const py::handle& array, py::ssize_t rows) { return bindings::data_in(name_, array, dtype_, shape(rows)); }
-  std::byte* data_out(const py::handle& array, py::ssize_t rows) { return bindings::data_out(name_, array, dtype_, shape(rows)); }
-  py::array array_on(std::byte* memory, const py::capsule& holder, py::ssize_t rows) { return {dtype_, shape(rows), memory, holder}; }
+  const std::byte* data_in(const py::handle& array, py::ssize_t rows) const { return bindings::data_in(name_, array, dtype_, shape(rows)); }
+  std::byte* data_out(const py::handle& array, py::ssize_t rows) const { return bindings::data_out(name_, array, dtype_, shape(rows)); }
+  py::array array_on(std::byte* memory, const py::capsule& holder, py::ssize_t rows) const { return {dtype_, shape(rows), memory, holder}; }
 
  private:
-  const Shape& shape(py::ssize_t rows) {
-    shape_[0] = rows;
-    return shape_;
+  // In memory of the thread's, so that nothing is allocated; good until its next call.
+  const Shape& shape(py::ssize_t rows) const {
+    thread_local Shape of_rows;
+    of_rows = shape_;
+    of_rows[0] = rows;
+    return of_rows;
   }
 
   const char* name_;
