@@ -2,33 +2,31 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace mujigae {
 
 std::shared_ptr<std::byte> Arena::take(std::size_t size) {
-  Block block = find_spare(size);
-  if (!block) {
-    const std::size_t whole = std::max(size, std::size_t{1});
-    block.reset(static_cast<std::byte*>(::operator new(whole, std::align_val_t{kAlignment})));
-  }
+  Pages block = find_spare(size);
+  if (!block) block = Pages(static_cast<std::int64_t>(std::max(size, std::size_t{1})));
   std::byte* memory = block.get();
-  return {memory, [arena = shared_from_this(), owned = std::make_shared<Block>(std::move(block)), size](std::byte*) {
+  return {memory, [arena = shared_from_this(), owned = std::make_shared<Pages>(std::move(block)), size](std::byte*) {
             arena->give_back(std::move(*owned), size);
           }};
 }
 
-Arena::Block Arena::find_spare(std::size_t size) {
+Pages Arena::find_spare(std::size_t size) {
   const std::lock_guard lock(mutex_);
   for (Spares& spares : spares_) {
     if (spares.size != size || spares.blocks.empty()) continue;
-    Block block = std::move(spares.blocks.back());
+    Pages block = std::move(spares.blocks.back());
     spares.blocks.pop_back();
     return block;
   }
-  return nullptr;
+  return {};
 }
 
-void Arena::give_back(Block block, std::size_t size) noexcept try {
+void Arena::give_back(Pages block, std::size_t size) noexcept try {
   const std::lock_guard lock(mutex_);
   for (Spares& spares : spares_) {
     if (spares.size != size) continue;

@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace mujigae {
 
-Chunks::Chunk Chunks::make(std::int64_t chunk) const {
-  if (!is_in_file()) return Chunk(new std::byte[static_cast<std::size_t>(chunk_bytes_)]);
-  places_.file->reserve(place_of(chunk), place_bytes());
-  return {place_of(chunk), Release{true}};
+Chunks::Chunk Chunks::make(std::int64_t chunk) {
+  if (is_in_file()) {
+    places_.file->reserve(place_of(chunk), place_bytes());
+    return {place_of(chunk), {}};
+  }
+  Pages memory = spare_ ? std::move(spare_) : Pages(chunk_bytes_);
+  std::byte* const begin = memory.get();
+  return {begin, std::move(memory)};
 }
 
 void Chunks::reserve(std::int64_t end) {
@@ -20,6 +25,7 @@ void Chunks::reserve(std::int64_t end) {
 
 void Chunks::drop_before(std::int64_t chunk) {
   while (first_ < chunk && !chunks_.empty()) {
+    if (chunk_bytes_ >= Pages::kHugePage / 2) spare_ = std::move(chunks_.front().memory);
     chunks_.pop_front();
     release_places(first_++, 1);
   }
@@ -27,6 +33,7 @@ void Chunks::drop_before(std::int64_t chunk) {
 
 void Chunks::restart_at(std::int64_t chunk) {
   chunks_.clear();
+  spare_ = {};
   first_ = chunk;
   release_places(0, places_.count);
 }
@@ -53,7 +60,7 @@ void Chunks::release_places(std::int64_t first, std::int64_t count) const {
 
 std::int64_t Chunks::nbytes() const {
   const std::int64_t bytes = is_in_file() ? place_bytes() : chunk_bytes_;
-  return static_cast<std::int64_t>(chunks_.size()) * (bytes + static_cast<std::int64_t>(sizeof(Chunk)));
+  return static_cast<std::int64_t>(chunks_.size()) * (bytes + static_cast<std::int64_t>(sizeof(Chunk))) + (spare_ ? bytes : 0);
 }
 
 }  // namespace mujigae

@@ -10,36 +10,24 @@
 
 namespace mujigae {
 
-namespace {
-
-template <class T>
-Column<T> make_column(std::int64_t size, MappedFile* file) {
-  return Column<T>(size, file ? file->map_part(size * static_cast<std::int64_t>(sizeof(T)), true) : nullptr);
-}
-
-}  // namespace
-
 ColumnRing::ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
                        std::int64_t num_obs, MappedFile* file)
-    : action_bytes_(action_bytes), num_obs_(num_obs) {
-  std::int64_t offset = 0;
+    : action_bytes_(action_bytes), num_obs_(num_obs), is_in_file_(file != nullptr) {
+  record_bytes_ = round_up_to(sizeof(double), flags_at() + 1 + action_bytes);
   for (std::int64_t e = 0; e < num_lanes; ++e) {
     const std::int64_t share = capacity / num_lanes + (e < capacity % num_lanes ? 1 : 0);
-    lanes_.push_back({offset, share, share + spare_slots});
-    offset += share + spare_slots;
+    lanes_.push_back({num_slots_, share, share + spare_slots});
+    num_slots_ += share + spare_slots;
   }
-  rewards_ = make_column<double>(offset, file);
-  flags_ = make_column<std::uint8_t>(offset, file);
-  actions_ = make_column<std::byte>(offset * action_bytes, file);
-  stacks_ = make_column<Stack>(offset * num_obs, file);
-  if (file) checksums_ = make_column<std::uint32_t>(offset, file);
+  const std::int64_t bytes = num_slots_ * record_bytes_;
+  records_ = Column<std::byte>(bytes, file ? file->map_part(bytes, true) : nullptr);
 }
 
 std::int64_t ColumnRing::append(std::int64_t lane_index, double reward, std::uint8_t flags, const std::byte* action_bytes) {
   Lane& lane = lanes_[index(lane_index)];
   const std::int64_t slot = lane.slot(lane.next++);
-  rewards_[slot] = reward;
-  flags_[slot] = flags;
+  this->reward(slot) = reward;
+  this->flags(slot) = flags;
   std::memcpy(action(slot), action_bytes, index(action_bytes_));
   seal({lane_index, lane.next - 1});
   if (flags != 0) lane.episode_start = lane.next;
@@ -48,41 +36,41 @@ std::int64_t ColumnRing::append(std::int64_t lane_index, double reward, std::uin
 
 void ColumnRing::interrupt(std::int64_t lane_index) {
   Lane& lane = lanes_[index(lane_index)];
-  flags_[lane.slot(lane.next - 1)] |= kInterrupted;
+  flags(lane.slot(lane.next - 1)) |= kInterrupted;
   seal({lane_index, lane.next - 1});
   lane.episode_start = lane.next;
 }
 
-std::uint32_t ColumnRing::checksum(const Row& row, std::uint8_t flags) const {
+std::uint32_t ColumnRing::right_checksum(const Row& row, std::uint8_t flags) const {
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
-  const std::array<std::int64_t, 3> words = {row.row, std::bit_cast<std::int64_t>(rewards_[slot]), flags};
+  const std::array<std::int64_t, 3> words = {row.row, std::bit_cast<std::int64_t>(reward(slot)), flags};
   std::uint32_t crc = crc32(std::as_bytes(std::span(words)));
   crc = crc32({action(slot), index(action_bytes_)}, crc);
   for (std::int64_t obs = 0; obs < num_obs_; ++obs) {
     const Stack& one = stack(obs, slot);
-    const std::array<std::int64_t, 3> reference = {one.newest, one.depth, static_cast<std::int64_t>(one.padding)};
+    const std::array<std::int64_t, 3> reference = {one.newest(), one.depth(), static_cast<std::int64_t>(one.padding())};
     crc = crc32(std::as_bytes(std::span(reference)), crc);
   }
   return crc;
 }
 
 void ColumnRing::seal(const Row& row) {
-  if (checksums_.size() == 0) return;
+  if (!is_in_file_) return;
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
-  checksums_[slot] = checksum(row, flags_[slot]);
+  checksum(slot) = right_checksum(row, flags(slot));
 }
 
 // An interruption changes the flags and then the checksum of a row that may be on the disk: either may have got there alone.
 bool ColumnRing::is_whole(const Row& row, bool may_be_interrupted) const {
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
-  const std::uint8_t flags = flags_[slot];
-  if (!may_be_interrupted) return checksums_[slot] == checksum(row, flags);
-  return (flags & ~kInterrupted) == 0 && (checksums_[slot] == checksum(row, 0) || checksums_[slot] == checksum(row, kInterrupted));
+  const std::uint8_t flags = this->flags(slot);
+  if (!may_be_interrupted) return checksum(slot) == right_checksum(row, flags);
+  return (flags & ~kInterrupted) == 0 && (checksum(slot) == right_checksum(row, 0) || checksum(slot) == right_checksum(row, kInterrupted));
 }
 
 void ColumnRing::reopen_episode(std::int64_t lane_index) {
   const Lane& lane = lanes_[index(lane_index)];
-  flags_[lane.slot(lane.next - 1)] = 0;
+  flags(lane.slot(lane.next - 1)) = 0;
   seal({lane_index, lane.next - 1});
 }
 
@@ -107,13 +95,13 @@ std::int64_t ColumnRing::lane_of(std::int64_t slot) const {
   return slot < boundary ? slot / large.slots : num_large + (slot - boundary) / small_slots;
 }
 
-ColumnRing::Place ColumnRing::place_in(std::int64_t slot) const {
-  const std::int64_t e = lane_of(slot);
-  const Lane& lane = lanes_[index(e)];
-  const std::int64_t at = slot - lane.offset, generation_of_first = lane.first / lane.slots;
-  const bool is_before_first = at < lane.first - generation_of_first * lane.slots;
-  const std::int64_t generation = generation_of_first + (is_before_first ? 1 : 0);
-  return {{e, generation * lane.slots + at}, generation << 32 | slot};
+void ColumnRing::Places::look_up(std::int64_t lane_index) {
+  const Lane& lane = rows_.lane(lane_index);
+  lane_ = lane_index;
+  offset_ = lane.offset;
+  slots_ = lane.slots;
+  generation_of_first_ = lane.first / lane.slots;
+  first_at_ = lane.first % lane.slots;
 }
 
 ColumnRing::Row ColumnRing::row_of_key(std::int64_t key, std::size_t at) const {
@@ -143,7 +131,7 @@ Window ColumnRing::window(const Row& row, std::int64_t n_step, double gamma) con
 }
 
 std::int64_t ColumnRing::nbytes() const {
-  return rewards_.nbytes() + flags_.nbytes() + actions_.nbytes() + stacks_.nbytes() + checksums_.nbytes() + num_lanes() * static_cast<std::int64_t>(sizeof(Lane));
+  return records_.nbytes() + num_lanes() * static_cast<std::int64_t>(sizeof(Lane));
 }
 
 }  // namespace mujigae

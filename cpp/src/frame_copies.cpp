@@ -11,10 +11,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 namespace mujigae {
 namespace {
@@ -29,6 +34,27 @@ void ask_for_more(const FrameCopy& copy) {
   for (std::size_t at = 0; at < kMaxAhead; at += kLine) __builtin_prefetch(copy.from + at);
   for (std::size_t at = kPage; at < copy.bytes; at += kPage) __builtin_prefetch(copy.from + at);
 }
+
+#if defined(__SSE2__)
+void stream(std::byte* to, const std::byte* from, std::size_t bytes) {
+  const std::size_t head = -reinterpret_cast<std::uintptr_t>(to) % kLine;
+  std::memcpy(to, from, head);
+  std::size_t at = head;
+  for (; at + kLine <= bytes; at += kLine) {
+    __builtin_prefetch(from + at + kMaxAhead);
+    for (std::size_t part = at; part < at + kLine; part += sizeof(__m128i)) {
+      const __m128i value = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + part));
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + part), value);
+    }
+  }
+  std::memcpy(to + at, from + at, bytes - at);
+}
+
+void end_streams() { _mm_sfence(); }  // before anybody is told that the bytes are there
+#else
+void stream(std::byte* to, const std::byte* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+void end_streams() {}
+#endif
 
 std::size_t count_threads() {
   if (const char* wanted = std::getenv("MUJIGAE_NUM_THREADS")) {
@@ -46,16 +72,19 @@ std::atomic<unsigned> num_forks = 0;  // between the first process and this one
 
 }  // namespace
 
-void copy_frames(std::span<const FrameCopy> copies) {
+void copy_frames(std::span<const FrameCopy> copies, Stores stores) {
   for (std::size_t i = 0; i < copies.size(); ++i) {
     if (i + 1 < copies.size()) ask_for_more(copies[i + 1]);
     const FrameCopy& copy = copies[i];
     if (copy.from == nullptr) {
       std::memset(copy.to, 0, copy.bytes);
+    } else if (stores == Stores::kStreamed && copy.bytes >= kPage) {
+      stream(copy.to, copy.from, copy.bytes);
     } else {
-      std::memcpy(copy.to, copy.from, copy.bytes);
+      copy_bytes(copy.to, copy.from, copy.bytes);
     }
   }
+  if (stores == Stores::kStreamed) end_streams();
 }
 
 std::size_t num_copy_threads() {
@@ -64,33 +93,32 @@ std::size_t num_copy_threads() {
 }
 
 struct FrameCopies::Job {
-  explicit Job(std::vector<FrameCopy> all) : copies(std::move(all)) {
-    std::size_t bytes = 0;
-    for (const FrameCopy& copy : copies) bytes += copy.bytes;
-    step = std::max<std::size_t>(kStepBytes * copies.size() / std::max<std::size_t>(bytes, 1), 1);
-  }
+  Job(std::size_t count_, std::size_t step_, Part part_) : count(count_), step(step_), part(std::move(part_)) {}
 
-  bool is_taken() const { return num_taken.load() >= copies.size(); }
-  bool is_done() const { return num_done.load() == copies.size(); }
-
-  // Copies until everything has been taken by somebody.
+  // Works until everything has been taken by somebody.
   void help() {
-    while (!is_taken()) {
-      const std::size_t begin = num_taken.fetch_add(step), end = std::min(begin + step, copies.size());
+    while (num_taken.load() < count) {
+      const std::size_t begin = num_taken.fetch_add(step), end = std::min(begin + step, count);
       if (begin >= end) return;
-      copy_frames(std::span(copies).subspan(begin, end - begin));
-      if (num_done.fetch_add(end - begin) + (end - begin) == copies.size()) num_done.notify_all();
+      try {
+        part(begin, end);
+      } catch (...) {
+        if (!has_failed.exchange(true)) error = std::current_exception();
+      }
+      if (num_done.fetch_add(end - begin) + (end - begin) == count) num_done.notify_all();
     }
   }
 
   void wait() const {
-    for (std::size_t done = num_done.load(); done != copies.size(); done = num_done.load()) num_done.wait(done);
+    for (std::size_t done = num_done.load(); done != count; done = num_done.load()) num_done.wait(done);
   }
 
-  const std::vector<FrameCopy> copies;
-  std::size_t step;
+  const std::size_t count, step;
+  const Part part;
   const unsigned process = num_forks;
   std::atomic<std::size_t> num_taken = 0, num_done = 0;
+  std::atomic<bool> has_failed = false;
+  std::exception_ptr error;  // the first one; whole when all is done
 };
 
 // The threads of this process. Never destroyed: they sleep when the process ends.
@@ -151,27 +179,39 @@ class CopyThreads {
   std::size_t num_threads_ = 0;
 };
 
-FrameCopies FrameCopies::start(std::vector<FrameCopy> copies) {
-  FrameCopies started;
-  if (copies.empty()) return started;
+FrameCopies FrameCopies::post(std::size_t count, std::size_t step, Part part) {
   CopyThreads& threads = CopyThreads::of_this_process();
-  started.job_ = std::make_shared<Job>(std::move(copies));
+  FrameCopies started;
+  started.job_ = std::make_shared<Job>(count, step, std::move(part));
   threads.post(started.job_);
   return started;
 }
 
+FrameCopies FrameCopies::start(std::vector<FrameCopy> copies, Stores stores) {
+  if (copies.empty()) return {};
+  std::size_t bytes = 1;
+  for (const FrameCopy& copy : copies) bytes += copy.bytes;
+  const std::size_t count = copies.size(), step = std::max<std::size_t>(kStepBytes * count / bytes, 1);
+  return post(count, step, [all = std::move(copies), stores](std::size_t begin, std::size_t end) {
+    copy_frames(std::span(all).subspan(begin, end - begin), stores);
+  });
+}
+
 void FrameCopies::finish() {
-  if (job_ && job_->process == num_forks) {
-    job_->help();
-    job_->wait();
-  } else if (job_) {
-    copy_frames(job_->copies);
-  }
-  job_.reset();
+  const std::shared_ptr<Job> job = std::exchange(job_, nullptr);
+  if (job == nullptr) return;
+  if (job->process != num_forks) return job->part(0, job->count);
+  job->help();
+  job->wait();
+  if (job->error) std::rethrow_exception(job->error);
 }
 
 void FrameCopies::wait() noexcept {
   if (job_ && job_->process == num_forks) finish();
+}
+
+void share(std::size_t count, std::size_t step, Part part) {
+  if (count > 0) FrameCopies::post(count, step, std::move(part)).finish();
 }
 
 }  // namespace mujigae

@@ -11,7 +11,7 @@
 namespace mujigae {
 namespace {
 
-constexpr std::int64_t kMaxChunkBytes = 2 << 20, kMinChunkBytes = 4096;
+constexpr std::int64_t kMaxChunkBytes = 32 << 20, kMinChunkBytes = 4096;
 
 std::int64_t choose_frames_per_chunk(std::int64_t frame_bytes, std::int64_t num_frames_hint) {
   const std::int64_t share = num_frames_hint / 64;  // two partly filled chunks a lane waste about a thirtieth
@@ -50,10 +50,6 @@ void PlainFrameLog::drop_before(std::int64_t position) {
 void PlainFrameLog::restart_at(std::int64_t position) {
   begin_ = end_ = position;
   chunks_.restart_at(chunk_of(position));
-}
-
-std::byte* PlainFrameLog::at(std::int64_t position) const {
-  return chunks_[chunk_of(position)] + (position & (frames_per_chunk_ - 1)) * frame_bytes_;
 }
 
 void PlainFrameLog::read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte*) const {

@@ -42,34 +42,27 @@ std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t
 
 // The cheapest of the encodings that give back exactly these frames.
 Stack StackLane::start(const std::byte* frames) {
-  if (current_.newest >= 0 && equals_current(frames)) return current_;
+  if (current_.newest() >= 0 && equals_current(frames)) return current_;
   const std::byte* newest = frames + (stack_ - 1) * log_->frame_bytes();
-  if (current_.newest >= 0 && continues_current(frames)) return append(newest);
+  if (current_.newest() >= 0 && continues_current(frames)) return append(newest);
   const std::int64_t zeros = num_leading_zeros(frames);
   const std::int64_t repeats = num_leading_repeats(frames) - 1;
   const std::int64_t num_padding = std::max(zeros, repeats);
   for (std::int64_t i = num_padding; i < stack_; ++i) log_->append(frames + i * log_->frame_bytes());
-  current_ = {log_->end() - 1, static_cast<std::uint8_t>(stack_ - 1 - num_padding),
-              zeros >= repeats ? Padding::kZeros : Padding::kRepeat};
+  current_ = {log_->end() - 1, stack_ - 1 - num_padding, zeros >= repeats ? Padding::kZeros : Padding::kRepeat};
   return current_;
 }
 
 Stack StackLane::append(const std::byte* frame) {
   const std::int64_t newest = log_->append(frame);
-  current_ = successor(current_);
-  current_.newest = newest;
+  current_ = {newest, successor(current_).depth(), current_.padding()};
   return current_;
-}
-
-Stack StackLane::successor(const Stack& stack) const {
-  const std::int64_t depth = std::min<std::int64_t>(stack.depth + 1, stack_ - 1);
-  return {stack.newest + 1, static_cast<std::uint8_t>(depth), stack.padding};
 }
 
 std::int64_t StackLane::position_at(const Stack& stack, std::int64_t index) const {
   const std::int64_t age = stack_ - 1 - index;
-  if (age <= stack.depth) return stack.newest - age;
-  return stack.padding == Padding::kRepeat ? stack.oldest() : -1;
+  if (age <= stack.depth()) return stack.newest() - age;
+  return stack.padding() == Padding::kRepeat ? stack.oldest() : -1;
 }
 
 const std::byte* StackLane::current_frame(std::int64_t index) const {
@@ -108,7 +101,7 @@ std::int64_t StackLane::num_leading_repeats(const std::byte* frames) const {
 }
 
 void StackLane::read(const Stack& stack, std::byte* out) const {
-  log_->read(stack.oldest(), stack.depth + 1, out + num_padding(stack) * log_->frame_bytes(), nullptr);
+  log_->read(stack.oldest(), stack.depth() + 1, out + num_padding(stack) * log_->frame_bytes(), nullptr);
   pad(stack, out);
 }
 
@@ -116,7 +109,7 @@ void StackLane::read(const Stack& stack, std::byte* out) const {
 void StackLane::pad(const Stack& stack, std::byte* out) const {
   const std::int64_t bytes = log_->frame_bytes(), count = num_padding(stack);
   for (std::int64_t i = 0; i < count; ++i) {
-    if (stack.padding == Padding::kZeros) {
+    if (stack.padding() == Padding::kZeros) {
       std::memset(out + i * bytes, 0, static_cast<std::size_t>(bytes));
     } else {
       std::memcpy(out + i * bytes, out + count * bytes, static_cast<std::size_t>(bytes));
@@ -126,32 +119,18 @@ void StackLane::pad(const Stack& stack, std::byte* out) const {
 
 void StackLane::read_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out) const {
   read(stack, out);
-  const std::int64_t bytes = log_->frame_bytes(), num_shared = stack.newest - later.oldest() + 1;
+  const std::int64_t bytes = log_->frame_bytes(), num_shared = stack.newest() - later.oldest() + 1;
   if (num_shared < 0) return read(later, later_out);
   std::byte* to = later_out + num_padding(later) * bytes;
   std::memcpy(to, out + (stack_ - num_shared) * bytes, static_cast<std::size_t>(num_shared * bytes));
-  log_->read(stack.newest + 1, later.newest - stack.newest, to + num_shared * bytes, out + (stack_ - 1) * bytes);
+  log_->read(stack.newest() + 1, later.newest() - stack.newest(), to + num_shared * bytes, out + (stack_ - 1) * bytes);
   pad(later, later_out);
 }
 
-void StackLane::locate_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out,
-                            std::vector<FrameCopy>& copies) const {
-  if (!log_->has_plain_frames()) return read_both(stack, out, later, later_out);
-  locate(stack, out, copies);
-  locate(later, later_out, copies);
-}
-
-void StackLane::locate(const Stack& stack, std::byte* out, std::vector<FrameCopy>& copies) const {
-  const std::int64_t bytes = log_->frame_bytes(), count = num_padding(stack);
-  const std::byte* padding = count == 0 || stack.padding == Padding::kZeros ? nullptr : log_->run(stack.oldest(), 1).frames;
-  for (std::int64_t i = 0; i < count; ++i, out += bytes) copies.push_back({padding, out, static_cast<std::size_t>(bytes)});
-  for (std::int64_t position = stack.oldest(); position <= stack.newest;) {
-    const FrameLog::Run run = log_->run(position, stack.newest - position + 1);
-    copies.push_back({run.frames, out, static_cast<std::size_t>(run.count * bytes)});
-    ask_for(copies.back());
-    position += run.count;
-    out += run.count * bytes;
-  }
+void StackLane::locate_padding(const Stack& stack, std::byte* out, std::vector<FrameCopy>& copies) const {
+  const std::int64_t bytes = plain_->frame_bytes(), count = num_padding(stack);
+  const std::byte* frame = stack.padding() == Padding::kZeros ? nullptr : plain_->run(stack.oldest(), 1).frames;
+  for (std::int64_t i = 0; i < count; ++i) copies.push_back({frame, out + i * bytes, static_cast<std::size_t>(bytes)});
 }
 
 void StackLane::clear() {
@@ -171,10 +150,10 @@ std::string StackLane::why_invalid() const {
   if (expected_begin_ >= 0 && num_frames != expected_end_ - expected_begin_) {
     return concat(num_frames, " frames, expected ", expected_end_ - expected_begin_);
   }
-  if (num_frames == 0 ? current_.newest >= 0 : current_.newest != log_->end() - 1 || current_.oldest() < log_->begin()) {
+  if (num_frames == 0 ? current_.newest() >= 0 : current_.newest() != log_->end() - 1 || current_.oldest() < log_->begin()) {
     return "a current stack that is not among the frames";
   }
-  return current_.depth < stack_ ? "" : "a current stack that is too deep";
+  return current_.depth() < stack_ ? "" : "a current stack that is too deep";
 }
 
 // --- FrameRing
@@ -188,7 +167,7 @@ std::int64_t FrameRing::start(const std::byte* frames) {
 }
 
 std::int64_t FrameRing::append(const std::byte* frame) {
-  if (lane_.current().newest < 0) fail_value("append: expected a started episode, got none: call start(frames) first");
+  if (lane_.current().newest() < 0) fail_value("append: expected a started episode, got none: call start(frames) first");
   lane_.reserve(1);
   return keep(lane_.append(frame));
 }
@@ -214,8 +193,8 @@ std::int64_t FrameRing::nbytes() const {
 std::string FrameRing::why_invalid() const {
   for (std::int64_t slot = 0; slot < size(); ++slot) {
     const Stack& stack = slots_[static_cast<std::size_t>(slot)];
-    if (stack.depth >= lane_.stack()) return concat("slot ", slot, " is deeper than the stack");
-    if (stack.oldest() < lane_.log().begin() || stack.newest >= lane_.log().end()) {
+    if (stack.depth() >= lane_.stack()) return concat("slot ", slot, " is deeper than the stack");
+    if (stack.oldest() < lane_.log().begin() || stack.newest() >= lane_.log().end()) {
       return concat("slot ", slot, " refers to frames that are not held");
     }
   }

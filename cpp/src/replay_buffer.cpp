@@ -145,7 +145,7 @@ void ReplayBuffer<S>::evict_oldest(std::int64_t lane_index) {
   sampler_.leave(lane.slot(lane.first++));
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const Stack& oldest = rows_.stack(static_cast<std::int64_t>(c), lane.slot(lane.first));  // a lane never evicts its last row
-    if (stacks(lane_index, c).log().frees_before(oldest.oldest())) ahead_.finish();
+    if (stacks(lane_index, c).frees_before(oldest.oldest())) ahead_.finish();
     stacks(lane_index, c).drop_before(oldest.oldest());
   }
 }
@@ -351,7 +351,8 @@ std::string ReplayBuffer<S>::why_stacks_invalid(std::int64_t lane_index, std::si
   std::int64_t oldest = stack_lane.log().begin();
   for (std::int64_t row = lane.first; row < lane.next; ++row) {
     const Stack& stack = rows_.stack(static_cast<std::int64_t>(obs), lane.slot(row));
-    if (stack.depth >= stack_lane.stack() || stack.padding > Padding::kRepeat || stack.oldest() < oldest || stack.newest + 1 >= stack_lane.log().end()) {
+    if (stack.depth() >= stack_lane.stack() || stack.padding() > Padding::kRepeat || stack.oldest() < oldest ||
+        stack.newest() + 1 >= stack_lane.log().end()) {
       return concat("row ", row, " of lane ", lane_index, " refers to frames that are not held");
     }
     oldest = stack.oldest();

@@ -111,7 +111,7 @@ bool ReplayBuffer<S>::is_whole(std::int64_t lane_index, std::int64_t row, std::s
   if (!rows_.is_whole({lane_index, row}, may_be_interrupted) || !std::isfinite(rows_.reward(slot)) || rows_.flags(slot) > 7) return false;
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const Stack& stack = rows_.stack(static_cast<std::int64_t>(c), slot);
-    if (stack.oldest() < first_frames[c] || stack.newest + 1 >= stacks(lane_index, c).log().end()) return false;
+    if (stack.oldest() < first_frames[c] || stack.newest() + 1 >= stacks(lane_index, c).log().end()) return false;
   }
   return true;
 }

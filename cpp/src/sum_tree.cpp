@@ -141,12 +141,12 @@ double sum_left_to_right(const double* values) {
 
 SumTree::SumTree(std::int64_t capacity) : capacity_(capacity) {
   if (capacity < 1 || capacity > kMaxCapacity) fail_value("capacity: expected 1 to 2^40, got ", capacity);
-  leaves_ = Column<double>::with_huge_pages(round_up(capacity));
+  leaves_ = Column<double>(round_up(capacity));
   std::int64_t num_children = leaves_.size() / kFanOut;
   do {
     Level level;
-    level.totals = Column<double>::with_huge_pages(round_up(num_children));
-    level.prefixes = Column<double>::with_huge_pages(level.totals.size());
+    level.totals = Column<double>(round_up(num_children));
+    level.prefixes = Column<double>(level.totals.size());
     num_children = level.totals.size() / kFanOut;
     level.stamp = Column<std::uint32_t>(num_children);
     levels_.push_back(std::move(level));

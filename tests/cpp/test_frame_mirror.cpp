@@ -21,7 +21,7 @@ struct TwoLanes {
     for (int i = 0; i < count; ++i) {
       const std::array<std::byte, 2> frame{std::byte{7}, std::byte{8}};
       lanes[e].reserve(2);
-      if (lanes[e].current().newest < 0) {
+      if (lanes[e].current().newest() < 0) {
         lanes[e].start(frame.data());
       } else {
         lanes[e].append(frame.data());

@@ -198,7 +198,7 @@ TEST_CASE("a cleared lane starts anew, without the stack before") {
   lane.append(filled(1, 6).data());
   lane.clear();
   CHECK(lane.why_invalid() == "");
-  CHECK(lane.current().newest == -1);
+  CHECK(lane.current().newest() == -1);
   Bytes out(2);
   const Bytes frames = {std::byte{5}, std::byte{6}};  // equal to the stack that was forgotten
   lane.read(lane.start(frames.data()), out.data());

@@ -12,28 +12,26 @@
 #include <mutex>
 #include <vector>
 
+#include "mujigae/pages.hpp"
+
 namespace mujigae {
 
 class Arena : public std::enable_shared_from_this<Arena> {
  public:
-  static constexpr std::size_t kAlignment = 64;
+  static constexpr std::size_t kAlignment = 64;  // or more (pages.hpp)
   static constexpr std::size_t kMaxSpares = 4, kMaxSizes = 16;
 
   // A block of `size` bytes (contents unspecified); it comes back by itself when the last copy of the pointer goes.
   std::shared_ptr<std::byte> take(std::size_t size);
 
  private:
-  struct AlignedDelete {
-    void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t{kAlignment}); }
-  };
-  using Block = std::unique_ptr<std::byte, AlignedDelete>;
   struct Spares {
     std::size_t size;
-    std::vector<Block> blocks;
+    std::vector<Pages> blocks;
   };
 
-  Block find_spare(std::size_t size);
-  void give_back(Block block, std::size_t size) noexcept;
+  Pages find_spare(std::size_t size);
+  void give_back(Pages block, std::size_t size) noexcept;
 
   std::mutex mutex_;
   std::deque<Spares> spares_;

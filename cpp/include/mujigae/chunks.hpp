@@ -1,16 +1,16 @@
 // Memory in chunks of one size, numbered from 0 for ever: new ones come at the end, old ones go at the front.
 //
-// In memory, or each in a place of a mapped file: chunk n lies in place n % num_places. A place takes up the disk from reserve on
-// until its chunk is dropped.
+// In memory (pages.hpp), where a large one that was dropped waits to be used again; or each in a place of a mapped file: chunk n lies in
+// place n % num_places. A place takes up the disk from reserve on until its chunk is dropped.
 // O(1) everything. Threads: none; the owner locks.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 
 #include "mujigae/mapped_file.hpp"
+#include "mujigae/pages.hpp"
 
 namespace mujigae {
 
@@ -18,7 +18,7 @@ class Chunks {
  public:
   explicit Chunks(std::int64_t chunk_bytes) : chunk_bytes_(chunk_bytes) {}
 
-  std::byte* operator[](std::int64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk - first_)].get(); }
+  std::byte* operator[](std::int64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk - first_)].begin; }
   void reserve(std::int64_t end);  // all chunks before `end` are there
   void drop_before(std::int64_t chunk);
   void restart_at(std::int64_t chunk);  // none are there
@@ -41,22 +41,20 @@ class Chunks {
  private:
   static constexpr std::int64_t kPlaceAlignment = 4096;
 
-  struct Release {
-    bool is_mapped = false;
-    void operator()(std::byte* chunk) const {
-      if (!is_mapped) delete[] chunk;
-    }
+  struct Chunk {
+    std::byte* begin;
+    Pages memory;  // none in a file
   };
-  using Chunk = std::unique_ptr<std::byte[], Release>;
 
   std::int64_t place_bytes() const { return place_bytes(chunk_bytes_); }
   std::byte* place_of(std::int64_t chunk) const { return places_.begin + chunk % places_.count * place_bytes(); }
-  Chunk make(std::int64_t chunk) const;
+  Chunk make(std::int64_t chunk);
   void release_places(std::int64_t first, std::int64_t count) const;
 
   std::int64_t chunk_bytes_;
   std::int64_t first_ = 0;
   std::deque<Chunk> chunks_;
+  Pages spare_;
   Places places_;
 };
 

@@ -5,11 +5,14 @@
 //
 // Each copy has a target of its own, so the bytes are the same with any number of threads. The memory that is read and written
 // must stay until finish has returned. A process that was forked has no threads: there, finish copies everything again.
+// Other work that comes in parts is shared with the same threads.
 // Threads: any may start; one copies handle belongs to one thread at a time.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -23,6 +26,17 @@ struct FrameCopy {
   std::size_t bytes;
 };
 
+// memcpy, without a call for what fits into a register or two.
+inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) {
+  if (bytes == 8) {
+    std::memcpy(to, from, 8);
+  } else if (bytes == 16) {
+    std::memcpy(to, from, 16);
+  } else {
+    std::memcpy(to, from, bytes);
+  }
+}
+
 // The beginning of it will be read soon.
 inline void ask_for(const FrameCopy& copy) {
   constexpr std::size_t kLine = 64, kFew = 256;
@@ -32,17 +46,25 @@ inline void ask_for(const FrameCopy& copy) {
   __builtin_prefetch(end - 1);
 }
 
+// What is written may pass the caches by: a batch that they would not keep until it is read need not be read into them either.
+enum class Stores { kCached, kStreamed };
+
 // One after the other, with the beginning of the next one asked for ahead.
-void copy_frames(std::span<const FrameCopy> copies);
+void copy_frames(std::span<const FrameCopy> copies, Stores stores = Stores::kCached);
 
 // Threads that copy a large batch, the caller among them: the processors it may run on, at most 4, or the environment variable
 // MUJIGAE_NUM_THREADS.
 std::size_t num_copy_threads();
 
+// part(begin, end) for all of 0 ... count, `step` at a time, by the caller and the threads: done, or a part has thrown, when this
+// returns or throws.
+using Part = std::function<void(std::size_t, std::size_t)>;
+void share(std::size_t count, std::size_t step, Part part);
+
 class FrameCopies {
  public:
   FrameCopies() = default;  // nothing to copy
-  static FrameCopies start(std::vector<FrameCopy> copies);
+  static FrameCopies start(std::vector<FrameCopy> copies, Stores stores = Stores::kCached);
   FrameCopies(FrameCopies&&) = default;
   FrameCopies& operator=(FrameCopies&& other) noexcept {
     wait();
@@ -57,7 +79,9 @@ class FrameCopies {
  private:
   struct Job;
   friend class CopyThreads;
+  friend void share(std::size_t, std::size_t, Part);
 
+  static FrameCopies post(std::size_t count, std::size_t step, Part part);
   void wait() noexcept;
 
   std::shared_ptr<Job> job_;

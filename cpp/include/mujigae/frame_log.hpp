@@ -1,7 +1,7 @@
 // The frames of one lane, as they come: positions only grow, old frames go from the front.
 //
 //   begin ... end     are held
-//   PlainFrameLog     each as it is, in chunks of a power of two of frames, about 1/64 of the lane and at most 2 MiB (or one frame)
+//   PlainFrameLog     each as it is, in chunks of a power of two of frames, about 1/64 of the lane and at most 32 MiB (or one frame)
 //   CodedFrameLog     each in few bytes (coded_frame_log.hpp)
 //
 // In a file each frame has a checksum of its position and bytes, so that a frame that never reached the disk, or gave way to
@@ -20,6 +20,8 @@
 
 namespace mujigae {
 
+class PlainFrameLog;
+
 class FrameLog {
  public:
   explicit FrameLog(std::int64_t frame_bytes) : frame_bytes_(frame_bytes) {}
@@ -35,16 +37,7 @@ class FrameLog {
 
   // `count` frames from `position` on. before: the frame at position - 1, or nullptr if the caller does not have it.
   virtual void read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const = 0;
-  // Frames that lie as they are, one after the other: where, and how many of `count`. They stay there until they are dropped and
-  // drop_before frees memory.
-  struct Run {
-    const std::byte* frames;
-    std::int64_t count;
-  };
-  virtual bool has_plain_frames() const { return false; }
-  virtual Run run(std::int64_t, std::int64_t) const { return {nullptr, 0}; }
-  virtual bool frees_before(std::int64_t) const { return false; }
-
+  virtual const PlainFrameLog* plain() const { return nullptr; }  // this one, if its frames lie as they are
   virtual const std::byte* recent(std::int64_t position) const = 0;  // one of the newest frames, as many as a stack has
 
   virtual void save(SnapshotWriter& writer) const = 0;  // the whole of a section
@@ -78,9 +71,14 @@ class PlainFrameLog final : public FrameLog {
 
   const std::byte* operator[](std::int64_t position) const { return at(position); }
   void read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const override;
-  bool has_plain_frames() const override { return true; }
-  Run run(std::int64_t position, std::int64_t count) const override { return {at(position), std::min(run_length(position), count)}; }
-  bool frees_before(std::int64_t position) const override { return chunk_of(position) > chunks_.first(); }
+  const PlainFrameLog* plain() const override { return this; }
+  // Frames one after the other: where, and how many of `count`. They stay there until drop_before frees memory.
+  struct Run {
+    const std::byte* frames;
+    std::int64_t count;
+  };
+  Run run(std::int64_t position, std::int64_t count) const { return {at(position), std::min(run_length(position), count)}; }
+  bool frees_before(std::int64_t position) const { return chunk_of(position) > chunks_.first(); }
   const std::byte* recent(std::int64_t position) const override { return at(position); }
 
   void save(SnapshotWriter& writer) const override;
@@ -98,7 +96,7 @@ class PlainFrameLog final : public FrameLog {
   std::int64_t run_length(std::int64_t position) const { return frames_per_chunk_ - (position & (frames_per_chunk_ - 1)); }
   std::int64_t num_places(std::int64_t max_frames) const { return max_frames / frames_per_chunk_ + 3; }
   std::int64_t bytes_in_file() const;
-  std::byte* at(std::int64_t position) const;
+  std::byte* at(std::int64_t position) const { return chunks_[chunk_of(position)] + (position & (frames_per_chunk_ - 1)) * frame_bytes_; }
   std::byte* checksum_at(std::int64_t position) const;
   std::uint32_t checksum(std::int64_t position) const;
 

@@ -30,8 +30,8 @@ struct Words {
     return word;
   }
   Stack next_stack() {
-    const std::int64_t newest = next(-1, kMaxCount);
-    const auto depth = static_cast<std::uint8_t>(next(0, StackLane::kMaxStack - 1));
+    const std::int64_t newest = next(-1, Stack::kMaxNewest);
+    const std::int64_t depth = next(0, StackLane::kMaxStack - 1);
     return {newest, depth, static_cast<Padding>(next(0, 1))};
   }
   void finish() const {
@@ -40,7 +40,7 @@ struct Words {
 };
 
 inline void push_stack(std::vector<std::int64_t>& words, const Stack& stack) {
-  words.insert(words.end(), {stack.newest, stack.depth, static_cast<std::int64_t>(stack.padding)});
+  words.insert(words.end(), {stack.newest(), stack.depth(), static_cast<std::int64_t>(stack.padding())});
 }
 
 }  // namespace mujigae
