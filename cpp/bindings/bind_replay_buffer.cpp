@@ -10,6 +10,7 @@
 
 #include "arrays.hpp"
 #include "batch_fields.hpp"
+#include "exact_step.hpp"
 #include "module.hpp"
 #include "mujigae/replay_buffer.hpp"
 
@@ -28,6 +29,7 @@ class BoundBuffer {
         truncated_("truncated", Layouts::scalar<bool>()),
         fields_(layouts),
         place_fields_(to_place_layouts(layouts, buffer->obs())),
+        exact_(layouts, buffer->num_envs()),
         buffer_(std::move(buffer)) {
     for (const ArrayLayout& one : layouts.obs) {
       obs_.emplace_back("obs", one);
@@ -53,6 +55,16 @@ class BoundBuffer {
     steps.truncated = reinterpret_cast<const bool*>(truncated_.data_in(truncated, rows));
     const py::gil_scoped_release release;  // the arguments keep the arrays alive
     buffer_->add(steps);
+  }
+
+  // One step of every environment, if the arguments are exact (exact_step.hpp): then the silent boundaries so far, else None.
+  std::optional<std::int64_t> add_exact(const py::handle& obs, const py::handle& action, const py::handle& reward, const py::handle& next_obs,
+                                        const py::handle& terminated, const py::handle& truncated) {
+    ExactStep step(exact_);
+    if (!step.read(obs, action, reward, next_obs, terminated, truncated)) return std::nullopt;
+    const py::gil_scoped_release release;  // the arguments keep the arrays alive
+    buffer_->add(step.view);
+    return buffer_->num_silent_boundaries();
   }
 
   // A new Batch, or the arrays of `out` refilled. beta: None for the buffer's own.
@@ -141,6 +153,7 @@ class BoundBuffer {
   std::vector<Field> obs_, next_obs_;
   Field action_, reward_, terminated_, truncated_;
   BatchFields fields_, place_fields_;
+  ExactLayouts exact_;
   std::unique_ptr<ReplayBuffer<S>> buffer_;
 };
 
@@ -207,6 +220,8 @@ py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
   return py::class_<Bound>(m, name, "The core of a replay buffer: exactly typed arrays in and out. mujigae.replay.buffer is its shell.")
       .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
            py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"))
+      .def("add_exact", &Bound::add_exact, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
+           py::arg("terminated"), py::arg("truncated"))
       .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
       .def("sample_places", &Bound::sample_places, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)

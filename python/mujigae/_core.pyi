@@ -102,6 +102,10 @@ class _Buffer:
         env_ids: Any,
         num_steps: int,
     ) -> None: ...
+    # One step of every environment. None: something has to be converted, nothing was added; else the silent boundaries so far.
+    def add_exact(
+        self, obs: Any, action: Any, reward: Any, next_obs: Any, terminated: Any, truncated: Any
+    ) -> int | None: ...
     # With several observations, obs and next_obs are lists of arrays. `out` is handed back.
     @overload
     def sample(self, batch_size: int, beta: float | None, out: None) -> Batch: ...

@@ -113,6 +113,7 @@ class ReplayBuffer {
   void flush();
 
   const std::vector<ObsLayout>& obs() const { return settings_.obs; }
+  std::int64_t num_envs() const { return settings_.num_envs; }
 
  private:
   struct RowPointers;

@@ -155,6 +155,12 @@ class ReplayBuffer:
         Raises ValueError, TypeError or IndexError naming the argument; the buffer is then unchanged. An obs that differs
         from the environment's previous next_obs starts a new episode and is counted in `num_silent_boundaries`.
         """
+        if env_ids is None:
+            num_silent = self._core.add_exact(obs, action, reward, next_obs, terminated, truncated)
+            if num_silent is not None:
+                if num_silent >= _MANY_SILENT_BOUNDARIES:
+                    self._warn_of_silent_boundaries(stacklevel=3)
+                return
         lead = () if env_ids is None and self.num_envs == 1 and as_array("reward", reward).ndim == 0 else None
         self._add(lead, 1, (obs, action, reward, next_obs, terminated, truncated), env_ids)
 
@@ -205,9 +211,9 @@ class ReplayBuffer:
             ids,
             num_steps,
         )
-        self._warn_of_silent_boundaries()
+        self._warn_of_silent_boundaries(stacklevel=4)
 
-    def _warn_of_silent_boundaries(self) -> None:
+    def _warn_of_silent_boundaries(self, stacklevel: int) -> None:
         if self._has_warned:
             return
         num_silent = self._core.num_silent_boundaries
@@ -216,7 +222,7 @@ class ReplayBuffer:
             warnings.warn(
                 f"{num_silent} of {self._core.num_added} rows had an obs that differs from the next_obs before it, and "
                 "started a new episode: is next_obs the true successor, and are env_ids right?",
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
 
     def sample(self, batch_size: int, beta: float | None = None, out: Batch | None = None) -> Batch:
