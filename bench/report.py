@@ -202,6 +202,8 @@ def rewritten(text: str) -> str:
 def main() -> int:
     is_check = "--check" in sys.argv[1:]
     if "--run" in sys.argv[1:]:
+        import matplotlib  # noqa: F401  pictures are drawn at the end of a quarter of an hour: fail now, if at all
+
         others = [argument for argument in sys.argv[1:] if argument != "--run"]
         subprocess.run([sys.executable, str(ROOT / "bench/peers/speed.py"), *others], check=True)
     texts = {path: rewritten(path.read_text()) for path in READMES}

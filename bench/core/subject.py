@@ -75,6 +75,7 @@ class Subject:
     packages: tuple[str, ...] = ("numpy",)  # whose versions are reported
     tolerance = 1e-12
     is_prioritized = True
+    batches_ahead = 0  # that are made while nobody asks
     repeats_first = False  # a stack's places before an episode's first frame repeat it; zeros otherwise
 
     def tree(self, values: Any) -> Tree:

@@ -28,6 +28,9 @@ class Operation:
     num_parts = 1  # a run's time is divided by these
     waited: float | None = None  # seconds of the last run, where not all of it counts
 
+    def lead_in(self) -> None:
+        """Off the clock, right before a round: what was made ready meanwhile must not be counted as fast."""
+
     def run(self, times: int) -> None:
         """The work itself, so many times."""
         raise NotImplementedError
@@ -168,6 +171,9 @@ class Cycle(Sample):
         replay.update(key, torch.ones(1))
         assert share > 0.5, f"after its update a row of nearly all the weight is {share:.0%} of the batch"
 
+    def lead_in(self) -> None:
+        self.run(3 * self.work.subject.batches_ahead)
+
     def run(self, times: int) -> None:
         sample, update, batch_size = self.work.replay.sample, self.work.replay.update, self.batch_size
         for _ in range(times):
@@ -179,6 +185,9 @@ class Wait(Cycle):
     """What an actor's thread waits for a batch while another thread trains: only `sample` is on the clock."""
 
     BETWEEN_SECONDS = 0.004  # an update on such a batch takes longer than that
+
+    def lead_in(self) -> None:
+        """Nothing: batches are meant to be made between the draws."""
 
     def run(self, times: int) -> None:
         is_over = threading.Event()
@@ -306,6 +315,7 @@ def measured(operation: Operation, seconds: float, min_rounds: int = 5) -> dict[
 
 def _round(operation: Operation, times: int) -> tuple[float, float]:
     """Seconds of the whole round, and of one operation."""
+    operation.lead_in()
     began = time.perf_counter()
     operation.run(times)
     wall = time.perf_counter() - began

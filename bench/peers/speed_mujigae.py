@@ -28,6 +28,7 @@ class Mujigae(Subject):
             if name not in known:
                 raise NotOffered(f"{name}=")
         self.options = options
+        self.batches_ahead = options.get("prefetch", 0)
 
     def tree(self, values: Any) -> Any:
         return Tree(values)

@@ -74,6 +74,18 @@ def evaluation(run: Path, num_episodes: int) -> dict[str, Any]:
     }
 
 
+def machine() -> dict[str, Any]:
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+    }
+
+
+def packages() -> dict[str, str]:
+    return {package: version(package) for package in PACKAGES}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -93,12 +105,8 @@ def main() -> None:
         "protocol": (options.run / "protocol.txt").read_text().strip(),
         "training": training(options.run),
         "evaluation": evaluation(options.run, options.episodes),
-        "machine": {
-            "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-        },
-        "packages": {package: version(package) for package in PACKAGES},
+        "machine": machine(),
+        "packages": packages(),
     }
     options.out.mkdir(parents=True, exist_ok=True)
     for name in FILES:

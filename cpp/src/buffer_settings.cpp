@@ -10,7 +10,7 @@
 namespace mujigae {
 namespace {
 
-// What a full buffer takes, one frame a row (of compressed ones the least): the columns, and what is kept beside them in memory.
+// What a full buffer takes, one frame a row (of compressed ones the least): the row, and what is kept beside them in memory.
 void check_size(const BufferSettings& settings, bool has_priorities, const MappedFile* file) {
   constexpr std::int64_t kTreeBytes = 10, kLaneBytes = 128;  // of a leaf; upper bounds
   const auto num_obs = static_cast<std::int64_t>(settings.obs.size());

@@ -160,6 +160,8 @@ class CopyThreads {
   }
 
   void work() {
+    const sched_param none{};
+    ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);  // whoever wakes a thread goes on with its own work first
     std::unique_lock lock(mutex_);
     for (;;) {
       is_posted_.wait(lock, [this] { return !jobs_.empty(); });
