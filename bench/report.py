@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import rates_table
 import speed_plots
 import speed_table
 from speed_results import Results, newest
@@ -168,6 +169,11 @@ def speed() -> str:
     )
 
 
+def rates() -> str:
+    """How fast Rainbow trains."""
+    return rates_table.section(rates_table.newest(RESULTS), table)
+
+
 def speed_pages() -> dict[Path, str]:
     """Every number of each machine."""
     return {
@@ -180,6 +186,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "lead": lead,
     "speed": speed,
     "training": training,
+    "rates": rates,
     "memory": memory,
     "stable_baselines3": stable_baselines3,
     "conformance": conformance,

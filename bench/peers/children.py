@@ -16,42 +16,31 @@ NUM_THREADS = os.cpu_count() or 1
 
 
 class Child:
-    """bench/core/worker.py in the environment of a subject. Whatever goes wrong is an answer of status "failed"."""
+    """A worker that reads one JSON request a line and answers one a line. Whatever goes wrong is an answer of status "failed"."""
 
-    def __init__(self, planned: Planned, cache: Path, wheel: Path, pythons: dict[Any, Any]) -> None:
+    def __init__(self) -> None:
         self.log: IO[bytes] | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.failure = ""
-        try:
-            key = (planned.packages, planned.over, planned.is_ours)
-            if key not in pythons:
-                pythons[key] = environment(
-                    cache, planned.packages, wheel=wheel if planned.is_ours else None, over=planned.over
-                )
-            self._start(planned, pythons[key], cache)
-        except (OSError, subprocess.CalledProcessError) as error:
-            self.failure = f"environment: {error}"
 
-    def _start(self, planned: Planned, python: Path, cache: Path) -> None:
-        name = f"{planned.adapter}{json.dumps(planned.options)}"
-        self.path = cache / "".join(letter if letter.isalnum() else "_" for letter in name)
+    def start(self, python: Path, arguments: list[str], cache: Path, variables: dict[str, str]) -> None:
+        """Runs a script with arguments in the cache folder, where what it prints is kept under a name made of them."""
+        name = "".join(arguments[1:])
+        self.path = cache / "".join(letter if letter.isalnum() else "_" for letter in name)[:200]
         self.log = self.path.with_suffix(".log").open("wb")
-        bench = ROOT / "bench"
-        command = [str(python), str(bench / "core/worker.py"), planned.adapter, json.dumps(planned.options)]
-        variables = {
-            "PYTHONPATH": f"{bench / 'core'}:{bench / 'peers'}",
+        quiet = {
             "PYTHONWARNINGS": "ignore",
             "OMP_NUM_THREADS": str(NUM_THREADS),
             "RL_LOGGING_LEVEL": "ERROR",
             "MUJIGAE_BENCH_CACHE": str(cache),
         }
         self.process = subprocess.Popen(
-            command,
+            [str(python), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
             cwd=cache,
-            env=os.environ | variables,
+            env=os.environ | quiet | variables,
         )
 
     def ask(self, request: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
@@ -96,3 +85,21 @@ class Child:
             self.process.communicate()
         if self.log is not None:
             self.log.close()
+
+
+class SubjectChild(Child):
+    """bench/core/worker.py in the environment of a subject."""
+
+    def __init__(self, planned: Planned, cache: Path, wheel: Path, pythons: dict[Any, Any]) -> None:
+        super().__init__()
+        try:
+            key = (planned.packages, planned.over, planned.is_ours)
+            if key not in pythons:
+                pythons[key] = environment(
+                    cache, planned.packages, wheel=wheel if planned.is_ours else None, over=planned.over
+                )
+            arguments = [str(ROOT / "bench/core/worker.py"), planned.adapter, json.dumps(planned.options)]
+            path = f"{ROOT / 'bench/core'}:{ROOT / 'bench/peers'}"
+            self.start(pythons[key], arguments, cache, {"PYTHONPATH": path})
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.failure = f"environment: {error}"

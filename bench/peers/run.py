@@ -4,28 +4,24 @@
 
 Each library gets a virtual environment of its own under the cache folder, with its pinned release and a wheel of mujigae.
 Results of libraries that are not run stay as they are. CleanRL's Rainbow is in no released package: its script is fetched at the
-commit below, or taken from --cleanrl, and must have the checksum below; it is executed from the cache folder and kept nowhere else.
+pinned commit, or taken from --cleanrl, and checked; it is executed from the cache folder and kept nowhere else.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cleanrl_script import cleanrl
 from environments import CACHE, build_wheel, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench/results/conformance.json"
-CLEANRL_COMMIT = "fe8d8a03c41a7ef5b523e2e354bd01c363e786bb"
-CLEANRL_SHA256 = "f0741cf838ee372ee59244870a9ff9f43730be6aafd9e4acfed7860ae0ba4d0e"
-CLEANRL_URL = f"https://raw.githubusercontent.com/vwxyzjn/cleanrl/{CLEANRL_COMMIT}/cleanrl/rainbow_atari.py"
 
 
 class Peer(NamedTuple):
@@ -133,17 +129,6 @@ def worse(case: dict[str, Any], others: list[dict[str, Any]], where: str) -> dic
         if other["name"] == case["name"] and other["status"] == "failed" and case["status"] == "passed":
             return other | {"reason": f"with {where}: {other['reason']}"}
     return case
-
-
-def cleanrl(cache: Path, given: Path | None) -> dict[str, str]:
-    """Where CleanRL's script lies, for its adapter."""
-    path = given or cache / "rainbow_atari.py"
-    if not path.exists():
-        with urllib.request.urlopen(CLEANRL_URL) as answer:
-            path.write_bytes(answer.read())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != CLEANRL_SHA256:
-        raise SystemExit(f"{path}: expected rainbow_atari.py of commit {CLEANRL_COMMIT}, got another file")
-    return {"CLEANRL_RAINBOW": str(path.resolve()), "CLEANRL_COMMIT": CLEANRL_COMMIT}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from children import NUM_THREADS, Child
+from children import NUM_THREADS, Child, SubjectChild
 from environments import CACHE, ROOT, build_wheel
 from hardware import describe, machine_name
 from plan import FULL, GROUPS, QUICK, SUBJECTS, Group, Size
@@ -125,7 +125,7 @@ class Run:
             print(f"recording: {answer['reason']}", flush=True)
 
     def _child(self, name: str) -> Child:
-        return Child(SUBJECTS[name], self.cache, self.wheel, self.pythons)
+        return SubjectChild(SUBJECTS[name], self.cache, self.wheel, self.pythons)
 
     def _prepared(self, children: dict[str, Child], group: Group) -> dict[str, Results]:
         """What each says of its structure; they fill them side by side."""

@@ -84,6 +84,15 @@ def test_run_resumed_twice_equals_the_uninterrupted_one(tmp_path: Path) -> None:
     assert_equal(whole, training)
 
 
+@pytest.mark.parametrize("stop_at", [120, 240])
+def test_overlapped_run_resumes_as_exactly(tmp_path: Path, stop_at: int) -> None:
+    whole = train_to(360, "rainbow", overlap=True)
+    checkpoint.save(train_to(stop_at, "rainbow", overlap=True), tmp_path)
+    second = resumed(tmp_path, "rainbow", overlap=True)
+    list(run(second))
+    assert_equal(whole, second)
+
+
 def test_run_that_stopped_between_periods_resumes_and_repeats_itself(tmp_path: Path) -> None:
     """Ctrl-C closes the episodes where it comes, so the rest differs from an uninterrupted run, yet is certain."""
     training = build(resolve("dqn", "CartPole-v1", SMALL))

@@ -175,6 +175,31 @@ def test_asynchronous_environments_give_the_same_rows() -> None:
     assert rows == [played_by_hand(e, "dict", 12)[0] for e in range(2)]
 
 
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_step_that_is_sent_and_received_is_a_step(mode: AutoresetMode) -> None:
+    stepped, sent = make_stream(mode), make_stream(mode)
+    stepped.reset(), sent.reset()
+    for _ in range(12):
+        obs = sent.obs.copy()
+        sent.send(policy(obs))
+        np.testing.assert_array_equal(sent.obs, obs)  # until the answer is received
+        assert rows_of(sent.receive()) == rows_of(stepped.step(policy(stepped.obs)))
+    sent.close()
+
+
+def test_step_under_way_has_to_be_received_first() -> None:
+    stream = make_stream(AutoresetMode.NEXT_STEP)
+    stream.reset()
+    with pytest.raises(RuntimeError, match="call send"):
+        stream.receive()
+    stream.send(policy(stream.obs))
+    for what, call in {"send": stream.send, "step": stream.step, "reset": stream.reset}.items():
+        with pytest.raises(RuntimeError, match=rf"call receive\(\) before {what}\(\)"):
+            call(policy(stream.obs))
+    assert len(rows_of(stream.receive())) == 3
+    stream.close()
+
+
 def test_next_step_mode_drops_the_reset_step_and_the_other_modes_have_none() -> None:
     counts = {}
     for mode in MODES:

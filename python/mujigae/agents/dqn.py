@@ -7,7 +7,7 @@ Shapes: E environments, B batch, A actions, N atoms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mujigae.agents.learner import bootstrap, persistent_state, step_target, weighted_loss
+from mujigae.agents.compiled import compiled
+from mujigae.agents.graphs import Graphed, record
+from mujigae.agents.learner import (
+    Bootstrap,
+    WeightedLoss,
+    bootstrap,
+    greedy_actions,
+    persistent_state,
+    step_target,
+    weighted_loss,
+)
 from mujigae.agents.spaces import check_spaces
 from mujigae.errors import ConfigError
 from mujigae.losses import LOSSES
@@ -58,27 +68,37 @@ class DQN:
         self._states = persistent_state(self.online), persistent_state(self.target)
         step_target(*self._states, tau=1)
         self.optimizer = torch.optim.Adam(
-            self.online.parameters(), lr=config.learning_rate, eps=config.adam_eps, fused=True
+            self.online.parameters(),
+            lr=config.learning_rate,
+            eps=config.adam_eps,
+            fused=True,
+            capturable=config.cuda_graphs,
         )
         self.num_updates_done = 0
         self.noise_rng = torch.Generator().manual_seed(child_seed(config.seed, "noise"))
         self.explore_rng = np.random.Generator(np.random.PCG64(child_seed(config.seed, "exploration")))
         self._loss_fn = LOSSES[config.loss]
+        functions: Sequence[Any] = (greedy_actions, bootstrap, weighted_loss)
+        functions = compiled(functions) if config.compile else functions
+        self._greedy_actions, self._bootstrap, self._weighted_loss = functions
+        self._look_ahead: Callable[[Tensor], Bootstrap] = self._look_ahead_at
+        self._descend: Callable[..., WeightedLoss] = self._descend_on
+        if config.cuda_graphs:
+            self._look_ahead = Graphed(self._look_ahead_at, record)
+            self._descend = Graphed(self._descend_on, record)
 
     def act(self, obs: NDArray[Any], epsilon: float) -> NDArray[np.int64]:
         """Actions int64 [E] for `obs` [E, *shape]; noisy layers draw anew, then epsilon explores."""
         self._redraw_noise(self.online)
-        return (
-            explore(self._argmax(obs), epsilon, self.spaces.num_actions, self.explore_rng)
-            + self._first_action
-        )
+        greedy = self._argmax(self._greedy_actions, obs)
+        return explore(greedy, epsilon, self.spaces.num_actions, self.explore_rng) + self._first_action
 
     def act_greedily(
         self, obs: NDArray[Any], epsilon: float = 0.0, rng: np.random.Generator | None = None
     ) -> NDArray[np.int64]:
         """As `act`, for evaluation: noise silent, exploration from `rng`; moves no state of the agent."""
         with self._silent():
-            greedy = self._argmax(obs)
+            greedy = self._argmax(greedy_actions, obs)
         if epsilon > 0:
             greedy = explore(greedy, epsilon, self.spaces.num_actions, rng or np.random.default_rng())
         return greedy + self._first_action
@@ -100,26 +120,32 @@ class DQN:
         obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
         action = (batch.action - self._first_action).long()
         self._redraw_noise(self.target, self.online)  # of the target, and of the selection (double)
-        with self._autocast():
-            ahead = bootstrap(self.online, self.target, next_obs, double=self.config.double)
+        ahead = self._look_ahead(next_obs)
         self._redraw_noise(self.online)  # of the loss
-        # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
-        with self._autocast():
-            out = weighted_loss(
-                self.online, self._loss_fn, obs, action, batch.reward, batch.discount, batch.weight, ahead
-            )
-        self._descend(out.loss)
-        return Learned(out.td, out.loss.detach(), out.mean_q)
-
-    def _descend(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.config.max_grad_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self.online.parameters(), self.config.max_grad_norm)
-        self.optimizer.step()
+        out = self._descend(obs, action, batch.reward, batch.discount, batch.weight, *ahead)
         self.num_updates_done += 1
         if self.num_updates_done % self.config.target_update_period_updates == 0:
             step_target(*self._states, tau=self.config.tau)
+        return Learned(out.td, out.loss, out.mean_q)
+
+    def _look_ahead_at(self, next_obs: Tensor) -> Bootstrap:
+        """The part of an update without gradients."""
+        with self._autocast():
+            ahead: Bootstrap = self._bootstrap(self.online, self.target, next_obs, double=self.config.double)
+        return ahead
+
+    def _descend_on(self, *batch: Tensor) -> WeightedLoss:
+        """The other part, on obs, action, reward, discount, weight and the fields of a Bootstrap: Adam's step too."""
+        # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
+        with self._autocast():
+            ahead = Bootstrap(*batch[5:])
+            out: WeightedLoss = self._weighted_loss(self.online, self._loss_fn, *batch[:5], ahead)
+        self.optimizer.zero_grad(set_to_none=True)
+        out.loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.max_grad_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.online.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        return out._replace(loss=out.loss.detach())
 
     def _redraw_noise(self, *networks: QNetwork) -> None:
         """Each draw is of its own (Fortunato et al. 2018, section 3; Hessel et al. 2018)."""
@@ -191,10 +217,11 @@ class DQN:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
-    def _argmax(self, obs: NDArray[Any]) -> NDArray[np.int64]:
-        with torch.no_grad(), self._autocast():
-            q = self.online.q_values(self.online(self._tensor(obs)))  # [E, A]
-        return q.argmax(1).cpu().numpy()
+    def _argmax(self, greedy: Any, obs: NDArray[Any]) -> NDArray[np.int64]:
+        """`greedy_actions`, plain or compiled, of `obs`."""
+        with self._autocast():
+            actions: NDArray[np.int64] = greedy(self.online, self._tensor(obs)).cpu().numpy()  # [E]
+        return actions
 
     def _tensor(self, obs: NDArray[Any]) -> Tensor:
         return self._image(torch.from_numpy(np.ascontiguousarray(obs)).to(self.device))

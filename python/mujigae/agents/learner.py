@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Bootstrap", "WeightedLoss", "bootstrap", "persistent_state", "step_target", "weighted_loss"]
+__all__ = [
+    *("Bootstrap", "WeightedLoss", "bootstrap", "greedy_actions", "persistent_state", "step_target"),
+    "weighted_loss",
+]
 
 
 class Bootstrap(NamedTuple):
@@ -29,6 +32,13 @@ class WeightedLoss(NamedTuple):
     loss: Tensor  # [] mean of weight * loss, to be differentiated
     td: Tensor  # [B] unweighted priorities: absolute TD error, or cross-entropy
     mean_q: Tensor  # [] mean value of the actions taken
+
+
+@torch.no_grad()
+def greedy_actions(online: Any, obs: Tensor) -> Tensor:
+    """The actions int64 [B] of the largest values at `obs`."""
+    actions: Tensor = online.q_values(online(obs)).argmax(1)
+    return actions
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +65,8 @@ class StepStream:
         self.autoreset_mode = autoreset_mode_of(env)
         self._game_over = game_over
         self._obs: Any = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._sent: tuple[Any, Any, Future[Any]] | None = None
         self._being_reset: NDArray[np.bool_]
         self._forget_open_episodes()
 
@@ -80,6 +83,7 @@ class StepStream:
 
     def reset(self, seed: int | None = None) -> Any:
         """Resets all environments, each with its own seed drawn from `seed` >= 0; forgets open episodes."""
+        self._check_idle("reset")
         first_seed = None if seed is None else first_env_seed(seed, self.num_envs)
         obs, _ = self.env.reset(seed=first_seed)
         self._forget_open_episodes()
@@ -88,8 +92,28 @@ class StepStream:
 
     def step(self, action: Any) -> Steps:
         """Takes one action [E, ...] in every environment; one that is being reset ignores it: no row."""
+        self._check_idle("step")
+        action = _map(np.array, action)
+        return self._steps_of(self.obs, action, self.env.step(action))
+
+    def send(self, action: Any) -> None:
+        """As `step`, but in a thread of the stream's own; `receive` has to follow. Until then `obs` stays."""
+        self._check_idle("send")
         obs, action = self.obs, _map(np.array, action)
-        new_obs, raw_reward, raw_terminated, raw_truncated, info = self.env.step(action)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mujigae-envs")
+        self._sent = (obs, action, self._thread.submit(self.env.step, action))
+
+    def receive(self) -> Steps:
+        """Waits for the step that was sent; what it raised is raised here."""
+        if self._sent is None:
+            raise RuntimeError("StepStream has no step under way: call send() first")
+        (obs, action, answer), self._sent = self._sent, None
+        return self._steps_of(obs, action, answer.result())
+
+    def _steps_of(self, obs: Any, action: Any, answer: Any) -> Steps:
+        """The rows of an environment's answer to `action` on `obs`; moves the stream on."""
+        new_obs, raw_reward, raw_terminated, raw_truncated, info = answer
         reward = np.array(raw_reward, dtype=np.float64)
         terminated = np.array(raw_terminated, dtype=bool)
         truncated = np.array(raw_truncated, dtype=bool)
@@ -105,8 +129,14 @@ class StepStream:
         return Steps._make((np.flatnonzero(live), *rows, episodes))
 
     def close(self) -> None:
-        """Closes the environments."""
+        """Closes the environments; waits for a step that is under way."""
+        if self._thread is not None:
+            self._thread.shutdown()
         self.env.close()
+
+    def _check_idle(self, what: str) -> None:
+        if self._sent is not None:
+            raise RuntimeError(f"StepStream has a step under way: call receive() before {what}()")
 
     def _advance(self, new_obs: Any, ended: NDArray[np.bool_], info: Mapping[str, Any]) -> Any:
         """Sets what to act on next; returns the true successors [E, ...]."""

@@ -135,6 +135,12 @@ class Config:
     """Arithmetic: bfloat16 autocasts over float32 weights; fastest is whatever a test at the start finds."""
     channels_last: bool = False
     """Keep images and convolution weights in NHWC memory order."""
+    compile: bool = False
+    """Compile the learner with torch.compile: a minute at the start, and on the CPU a C++ compiler."""
+    cuda_graphs: bool = False
+    """Record an update as CUDA graphs and replay them; needs a CUDA device."""
+    overlap: bool = False
+    """Step the environments while the updates run that the vector step before made due; resumes as exactly."""
     device: str = "cpu"
     """Torch device of networks and batches: cpu, cuda, cuda:1 ..."""
     frames_on_device: bool = False
@@ -300,6 +306,9 @@ def check_values(config: Config) -> None:
     refuse_unless(config.v_max > config.v_min, "v_max", f"more than v_min ({config.v_min:g})")
     refuse_unless(
         config.capacity >= config.num_envs, "capacity", f"a row per environment ({config.num_envs})"
+    )
+    refuse_unless(
+        not config.cuda_graphs or config.device.startswith("cuda"), "cuda_graphs", "device=cuda beside it"
     )
     if config.epsilon_schedule == "exponential":
         refuse_unless(config.epsilon_end > 0, "epsilon_end", "more than 0 for an exponential schedule")

@@ -4,7 +4,8 @@
 outside. At each checkpoint period (and where a run stops) it closes the open episodes as truncated and
 yields a boundary; afterwards every environment is reset with a seed of (seed, number of the boundary).
 Environments cannot be saved, and so a run that was saved at a boundary and resumed equals the uninterrupted
-one bit for bit on a CPU.
+one bit for bit on a CPU. With `overlap` the environments step while the updates run that the vector step before
+made due; who sees what is fixed by the order of the calls, not by the clock, and a boundary waits for both.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ class Training:
     agent: DQN
     buffer: Any  # mujigae.PrioritizedReplayBuffer or mujigae.ReplayBuffer
     counters: Counters
+    updates_owed: int = (
+        0  # due, not yet done: with `overlap` they run beside the next vector step; 0 at a boundary
+    )
 
 
 class Progress(NamedTuple):
@@ -139,7 +143,14 @@ def advance(training: Training, closing: bool) -> Progress:
     config, counters, stream = training.config, training.counters, training.environment.stream
     before = counters.steps
     epsilon, beta = epsilon_at(config, before), beta_at(config, before)
-    steps = stream.step(training.agent.act(stream.obs, epsilon))
+    action = training.agent.act(stream.obs, epsilon)
+    learned: tuple[Learned, ...] = ()
+    if config.overlap:
+        stream.send(action)
+        learned = _learn_owed(training, beta)
+        steps = stream.receive()
+    else:
+        steps = stream.step(action)
     counters.steps += len(steps.env_ids)
     is_boundary = (
         closing
@@ -149,7 +160,9 @@ def advance(training: Training, closing: bool) -> Progress:
     counters.boundaries += is_boundary
     _store(training, steps, closing=is_boundary)
     _count_episodes(counters, steps.episodes)
-    learned = tuple(_learn(training, beta) for _ in range(_updates_due(training, before)))
+    training.updates_owed += _updates_due(training, before)
+    if is_boundary or not config.overlap:
+        learned += _learn_owed(training, beta)
     if learned and _periods(before, counters.steps, config.log_period_steps) > 0:
         _check_finite(training, learned[-1].loss.item())
     return Progress(
@@ -190,6 +203,11 @@ def _updates_due(training: Training, before: int) -> int:
 def _periods(before: int, after: int, period: int) -> int:
     """How many multiples of `period` lie in (before, after]."""
     return after // period - before // period
+
+
+def _learn_owed(training: Training, beta: float) -> tuple[Learned, ...]:
+    num_updates, training.updates_owed = training.updates_owed, 0
+    return tuple(_learn(training, beta) for _ in range(num_updates))
 
 
 def _learn(training: Training, beta: float) -> Learned:

@@ -1,0 +1,224 @@
+"""What is applied to the learner and the loop from outside: overlap, compilation, recorded updates."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from mujigae.agents.dqn import DQN, Learned
+from mujigae.agents.graphs import NUM_ORDINARY_CALLS, Graphed
+from mujigae.errors import ConfigError, MujigaeError
+from mujigae.replay.batch import Batch
+from mujigae.training.config import Config
+from mujigae.training.loop import Training, build, run
+from mujigae.training.presets import resolve
+
+SMALL: dict[str, Any] = {
+    "num_envs": 3,
+    "hidden_sizes": (8,),
+    "head_size": 8,
+    "num_atoms": 7,
+    "batch_size": 4,
+    "capacity": 300,
+    "min_replay_steps": 12,
+    "learn_period_steps": 3,
+    "num_updates": 1,
+    "steps": 24,
+    "num_threads": 1,
+}
+RAINBOW: dict[str, Any] = {
+    **{"double": True, "dueling": True, "noisy": True, "loss": "cross_entropy"},
+    **{"num_atoms": 7, "hidden_sizes": (8,), "head_size": 8, "num_threads": 1},
+}
+
+
+def overlapped(preset: str = "rainbow", **changes: Any) -> Training:
+    return build(resolve(preset, "CartPole-v1", {**SMALL, "overlap": True, **changes}))
+
+
+def weights(agent: DQN) -> list[Tensor]:
+    return [*agent.online.state_dict().values(), *agent.target.state_dict().values()]
+
+
+def test_overlapped_updates_come_one_vector_step_later_and_a_boundary_waits_for_them() -> None:
+    training = overlapped(steps=18)
+    assert [len(p.learned) for p in run(training)] == [0, 0, 0, 0, 1, 2]
+    assert training.updates_owed == 0
+    assert training.agent.num_updates_done == 3
+
+
+def test_overlapped_updates_run_while_the_environments_step() -> None:
+    """Each waits for the other: this ends only if both are under way at the same time."""
+    training = overlapped()
+    both = threading.Barrier(2, timeout=20)
+    progress = run(training)
+    assert next(p for p in progress if p.step == 12).learned == ()  # an update is owed now
+    stream, agent = training.environment.stream, training.agent
+    env_step, learn = stream.env.step, agent.learn
+    stream.env.step = lambda action: (both.wait(), env_step(action))[1]  # type: ignore[method-assign]
+    agent.learn = lambda batch: (both.wait(), learn(batch))[1]  # type: ignore[method-assign]
+    assert len(next(progress).learned) == 1
+
+
+def test_overlapped_run_repeats_itself_whatever_the_clock_does() -> None:
+    first, second = overlapped(), overlapped()
+    step = second.environment.stream.env.step
+
+    def slow_step(action: Any) -> Any:
+        threading.Event().wait(0.02)
+        return step(action)
+
+    second.environment.stream.env.step = slow_step  # type: ignore[method-assign]
+    list(run(first)), list(run(second))
+    for left, right in zip(weights(first.agent), weights(second.agent), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_overlapped_updates_see_no_row_of_the_step_that_is_under_way() -> None:
+    training = overlapped("dqn", steps=18, n_step=1)
+    lengths = []
+    sample = training.buffer.sample
+
+    def recording_sample(*args: Any, **kwargs: Any) -> Any:
+        lengths.append(len(training.buffer))
+        return sample(*args, **kwargs)
+
+    training.buffer.sample = recording_sample
+    list(run(training))
+    assert lengths == [12, 15, 18]
+
+
+def test_what_an_environment_raises_while_it_is_overlapped_ends_the_run() -> None:
+    training = overlapped()
+
+    def failing_step(action: Any) -> Any:
+        raise MujigaeError("the emulator is gone")
+
+    training.environment.stream.env.step = failing_step  # type: ignore[method-assign]
+    with pytest.raises(MujigaeError, match="the emulator is gone"):
+        list(run(training))
+
+
+def make_agent(**changes: Any) -> DQN:
+    space = spaces.Box(0, 255, (2, 30, 30), np.uint8)
+    config = Config(**{**RAINBOW, "torso": "small_pixels", **changes})
+    return DQN(config, space, spaces.Discrete(3))
+
+
+def batches(number: int, batch_size: int = 5) -> list[Batch]:
+    rng = np.random.default_rng(0)
+
+    def floats(low: float, high: float) -> Tensor:
+        return torch.from_numpy(rng.uniform(low, high, batch_size).astype(np.float32))
+
+    def images() -> Tensor:
+        return torch.from_numpy(rng.integers(256, size=(batch_size, 2, 30, 30), dtype=np.uint8))
+
+    return [
+        Batch(
+            images(),
+            torch.from_numpy(rng.integers(3, size=batch_size)),
+            floats(-3, 3),
+            images(),
+            floats(0, 1),
+            torch.zeros(batch_size, dtype=torch.bool),
+            floats(0.1, 1),
+            np.arange(batch_size),
+        )
+        for _ in range(number)
+    ]
+
+
+def assert_learn_alike(agent: DQN, expected: DQN, number: int, **tolerance: float) -> None:
+    for batch in batches(number):
+        for got, wanted in zip(agent.learn(batch), expected.learn(batch), strict=True):
+            torch.testing.assert_close(got, wanted, **tolerance)
+    for left, right in zip(weights(agent), weights(expected), strict=True):
+        torch.testing.assert_close(left, right, **tolerance)
+
+
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., Any]]:
+    """torch.compile without the compiler: traced and checked, then run as it was; returns what was compiled."""
+    functions = []
+    real = torch.compile
+
+    def compile_without_compiler(function: Any, **options: Any) -> Any:
+        functions.append(function)
+        return real(function, backend="eager", **options)
+
+    monkeypatch.setattr(torch, "compile", compile_without_compiler)
+    return functions
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_functions_trace_in_one_piece_and_learn_and_act_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    functions = traced(monkeypatch)
+    agent, expected = make_agent(compile=True), make_agent()
+    assert [function.__name__ for function in functions[1:]] == [
+        *("greedy_actions", "bootstrap", "weighted_loss")
+    ]
+    torch._dynamo.utils.counters.clear()
+    assert_learn_alike(agent, expected, 2, rtol=0, atol=0)
+    obs = batches(1)[0].obs.numpy()
+    np.testing.assert_array_equal(agent.act(obs, 0.0), expected.act(obs, 0.0))
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_compiled_agent_learns_the_same_to_rounding(channels_last: bool) -> None:
+    agent, expected = make_agent(compile=True, channels_last=channels_last), make_agent()
+    assert_learn_alike(agent, expected, 3, rtol=1e-3, atol=1e-5)
+
+
+def test_compiler_that_is_missing_is_said_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(function: Any, **_: Any) -> Any:
+        raise RuntimeError("no C++ compiler\nand a long story")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ConfigError, match=r"^compile: expected .* works here \(no C\+\+ compiler\)$"):
+        make_agent(compile=True)
+
+
+def record_nothing(function: Callable[..., Any], inputs: Sequence[Tensor]) -> Callable[[], Any]:
+    """A stand-in for a CUDA graph: replays by calling, on the same inputs, which it was given once."""
+    return functools.partial(function, *inputs)
+
+
+def test_recorded_update_is_the_ordinary_one() -> None:
+    """With the noise redrawn in place, Adam's moments and the target's copy: twice as many calls as are ordinary."""
+    settings = {"target_update_period_updates": 2, "max_grad_norm": 0.5}
+    agent, expected = make_agent(**settings), make_agent(**settings)
+    agent._look_ahead = Graphed(agent._look_ahead_at, record_nothing)
+    agent._descend = Graphed(agent._descend_on, record_nothing)
+    assert_learn_alike(agent, expected, 2 * NUM_ORDINARY_CALLS, rtol=0, atol=0)
+
+
+def test_recording_sees_later_inputs_in_place_and_hands_out_copies() -> None:
+    recorded = []
+
+    def record(function: Callable[..., Any], inputs: Sequence[Tensor]) -> Callable[[], Any]:
+        recorded.append(inputs)
+        result = Learned(*(torch.zeros(()) for _ in range(3)))
+        return lambda: result._replace(td=result.td.copy_(inputs[0]))
+
+    graphed = Graphed(lambda value: Learned(value + 100, value, value), record)
+    outcomes = [graphed(torch.tensor(float(i))).td for i in range(NUM_ORDINARY_CALLS + 2)]
+    assert [float(outcome) for outcome in outcomes] == [100.0, 101.0, 102.0, 3.0, 4.0]
+    assert len(recorded) == 1
+
+
+def test_cuda_graphs_without_cuda_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^cuda_graphs: expected device=cuda beside it, got True$"):
+        Config(cuda_graphs=True)
