@@ -41,7 +41,9 @@ class Gate:
         if self._is_over():
             elapsed = self._clock() - self._began
             steps, updates = self.steps - self._steps_before, self.updates - self._updates_before
-            self.answer({"status": "ok", "seconds": elapsed, "steps": steps, "updates": updates})
+            cpu = time.process_time() - self._cpu_before
+            told = {"seconds": elapsed, "cpu_seconds": cpu, "steps": steps, "updates": updates}
+            self.answer({"status": "ok", **told})
             self.wait()
 
     def wait(self) -> None:
@@ -51,6 +53,7 @@ class Gate:
             os._exit(0)  # whoever asked is gone; the library may have threads that would not end
         request = json.loads(line)
         self._steps_before, self._updates_before = self.steps, self.updates
+        self._cpu_before = time.process_time()
         self._began = self._clock()
         self._is_over = self._end_of(request)
 
@@ -81,11 +84,11 @@ def main() -> None:
     os.dup2(2, 1)
     gate = Gate(sys.stdin, answers)
     try:
-        adapter = importlib.import_module(sys.argv[1])
-        torch = importlib.import_module("torch")
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        torch.optim.optimizer.register_optimizer_step_post_hook(gate.count_update)
         sys.stdin.readline()  # hello
+        adapter = importlib.import_module(sys.argv[1])
+        importlib.import_module("torch").set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        optimizers = importlib.import_module("torch.optim.optimizer")
+        optimizers.register_optimizer_step_post_hook(gate.count_update)
         gate.answer(hello(adapter))
         gate.wait()
         adapter.train(gate, **json.loads(sys.argv[2]))

@@ -80,7 +80,7 @@ GROUPS: dict[str, dict[str, Trainer]] = {
                 *("opencv-python-headless<4.12", "tyro", "tensorboard"),
             ),
         ),
-        "PFRL": Trainer("rate_pfrl", packages=(TORCH, "pfrl==0.4.0", ALE, "gymnasium", "numpy<2")),
+        "PFRL": Trainer("rate_pfrl", packages=(TORCH, "pfrl==0.4.0", ALE, "gymnasium", "packaging", "numpy<2")),
         "Stable-Baselines3": Trainer(
             "rate_stable_baselines3",
             packages=(TORCH, STABLE_BASELINES3, ALE, "opencv-python-headless"),
