@@ -71,8 +71,9 @@ def added_one_by_one() -> dict[str, Trainer]:
 
 
 GROUPS: dict[str, dict[str, Trainer]] = {
+    "ablation": {**added_one_by_one(), **ASIDE},
     "peers": {
-        "mujigae": Trainer("rate_mujigae", BEST),
+        "mujigae": Trainer("rate_mujigae", BEST),  # or the switches of the ablation's fastest row
         "CleanRL": Trainer(
             "rate_cleanrl",
             packages=(
@@ -80,11 +81,12 @@ GROUPS: dict[str, dict[str, Trainer]] = {
                 *("opencv-python-headless<4.12", "tyro", "tensorboard"),
             ),
         ),
-        "PFRL": Trainer("rate_pfrl", packages=(TORCH, "pfrl==0.4.0", ALE, "gymnasium", "packaging", "numpy<2")),
+        "PFRL": Trainer(
+            "rate_pfrl", packages=(TORCH, "pfrl==0.4.0", ALE, "gymnasium", "packaging", "numpy<2")
+        ),
         "Stable-Baselines3": Trainer(
             "rate_stable_baselines3",
             packages=(TORCH, STABLE_BASELINES3, ALE, "opencv-python-headless"),
         ),
     },
-    "ablation": {**added_one_by_one(), **ASIDE},
 }

@@ -50,7 +50,7 @@ def test_gate_lets_the_loop_run_for_updates_and_for_seconds_and_counts_both(modu
 
 
 def visit(steps: int, updates: int, seconds: float = 1.0) -> dict[str, Any]:
-    return {"status": "ok", "steps": steps, "updates": updates, "seconds": seconds}
+    return {"status": "ok", "steps": steps, "updates": updates, "seconds": seconds, "cpu_seconds": seconds}
 
 
 def test_best_visit_counts_and_the_spread_is_told(modules: Any) -> None:
@@ -68,6 +68,21 @@ def test_each_row_of_the_ablation_adds_one_switch(modules: Any) -> None:
     for before, after in itertools.pairwise(rows):
         assert len(set(after.switches.items()) - set(before.switches.items())) == 1
         assert before.switches.keys() <= after.switches.keys()
+
+
+def test_fastest_row_of_the_ablation_meets_the_peers(modules: Any) -> None:
+    def row(group: str, rate: float, **switches: Any) -> dict[str, Any]:
+        return {"group": group, "status": "ok", "steps_per_second": rate, "switches": switches}
+
+    rows = [
+        row("ablation", 90.0, num_envs=16),
+        row("ablation", 80.0, num_envs=16, overlap=True),
+        row("ablation", 900.0, device="cuda"),
+        row("peers", 100.0, num_envs=1),
+        {"group": "ablation", "status": "failed", "reason": "gone", "switches": {}},
+    ]
+    assert modules["rates"].fastest(rows) == {"num_envs": 16}
+    assert modules["rates"].fastest([]) == modules["rates_plan"].BEST
 
 
 def test_who_cannot_start_leaves_a_row_that_says_why(

@@ -67,8 +67,8 @@ class NoisyLinear(nn.Module):
         # The clone keeps the buffer out of autograd's saved tensors: it may be redrawn before backward().
         noise = self.noise.clone()
         noise_in, noise_out = noise[: self.in_features], noise[self.in_features :]
-        weight = self.weight_mu + self.weight_sigma * torch.outer(noise_out, noise_in)
-        return functional.linear(x, weight, self.bias_mu + self.bias_sigma * noise_out)
+        weight = torch.addcmul(self.weight_mu, self.weight_sigma, torch.outer(noise_out, noise_in))
+        return functional.linear(x, weight, torch.addcmul(self.bias_mu, self.bias_sigma, noise_out))
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, sigma0={self.sigma0}"
