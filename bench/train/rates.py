@@ -118,7 +118,7 @@ def merged(old: list[Results], new: list[Results]) -> list[Results]:
 def group(
     name: str, trainers: dict[str, Trainer], size: Size, cache: Path, given: Path | None, results: Results
 ) -> list[Results]:
-    """The rows of all trainers of a group; they warm up side by side and are then visited one by one."""
+    """The rows of all trainers of a group; they warm up one by one and are then visited in turns."""
     able = {key: trainer for key, trainer in trainers.items() if has_cuda() or not trainer.needs_cuda}
     children = {key: TrainerChild(trainer, size, cache, given) for key, trainer in able.items()}
     try:
@@ -146,18 +146,15 @@ def has_cuda() -> bool:
 
 
 def warmed(children: dict[str, Child], size: Size, results: Results) -> dict[str, Results]:
-    """Lets all come to their first updates; returns what those that failed say."""
-    failures = {}
-    for request in ({"do": "hello"}, {"do": "warm", "updates": size.warm_updates}):
-        for child in children.values():
-            child.tell(request)
-        for key, child in children.items():
-            answer = child.hear(600)
-            if answer["status"] != "ok":
-                failures[key] = answer
-            elif request["do"] == "hello":
-                results["subjects"][key] = {name: value for name, value in answer.items() if name != "status"}
-    return failures
+    """Lets all come to their first updates, one after the other; returns what those that failed say."""
+    for child in children.values():
+        child.tell({"do": "hello"})
+    answers = {key: child.hear(600) for key, child in children.items()}
+    for key, answer in answers.items():
+        if answer["status"] == "ok":
+            results["subjects"][key] = {name: value for name, value in answer.items() if name != "status"}
+            answers[key] = children[key].ask({"do": "warm", "updates": size.warm_updates}, 600)
+    return {key: answer for key, answer in answers.items() if answer["status"] != "ok"}
 
 
 def visited(children: dict[str, Child], seconds: float, visits: int) -> dict[str, list[Results]]:

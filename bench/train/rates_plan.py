@@ -26,10 +26,10 @@ class Size(NamedTuple):
 
     peer_seconds: float = 30.0
     peer_visits: int = 3
-    ablation_seconds: float = 12.0
+    ablation_seconds: float = 10.0
     ablation_visits: int = 2
-    warm_updates: int = 40
-    learning_starts: int = 1_000
+    warm_updates: int = 16
+    learning_starts: int = 500
 
 
 FULL = Size()
