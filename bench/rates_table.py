@@ -24,9 +24,9 @@ def section(results: Results | None, table: Table) -> str:
     if results is None:
         return "Not measured yet: `python bench/train/rates.py`."
     peers, steps = (rows_of(results, group) for group in ("peers", "ablation"))
-    ours, nothing = rate(peers[0]), rate(steps[0])
+    ours, nothing = (rate_of(rows, name) for rows, name in ((peers, "mujigae"), (steps, "nothing")))
     beside = [
-        [label(results, row), told(row), quotient(ours, rate(row)) if row is not peers[0] else ""]
+        [label(results, row), told(row), quotient(ours, None if row["subject"] == "mujigae" else rate(row))]
         for row in peers
     ]
     added = [[row["subject"], told(row), quotient(rate(row), nothing)] for row in steps]
@@ -50,6 +50,10 @@ def rate(row: Results) -> float | None:
     return value
 
 
+def rate_of(rows: list[Results], subject: str) -> float | None:
+    return next((rate(row) for row in rows if row["subject"] == subject), None)
+
+
 def told(row: Results) -> str:
     """The rate, or why there is none."""
     if row["status"] == "ok":
@@ -67,7 +71,10 @@ def quotient(above: float | None, below: float | None) -> str:
 
 def label(results: Results, row: Results) -> str:
     subject = results["subjects"].get(row["subject"])
-    return row["subject"] if subject is None else f"{subject['name']} {subject['version']}"
+    if subject is None:
+        return str(row["subject"])
+    switches = " ".join(f"{name}={value}" for name, value in row["switches"].items())
+    return f"{subject['name']} {subject['version']}" + (f" ({switches})" if switches else "")
 
 
 def note(results: Results) -> str:
@@ -85,8 +92,7 @@ def note(results: Results) -> str:
 
 def verdict(peers: list[Results]) -> str:
     """The target, met or missed by how much."""
-    rates = {row["subject"]: rate(row) for row in peers}
-    ours, theirs = rates.get("mujigae"), rates.get("CleanRL")
+    ours, theirs = rate_of(peers, "mujigae"), rate_of(peers, "CleanRL")
     if ours is None or theirs is None:
         return f"Target: {TARGET:g} times CleanRL's Rainbow; not measured."
     reached = ours / theirs

@@ -131,3 +131,12 @@ def test_section_compares_side_by_side_and_says_what_is_missed(modules: Any) -> 
     assert "| + overlap | 60 | 1.20 x |" in text
     assert "| on CUDA | needs a GPU |  |" in text
     assert "met." in table.section(results(mujigae=240.0, CleanRL=40.0), report.table)
+
+
+def test_section_is_written_of_whatever_is_measured_so_far(modules: Any) -> None:
+    table, report = modules["rates_table"], modules["report"]
+    begun = results(CleanRL=40.0)
+    assert "not measured" in table.section(begun, report.table)
+    begun["rows"] = [row for row in begun["rows"] if row["group"] == "ablation"]
+    assert "| + overlap | 60 | 1.20 x |" in table.section(begun, report.table)
+    assert "Not measured yet" in table.section(None, report.table)
