@@ -54,6 +54,7 @@ TEST_CASE("groups of the first version count as well, and one that is over its l
 
 TEST_CASE("a size beyond memory or disk is refused with both numbers, and a small one passes") {
   CHECK_NOTHROW(check_memory("capacity", 1000));
+  CHECK_NOTHROW(check_memory("capacity", (1 << 20) + 1));
   CHECK_THROWS_WITH_AS(check_memory("capacity", INT64_MAX), doctest::Contains("capacity: expected a size that fits into memory"),
                        std::invalid_argument);
   const TemporaryFolder folder;

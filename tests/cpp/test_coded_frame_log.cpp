@@ -98,12 +98,12 @@ class InFile {
     std::unique_ptr<CodedFrameLog> log;
   };
   template <class Change>
-  Found find(std::int64_t begin, const Change& change) {
+  Found find(std::int64_t begin, const Change& change, std::int64_t end = kEnd) {
     std::copy(content_.begin(), content_.end(), part_);
     change();
     auto log = std::make_unique<CodedFrameLog>(kFrameBytes, 10, 4, kMaxFrames);
     log->put_in(*file_, part_, kMaxFrames);
-    const bool is_adopted = log->adopt(begin, kEnd);
+    const bool is_adopted = log->adopt(begin, end);
     return {is_adopted, std::move(log)};
   }
 
@@ -155,7 +155,8 @@ class InFile {
   Held held_;
 };
 
-constexpr int kUnchanged = 2, kEmpty = 0, kNoForm = 3;  // parts of one byte: as the base; raw, of no bytes; none
+// Parts of one byte: as the base; raw, of no bytes; none. And one of three with a token for five values that are not there.
+constexpr int kUnchanged = 2, kEmpty = 0, kNoForm = 3, kFiveMissing = 2 << 2 | 2;
 
 bool can_read(const CodedFrameLog& log, std::int64_t position, std::int64_t count, const std::byte* before = nullptr) {
   Bytes out(static_cast<std::size_t>(count * log.frame_bytes()));
@@ -277,6 +278,16 @@ TEST_CASE("a log that is emptied where a group of 32 ends goes on") {
   check_reads(filled.log, filled.held);
 }
 
+TEST_CASE("an empty log is an empty section") {
+  SnapshotWriter writer;
+  CodedFrameLog(1500, 10, 4, 100).save(writer);
+  writer.commit();
+  SnapshotReader reader{std::span(writer.bytes())};
+  CodedFrameLog loaded(1500, 10, 4, 100);
+  loaded.load(reader, 0);
+  CHECK(loaded.end() == 0);
+}
+
 TEST_CASE("in a file, a log is found as it was and goes on, wherever it begins") {
   InFile in_file;
   for (const std::int64_t begin : {0, 1, 31, 32, 70, 88}) {
@@ -305,7 +316,7 @@ TEST_CASE("a record or an address that is damaged costs its group of 32 and thos
   }
 }
 
-TEST_CASE("an address beyond the chunks is refused, or is damage") {
+TEST_CASE("an address beyond the chunks is refused or is damage, and so are more frames than have a place") {
   InFile in_file;
   const std::int64_t far = std::int64_t{1} << 50, last = InFile::kEnd - 1;
   for (const std::int64_t wrong : {std::int64_t{-1}, far, in_file.address(40) + InFile::kChunkBytes}) {
@@ -317,6 +328,7 @@ TEST_CASE("an address beyond the chunks is refused, or is damage") {
   CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(0, far); }).is_adopted);
   CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(last, far); }).is_adopted);
   CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(last, -1); }).is_adopted);
+  CHECK_FALSE(in_file.find(0, [] {}, far).is_adopted);
 }
 
 TEST_CASE("a frame that no encoder wrote, under a right checksum, is an error when it is read") {
@@ -329,6 +341,7 @@ TEST_CASE("a frame that no encoder wrote, under a right checksum, is an error wh
   for (const Forgery& forgery : std::vector<Forgery>{{35, {kEmpty}, 35},
                                                      {35, {kEmpty}, 36},
                                                      {40, {kUnchanged, kEmpty}, 40},
+                                                     {37, {kFiveMissing, 0, 5}, 37},
                                                      {32, {kEmpty}, 32},
                                                      {32, {kEmpty}, 40},
                                                      {32, {kUnchanged, kUnchanged}, 32}}) {

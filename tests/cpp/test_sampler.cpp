@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -223,4 +224,11 @@ TEST_CASE("a priority in a file that would be too large for the tree becomes the
   REQUIRE(sampler.adopt(std::vector<double>{2.0, 0.4, 3.0}, rows));
   CHECK(sampler.priority(0) == 3.0);
   CHECK(sampler.max_priority() == 3.0);
+}
+
+TEST_CASE("without a beta for this draw the sampler's own is taken") {
+  PrioritizedSampler sampler({}, 4);
+  sampler.set_beta(0.7);
+  CHECK(sampler.exponent(std::nullopt) == 0.7);
+  CHECK(sampler.exponent(0.2) == 0.2);
 }
