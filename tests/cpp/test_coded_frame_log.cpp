@@ -319,7 +319,8 @@ TEST_CASE("a record or an address that is damaged costs its group of 32 and thos
 TEST_CASE("an address beyond the chunks is refused or is damage, and so are more frames than have a place") {
   InFile in_file;
   const std::int64_t far = std::int64_t{1} << 50, last = InFile::kEnd - 1;
-  for (const std::int64_t wrong : {std::int64_t{-1}, far, in_file.address(40) + InFile::kChunkBytes}) {
+  const std::int64_t chunk = in_file.address(40) >> 32 << 32, no_room = chunk + InFile::kChunkBytes - 2;
+  for (const std::int64_t wrong : {std::int64_t{-1}, far, chunk + InFile::kChunkBytes, chunk + InFile::kChunkBytes + 1, no_room}) {
     const auto found = in_file.find(0, [&] { in_file.set_address(40, wrong); });
     REQUIRE(found.is_adopted);
     CHECK(found.log->first_whole() == 64);

@@ -93,14 +93,25 @@ void check_says(const std::string& refusal, const std::string& what) {
   CHECK(refusal.find(what) != std::string::npos);
 }
 
+struct Lie {
+  std::size_t word;
+  std::int64_t value;
+  const char* refusal;
+};
+
 template <class S>
-void check_refused(std::size_t word, std::int64_t value, const std::string& what) {
+void check_refused(const std::vector<Lie>& lies) {
   const TemporaryFolder folder;
-  CAPTURE(word);
-  CAPTURE(value);
   count_on(*create<S>(folder / "file"));
-  lie<S>(folder / "file", word, value);
-  check_says(refusal<S>(folder / "file"), what);
+  const std::string content = read_file(folder / "file");
+  CHECK(refusal<S>(folder / "file") == "");
+  for (const Lie& one : lies) {
+    CAPTURE(one.word);
+    CAPTURE(one.value);
+    write_file(folder / "file", content);
+    lie<S>(folder / "file", one.word, one.value);
+    check_says(refusal<S>(folder / "file"), one.refusal);
+  }
 }
 
 // In a forked process: 0 when every call is an error that says whose file it is, else which one is not.
@@ -146,18 +157,19 @@ std::vector<std::function<void()>> calls_of(ReplayBuffer<S>& buffer, OwnedBatch&
 }  // namespace
 
 TEST_CASE_TEMPLATE("a state that cannot be is refused", S, UniformSampler, PrioritizedSampler) {
-  check_refused<S>(kNumAdded, -1, "the buffer's state: a value of -1, expected 0 to");
-  check_refused<S>(kGamma, bits(kNan), "the buffer's state: a gamma outside 0 to 1");
-  check_refused<S>(kNext, 24, "the buffer's state: a value of 24, expected 15 to 23");
-  check_refused<S>(kNStep, 1, "lane 0 holds rows 15 to 20 in 8 slots");
-  check_refused<S>(kEpisodeStart, 17, "the open episode of lane 0 begins at row 17");
-  check_refused<S>(kLogEnd, 1000000, "more frames than have a place");
-  check_refused<S>(kNewest, 20, "a current stack that is not among the frames");
-  check_refused<S>(kDepth, 3, "a current stack that is too deep");
-  if constexpr (!S::kHasPriorities) return;
-  check_refused<S>(kNumHeadWords, bits(-1.0), "an alpha, beta or largest priority that is out of range");
-  check_refused<S>(kNumHeadWords + 1, bits(kNan), "an alpha, beta or largest priority that is out of range");
-  check_refused<S>(kNumHeadWords + 2, bits(0.0), "an alpha, beta or largest priority that is out of range");
+  check_refused<S>({{kNumAdded, -1, "the buffer's state: a value of -1, expected 0 to"},
+                    {kGamma, bits(kNan), "the buffer's state: a gamma outside 0 to 1"},
+                    {kNext, 24, "the buffer's state: a value of 24, expected 15 to 23"},
+                    {kNStep, 1, "lane 0 holds rows 15 to 20 in 8 slots"},
+                    {kEpisodeStart, 17, "the open episode of lane 0 begins at row 17"},
+                    {kLogEnd, 1000000, "more frames than have a place"},
+                    {kNewest, 20, "a current stack that is not among the frames"},
+                    {kDepth, 3, "a current stack that is too deep"}});
+  if (!S::kHasPriorities) return;
+  check_refused<S>({{kNumHeadWords, bits(-1.0), "an alpha, beta or largest priority that is out of range"},
+                    {kNumHeadWords + 1, bits(kNan), "an alpha, beta or largest priority that is out of range"},
+                    {kNumHeadWords + 2, bits(0.0), "an alpha, beta or largest priority that is out of range"}});
+
 }
 
 TEST_CASE_TEMPLATE("a row that is damaged in a closed file is named with its byte", S, UniformSampler, PrioritizedSampler) {
