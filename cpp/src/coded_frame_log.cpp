@@ -140,7 +140,6 @@ bool CodedFrameLog::read_step(std::int64_t position, const std::byte* before, st
 
 bool CodedFrameLog::read_entry(std::int64_t position, std::byte* out, std::byte* scratch) const {
   const FramePart entry = entry_at(position);
-  if (!entry.is_valid()) return false;
   if (entry.needs_base()) {
     const FramePart key = entry_at(group_of(position));
     if (key.needs_base() || !decode(key, nullptr, row_bytes_, {scratch, static_cast<std::size_t>(frame_bytes_)})) return false;

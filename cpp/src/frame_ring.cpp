@@ -10,7 +10,7 @@ namespace mujigae {
 namespace {
 
 bool is_zero(const std::byte* bytes, std::int64_t count) {
-  return count == 0 || (bytes[0] == std::byte{0} && std::memcmp(bytes, bytes + 1, static_cast<std::size_t>(count) - 1) == 0);
+  return bytes[0] == std::byte{0} && std::memcmp(bytes, bytes + 1, static_cast<std::size_t>(count) - 1) == 0;
 }
 
 bool are_equal(const std::byte* a, const std::byte* b, std::int64_t count) {

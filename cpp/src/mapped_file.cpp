@@ -21,6 +21,7 @@ constexpr std::int64_t kAlignment = 1 << 16, kRecordAlignment = 4096;
 constexpr std::size_t kMaxParts = 16;
 constexpr std::uint32_t kMeta = section_tag("META"), kLive = section_tag("LIVE");
 
+// Everything in the header but META takes 184 bytes.
 std::int64_t header_bytes(const std::string& meta) {
   return round_up_to(kAlignment, static_cast<std::int64_t>(meta.size()) + 512);
 }
@@ -86,7 +87,6 @@ void MappedFile::write_header() {
   header.section(kMeta, std::span<const char>(meta_));
   header.section(kLive, std::span<const std::int64_t>(sizes));
   std::span<const std::byte> bytes = header.bytes();
-  if (static_cast<std::int64_t>(bytes.size()) > header_bytes(meta_)) throw std::logic_error("the header is longer than its place");
   for (off_t at = 0; !bytes.empty();) {
     const ssize_t count = ::pwrite(descriptor(), bytes.data(), bytes.size(), at);
     if (count < 0 && errno != EINTR) fail_system("cannot write " + path_);

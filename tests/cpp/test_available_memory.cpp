@@ -23,7 +23,7 @@ void put(const TemporaryFolder& root, const std::string& name, const std::string
 TEST_CASE("memory and swap are counted, and a system that says nothing sets no limit") {
   const TemporaryFolder root;
   CHECK(available_memory_bytes(root.path()) == INT64_MAX);
-  put(root, "proc/meminfo", "MemTotal: 100 kB\nMemAvailable:   70 kB\nSwapFree: 5 kB\n");
+  put(root, "proc/meminfo", "MemTotal: 100 kB\n\nMemAvailable:   70 kB\nSwapFree: 5 kB\n");
   CHECK(available_memory_bytes(root.path()) == 75 * 1024);
 }
 
@@ -31,6 +31,7 @@ TEST_CASE("the tightest of the control groups above the process counts, without 
   const TemporaryFolder root;
   put(root, "proc/meminfo", "MemAvailable: 1000 kB\n");
   put(root, "proc/self/cgroup", "0::/jobs/one\n");
+  put(root, "sys/fs/cgroup/memory.max", "1\n");  // and nobody says how much is used of it
   put(root, "sys/fs/cgroup/jobs/one/memory.max", "max\n");
   put(root, "sys/fs/cgroup/jobs/one/memory.current", "4000\n");
   CHECK(available_memory_bytes(root.path()) == 1000 * 1024);
@@ -53,6 +54,7 @@ TEST_CASE("groups of the first version count as well, and one that is over its l
 
 TEST_CASE("a size beyond memory or disk is refused with both numbers, and a small one passes") {
   CHECK_NOTHROW(check_memory("capacity", 1000));
+  CHECK_NOTHROW(check_memory("capacity", (1 << 20) + 1));
   CHECK_THROWS_WITH_AS(check_memory("capacity", INT64_MAX), doctest::Contains("capacity: expected a size that fits into memory"),
                        std::invalid_argument);
   const TemporaryFolder folder;

@@ -5,13 +5,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
 #include <random>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "mujigae/crc32.hpp"
 #include "temporary_folder.hpp"
 
 using namespace mujigae;
@@ -72,6 +76,97 @@ struct Filled {
   Frames frames;
   Held held;
 };
+
+// Such a log in a file, and a later process that finds it. Its addresses are a plain log behind the chunks, in one chunk of 512.
+class InFile {
+ public:
+  static constexpr std::int64_t kFrameBytes = 1100, kMaxFrames = 100, kEnd = 90;
+
+  InFile() : frames_(1, kFrameBytes) {
+    file_->map_states(1);
+    CodedFrameLog log(kFrameBytes, 10, 4, kMaxFrames);
+    part_bytes_ = log.file_bytes(kMaxFrames);
+    part_ = file_->map_part(part_bytes_, true);
+    log.put_in(*file_, part_, kMaxFrames);
+    for (std::int64_t i = 0; i < kEnd; ++i) append(log);
+    content_.assign(part_, part_ + part_bytes_);
+  }
+
+  // What a log that adopts the frames from `begin` on, after `change`, holds.
+  struct Found {
+    bool is_adopted;
+    std::unique_ptr<CodedFrameLog> log;
+  };
+  template <class Change>
+  Found find(std::int64_t begin, const Change& change, std::int64_t end = kEnd) {
+    std::copy(content_.begin(), content_.end(), part_);
+    change();
+    auto log = std::make_unique<CodedFrameLog>(kFrameBytes, 10, 4, kMaxFrames);
+    log->put_in(*file_, part_, kMaxFrames);
+    const bool is_adopted = log->adopt(begin, end);
+    return {is_adopted, std::move(log)};
+  }
+
+  std::int64_t address(std::int64_t position) const {
+    std::int64_t address;
+    std::memcpy(&address, addresses() + 8 * position, sizeof address);
+    return address;
+  }
+  void set_address(std::int64_t position, std::int64_t address) {
+    std::memcpy(addresses() + 8 * position, &address, sizeof address);
+    const std::uint32_t sum = checksum(position, std::as_bytes(std::span(&address, 1)));
+    std::memcpy(addresses() + 8 * 512 + 4 * position, &sum, sizeof sum);
+  }
+  std::byte* record(std::int64_t position) const {
+    return part_ + (address(position) >> 32) * Chunks::place_bytes(kChunkBytes) + (address(position) & 0xffffffff);
+  }
+  void set_record(std::int64_t position, const std::vector<int>& bytes) {
+    std::byte* to = record(position);
+    for (const int byte : bytes) *to++ = static_cast<std::byte>(byte);
+    const std::uint32_t sum = checksum(position, {record(position), bytes.size()});
+    std::memcpy(to, &sum, sizeof sum);
+  }
+
+  // Frames first ... last are as they were, and so are those that come after.
+  void check_goes_on(CodedFrameLog& log, std::int64_t first) {
+    log.drop_before(first);
+    for (int i = 0; i < 5; ++i) append(log);
+    check_reads(log, held_);
+  }
+
+  static constexpr std::int64_t kChunkBytes = 4 * (2 * (kFrameBytes + 10) + 4);
+
+ private:
+  static std::uint32_t checksum(std::int64_t position, std::span<const std::byte> bytes) {
+    return crc32(bytes, crc32(std::as_bytes(std::span(&position, 1))));
+  }
+  std::byte* addresses() const { return part_ + part_bytes_ - PlainFrameLog(8, kMaxFrames).file_bytes(kMaxFrames + 32); }
+  void append(CodedFrameLog& log) {
+    const Bytes& frame = frames_.next();
+    held_[log.append(frame.data())] = frame;
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<MappedFile> file_ = MappedFile::create(folder_ / "file", "");
+  std::int64_t part_bytes_ = 0;
+  std::byte* part_ = nullptr;
+  Bytes content_;
+  Frames frames_;
+  Held held_;
+};
+
+// Parts of one byte: as the base; raw, of no bytes; none. And one of three with a token for five values that are not there.
+constexpr int kUnchanged = 2, kEmpty = 0, kNoForm = 3, kFiveMissing = 2 << 2 | 2;
+
+bool can_read(const CodedFrameLog& log, std::int64_t position, std::int64_t count, const std::byte* before = nullptr) {
+  Bytes out(static_cast<std::size_t>(count * log.frame_bytes()));
+  try {
+    log.read(position, count, out.data(), before);
+    return true;
+  } catch (const std::logic_error&) {
+    return false;
+  }
+}
 
 }  // namespace
 
@@ -171,5 +266,106 @@ TEST_CASE("a snapshot gives the same frames and is written the same again") {
     SnapshotReader too_many{std::span(writer.bytes())};
     CodedFrameLog small(1500, 10, 4, 100);
     CHECK_THROWS_AS(small.load(too_many, 149 - begin), SnapshotError);
+  }
+}
+
+TEST_CASE("a log that is emptied where a group of 32 ends goes on") {
+  Filled filled(300);
+  filled.append(64);
+  filled.log.drop_before(64);
+  CHECK(filled.log.begin() == 64);
+  filled.append(40);
+  check_reads(filled.log, filled.held);
+}
+
+TEST_CASE("an empty log is an empty section") {
+  SnapshotWriter writer;
+  CodedFrameLog(1500, 10, 4, 100).save(writer);
+  writer.commit();
+  SnapshotReader reader{std::span(writer.bytes())};
+  CodedFrameLog loaded(1500, 10, 4, 100);
+  loaded.load(reader, 0);
+  CHECK(loaded.end() == 0);
+}
+
+TEST_CASE("in a file, a log is found as it was and goes on, wherever it begins") {
+  InFile in_file;
+  for (const std::int64_t begin : {0, 1, 31, 32, 70, 88}) {
+    const auto found = in_file.find(begin, [] {});
+    REQUIRE(found.is_adopted);
+    CHECK(found.log->begin() == begin);
+    CHECK(found.log->first_whole() <= begin);
+    in_file.check_goes_on(*found.log, begin);
+  }
+}
+
+TEST_CASE("a record or an address that is damaged costs its group of 32 and those before") {
+  InFile in_file;
+  for (std::int64_t position = 0; position < InFile::kEnd; ++position) {
+    CAPTURE(position);
+    const std::int64_t first = std::min((position / 32 + 1) * 32, InFile::kEnd);
+    const std::vector<std::function<void()>> damages = {[&] { in_file.record(position)[0] ^= std::byte{0x40}; },
+                                                        [&] { in_file.record(position)[1] ^= std::byte{1}; },
+                                                        [&] { in_file.set_address(position, in_file.address(position) + 1); }};
+    for (const auto& damage : damages) {
+      const auto found = in_file.find(0, damage);
+      REQUIRE(found.is_adopted);
+      CHECK(found.log->first_whole() == first);
+      if (first < InFile::kEnd) in_file.check_goes_on(*found.log, first);
+    }
+  }
+}
+
+TEST_CASE("an address beyond the chunks is refused or is damage, and so are more frames than have a place") {
+  InFile in_file;
+  const std::int64_t far = std::int64_t{1} << 50, last = InFile::kEnd - 1;
+  const std::int64_t chunk = in_file.address(40) >> 32 << 32, no_room = chunk + InFile::kChunkBytes - 2;
+  for (const std::int64_t wrong : {std::int64_t{-1}, far, chunk + InFile::kChunkBytes, chunk + InFile::kChunkBytes + 1, no_room}) {
+    const auto found = in_file.find(0, [&] { in_file.set_address(40, wrong); });
+    REQUIRE(found.is_adopted);
+    CHECK(found.log->first_whole() == 64);
+  }
+  CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(0, -1); }).is_adopted);
+  CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(0, far); }).is_adopted);
+  CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(last, far); }).is_adopted);
+  CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(last, -1); }).is_adopted);
+  CHECK_FALSE(in_file.find(0, [] {}, far).is_adopted);
+}
+
+TEST_CASE("a frame that no encoder wrote, under a right checksum, is an error when it is read") {
+  InFile in_file;
+  struct Forgery {
+    std::int64_t position;
+    std::vector<int> record;
+    std::int64_t unreadable;  // alone
+  };
+  for (const Forgery& forgery : std::vector<Forgery>{{35, {kEmpty}, 35},
+                                                     {35, {kEmpty}, 36},
+                                                     {40, {kUnchanged, kEmpty}, 40},
+                                                     {37, {kFiveMissing, 0, 5}, 37},
+                                                     {32, {kEmpty}, 32},
+                                                     {32, {kEmpty}, 40},
+                                                     {32, {kUnchanged, kUnchanged}, 32}}) {
+    CAPTURE(forgery.position);
+    CAPTURE(forgery.unreadable);
+    const auto found = in_file.find(0, [&] { in_file.set_record(forgery.position, forgery.record); });
+    REQUIRE(found.is_adopted);
+    CHECK(found.log->first_whole() == 0);
+    CHECK_FALSE(can_read(*found.log, forgery.unreadable, 1));
+    CHECK(can_read(*found.log, forgery.position - 1, 1));
+    CHECK(can_read(*found.log, 64, 20));
+  }
+  const auto found = in_file.find(0, [&] { in_file.set_record(35, {kEmpty}); });
+  const Bytes before(InFile::kFrameBytes);
+  CHECK_FALSE(can_read(*found.log, 34, 2));
+  CHECK_FALSE(can_read(*found.log, 35, 1, before.data()));
+}
+
+TEST_CASE("a record without an entry where one belongs, and newest frames that cannot be decoded, are damage") {
+  InFile in_file;
+  CHECK(in_file.find(0, [&] { in_file.set_record(40, {kUnchanged, kNoForm}); }).log->first_whole() == 64);
+  CHECK(in_file.find(0, [&] { in_file.set_record(40, {kNoForm}); }).log->first_whole() == 64);
+  for (const std::int64_t position : {64, 86, 89}) {
+    CHECK(in_file.find(0, [&] { in_file.set_record(position, {kEmpty}); }).log->first_whole() == InFile::kEnd);
   }
 }

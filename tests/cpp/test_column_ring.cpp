@@ -73,7 +73,11 @@ TEST_CASE("a key names one row for ever: it is held, then stale, and its slot's 
     }
   }
   std::int64_t num_held = 0;
-  for (const std::int64_t key : keys) num_held += rows.is_held(rows.row_of_key(key, 0));
+  for (const std::int64_t key : keys) {
+    const ColumnRing::Row row = rows.row_of_key(key, 0);
+    num_held += rows.is_held(row);
+    CHECK(rows.is_ready(row, 1) == rows.is_held(row));
+  }
   CHECK(num_held == rows.num_slots());
 }
 

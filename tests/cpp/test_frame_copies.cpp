@@ -2,7 +2,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdlib>
+#include <map>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -80,20 +84,33 @@ TEST_CASE("several callers are served at once") {
 
 TEST_CASE("a forked process has no threads: it finishes what was begun, and begins anew") {
   for (int i = 0; i < 20; ++i) {
-    Work work(200);
-    FrameCopies copies = FrameCopies::start(work.copies);
+    Work work(200), other(50);
+    FrameCopies copies = FrameCopies::start(work.copies), others = FrameCopies::start(other.copies);
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
+      { const FrameCopies let_go = std::exchange(others, {}); }  // without waiting for threads that there are not
       copies.finish();
-      ::_exit(work.to == work.expected ? 0 : 1);
+      std::exit(work.to == work.expected ? 0 : 1);
     }
     int status = -1;
     REQUIRE(::waitpid(child, &status, 0) == child);
     CHECK(status == 0);
     copies.finish();
+    others.finish();
     CHECK(work.to == work.expected);
+    CHECK(other.to == other.expected);
   }
 }
 
-TEST_CASE("at least one thread copies") { CHECK(num_copy_threads() >= 1); }
+TEST_CASE("as many threads copy as the environment says, if it is a number, and else at most four") {
+  const char* wanted = std::getenv("MUJIGAE_NUM_THREADS");
+  const std::map<std::string, std::size_t> counts = {{"1", 1}, {"3", 3}, {"100", 64}};
+  const auto count = counts.find(wanted != nullptr ? wanted : "");
+  if (count != counts.end()) {
+    CHECK(num_copy_threads() == count->second);
+  } else {
+    CHECK(num_copy_threads() >= 1);
+    CHECK(num_copy_threads() <= 4);
+  }
+}

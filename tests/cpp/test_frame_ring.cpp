@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -253,4 +254,36 @@ TEST_CASE("room for no frame is no memory") {
   const std::int64_t before = lane.log().nbytes();
   lane.reserve(0);
   CHECK(lane.log().nbytes() == before);
+}
+
+TEST_CASE("a lane whose frames are not those that were announced says so") {
+  const auto reason = [](std::int64_t begin, std::int64_t end, const Stack& current) {
+    StackLane lane = lane_of(1, 3);
+    lane.start(Bytes{std::byte{1}, std::byte{2}, std::byte{3}}.data());
+    lane.expect_frames(begin, end, current);
+    return lane.why_invalid();
+  };
+  CHECK(reason(0, 3, {2, 2, Padding::kZeros}) == "");
+  CHECK(reason(0, 2, {2, 2, Padding::kZeros}) == "3 frames, expected 2");
+  CHECK(reason(0, 3, {1, 0, Padding::kZeros}) == "a current stack that is not among the frames");
+  CHECK(reason(0, 3, {2, 3, Padding::kZeros}) == "a current stack that is not among the frames");
+  StackLane empty = lane_of(1, 3);
+  empty.expect_frames(0, 0, {0, 0, Padding::kZeros});
+  CHECK(empty.why_invalid() == "a current stack that is not among the frames");
+}
+
+TEST_CASE("a lane takes what a section of a snapshot holds, if it is whole frames and no more than announced") {
+  SnapshotWriter writer;
+  writer.section(section_tag("FRAM"), std::span<const std::byte>(filled(10, 5)));
+  writer.commit();
+  const auto load = [&](std::int64_t frame_bytes, std::int64_t max_frames) {
+    SnapshotReader reader{std::span(writer.bytes())};
+    PlainFrameLog log(frame_bytes, 10);
+    log.load(reader, max_frames);
+    return log.end();
+  };
+  CHECK(load(5, 2) == 2);
+  CHECK(load(2, 100) == 5);
+  CHECK_THROWS_WITH_AS(load(3, 100), doctest::Contains("ends within a frame"), SnapshotError);
+  CHECK_THROWS_WITH_AS(load(5, 1), doctest::Contains("more frames than the lane refers to"), SnapshotError);
 }

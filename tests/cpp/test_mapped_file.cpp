@@ -2,30 +2,39 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "mujigae/replay_buffer.hpp"
 #include "naive_buffer.hpp"
+#include "snapshot_sections.hpp"
 #include "temporary_folder.hpp"
 
 namespace {
 
 int num_reservations_left = -1;  // -1: the disk never fills up
+bool is_interrupted = false;      // the next reservation, once
 
 }  // namespace
 
 // In place of the C library's: a disk that is full when the test says so.
 extern "C" int posix_fallocate(int file, off_t offset, off_t bytes) {
+  if (std::exchange(is_interrupted, false)) return EINTR;
   if (num_reservations_left == 0) return ENOSPC;
   if (num_reservations_left > 0) --num_reservations_left;
   return ::syscall(SYS_fallocate, file, 0, offset, bytes) == 0 ? 0 : errno;
@@ -134,6 +143,31 @@ void check_at_any_moment(bool compress, int period) {
     if (i < 20) REQUIRE(found->size() == 0);
     if (i >= 20) REQUIRE(found->size() >= 2 * (15 - num_since - 1));  // a row that waited at the flush may push one out as well
   }
+}
+
+constexpr std::size_t kFirstRecord = 65536, kSecondRecord = kFirstRecord + 4096;
+
+std::string refusal(const std::string& path, std::int64_t num_words = 1) {
+  try {
+    reopen(path, num_words)->read_state();
+  } catch (const SnapshotError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void check_says(const std::string& refusal, const std::string& what) {
+  CAPTURE(refusal);
+  CHECK(refusal.find(what) != std::string::npos);
+}
+
+// The file with other sizes of parts in its header, under right checksums.
+void write_sizes(const std::string& path, std::size_t part, std::int64_t bytes) {
+  const std::string content = read_file(path);
+  const auto all = std::as_bytes(std::span(content));
+  const std::size_t header_bytes = kFileHead + 2 * (kSectionHead + kChecksum) + 4 + 16 * 8;  // META and LIVE
+  const Bytes header = with_value(Bytes(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(header_bytes)), "LIVE", part, bytes);
+  write_file(path, std::string(reinterpret_cast<const char*>(header.data()), header.size()) + content.substr(header.size()));
 }
 
 }  // namespace
@@ -248,4 +282,74 @@ TEST_CASE("a full disk is an error of add that changes nothing") {
   CHECK_THROWS_AS(make(folder / "new", true), std::system_error);
   num_reservations_left = -1;
   CHECK(folder.num_files() == 1);
+}
+
+TEST_CASE("a part that was interrupted while it was reserved is reserved all the same") {
+  const TemporaryFolder folder;
+  auto file = MappedFile::create(folder / "file", "meta");
+  file->map_states(1);
+  is_interrupted = true;
+  CHECK_NOTHROW(file->map_part(4096, true));
+  CHECK_FALSE(is_interrupted);
+}
+
+TEST_CASE("sizes of parts that cannot be are refused") {
+  const TemporaryFolder folder;
+  create(folder / "file", {1});
+  for (const std::int64_t bytes : {std::int64_t{-1}, INT64_MIN, INT64_MAX, (std::int64_t{1} << 62) - 1}) {
+    write_sizes(folder / "file", 1, bytes);
+    check_says(refusal(folder / "file"), "a part of an impossible size");
+  }
+  write_sizes(folder / "file", 1, 100000 + 65536);
+  check_says(refusal(folder / "file"), "bytes, expected");
+  write_sizes(folder / "file", 1, 100000);
+  CHECK(refusal(folder / "file") == "");
+}
+
+TEST_CASE("a record of generation zero is none") {
+  const TemporaryFolder folder;
+  create(folder / "file", {1});
+  for (const std::size_t record : {kFirstRecord, kSecondRecord}) {
+    std::string content = read_file(folder / "file");
+    std::memset(content.data() + record + 8, 0, 8);
+    const std::uint32_t crc = crc32(std::as_bytes(std::span(content)).subspan(record + 4, 12 + 8));
+    std::memcpy(content.data() + record, &crc, sizeof crc);
+    write_file(folder / "file", content);
+  }
+  check_says(refusal(folder / "file"), "neither record of the buffer's state is whole (at byte 65536)");
+}
+
+TEST_CASE("a state of another length and more parts than a header has room for are mistakes of ours") {
+  const TemporaryFolder folder;
+  auto file = create(folder / "file", {1});
+  CHECK_THROWS_AS(file->flush(State{1, 2}, false), std::logic_error);
+  auto fresh = MappedFile::create(folder / "other", "meta");
+  fresh->map_states(1);
+  for (int i = 0; i < 15; ++i) fresh->map_part(1, false);
+  CHECK_THROWS_AS(fresh->map_part(1, false), std::logic_error);
+}
+
+TEST_CASE("a file is where its name is until another takes it, and is no other file") {
+  const TemporaryFolder folder;
+  auto file = create(folder / "file", {1});
+  write_file(folder / "other", "");
+  CHECK_FALSE(file->is_at(folder / "other"));
+  CHECK_FALSE(file->is_at("/proc/self/status"));  // on another disk
+  std::filesystem::rename(folder / "other", folder / "file");
+  CHECK_FALSE(file->is_at(folder / "file"));
+  CHECK(file->read_state().words == State{1});
+}
+
+// A limit on the size of files stands in for a disk that is full.
+TEST_CASE("a file that may not be as long as it must is an error of the system that leaves nothing") {
+  const TemporaryFolder folder;
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit;
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const rlimit small{100000, limit.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  CHECK_THROWS_WITH_AS(create(folder / "file", {1}), doctest::Contains("bytes long"), std::system_error);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  std::signal(SIGXFSZ, before);
+  CHECK(folder.num_files() == 0);
 }

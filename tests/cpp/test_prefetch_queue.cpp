@@ -64,10 +64,11 @@ struct Forgery {
   PrefetchQueue queue{8, row_bytes};
   SnapshotWriter writer;
 
-  void draw(std::uint64_t counter, double leaf = 1.0, std::int64_t key = 0, unsigned char terminated = 0) {
-    DrawnBatch batch{counter, {leaf}, BatchMemory(*arena, 1, row_bytes), {}};
+  void draw(std::uint64_t counter, double leaf = 1.0, std::int64_t key = 0, unsigned char terminated = 0, std::size_t size = 1) {
+    const auto batch_size = static_cast<std::int64_t>(size);
+    DrawnBatch batch{counter, std::vector<double>(size, leaf), BatchMemory(*arena, batch_size, row_bytes), {}};
     const std::vector<std::byte*> fields = fields_of(batch.memory.view);
-    for (std::size_t i = 0; i < fields.size(); ++i) std::memset(fields[i], 0, static_cast<std::size_t>(row_bytes[i]));
+    for (std::size_t i = 0; i < fields.size(); ++i) std::memset(fields[i], 0, static_cast<std::size_t>(row_bytes[i]) * size);
     *batch.memory.view.key = key;
     std::memcpy(batch.memory.view.terminated, &terminated, 1);
     queue.push(std::move(batch));
@@ -111,7 +112,7 @@ TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
   good.draw(98);
   good.draw(99);
   CHECK(good.refusal() == "");
-  Forgery leaf, infinite, key, flag, order, future, no_size;
+  Forgery leaf, infinite, key, flag, order, future, sizes, many, no_size;
   leaf.draw(1, 0.0);
   CHECK(says(leaf.refusal(), "a leaf that is not positive"));
   infinite.draw(1, std::numeric_limits<double>::infinity());
@@ -125,6 +126,11 @@ TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
   CHECK(says(order.refusal(), "out of order"));
   future.draw(100);
   CHECK(says(future.refusal(), "numbers to come"));
+  sizes.draw(1);
+  sizes.draw(2, 1.0, 0, 0, 2);
+  CHECK(says(sizes.refusal(), "batches of different sizes"));
+  for (std::uint64_t counter = 1; counter <= 3; ++counter) many.draw(counter);
+  CHECK(says(many.refusal(), "3 batches are drawn ahead, at most 2 should be"));
   for (const std::int64_t batch_size : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{2}, std::int64_t{1} << 62}) {
     Forgery lie;
     lie.section({1, batch_size, 0, 0});
@@ -220,4 +226,14 @@ TEST_CASE("a prefetch that cannot be is refused") {
   for (const std::int64_t prefetch : {-1, 1025}) {
     CHECK_THROWS_AS(ReplayBuffer<UniformSampler>(Played<UniformSampler>::settings(prefetch, kSmall), {}), std::invalid_argument);
   }
+}
+
+TEST_CASE_TEMPLATE("batches drawn ahead are counted as memory in use, until they are dropped", S, UniformSampler, PrioritizedSampler) {
+  Played<S> played(3, kLarge);
+  played.play(100);
+  const std::int64_t before = played.buffer.nbytes();
+  played.draw();
+  CHECK(played.buffer.nbytes() >= before + 3 * kBatch * 2 * (2 * 6000 + 1));
+  played.buffer.set_gamma(0.25);
+  CHECK(played.buffer.nbytes() == before);
 }

@@ -3,16 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <numeric>
 #include <random>
 #include <set>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 #include "naive_buffer.hpp"
@@ -23,7 +20,6 @@ using namespace mujigae;
 namespace {
 
 using Prioritized = ReplayBuffer<PrioritizedSampler>;
-using Uniform = ReplayBuffer<UniformSampler>;
 const std::vector<ObsLayout> kOneByte = {{1, 1}};
 
 // A buffer and its naive twin, driven side by side by random calls.
@@ -174,12 +170,14 @@ void play_duels(std::uint64_t seed) {
 }
 
 // One lane of one-byte observations that count up: row t goes from t to t + 1.
-void add_counting(Prioritized& buffer, std::int64_t row, bool terminated = false, bool truncated = false, std::int64_t env = 0) {
+template <Sampler S>
+void add_counting(ReplayBuffer<S>& buffer, std::int64_t row, bool terminated = false, bool truncated = false, std::int64_t env = 0) {
   const auto obs = static_cast<std::byte>(row), next_obs = static_cast<std::byte>(row + 1);
   buffer.add(OwnedSteps(1, {env}, {{{{obs}}, {{next_obs}}, row, static_cast<double>(row), terminated, truncated}}).view());
 }
 
-OwnedBatch draw(Prioritized& buffer, std::int64_t batch_size, double beta = 0.4) {
+template <Sampler S>
+OwnedBatch draw(ReplayBuffer<S>& buffer, std::int64_t batch_size, double beta = 0.4) {
   OwnedBatch batch(batch_size, buffer.obs());
   buffer.sample(beta, batch.view());
   return batch;
@@ -193,8 +191,8 @@ TEST_CASE("every prioritized batch is what a naive list of transitions gives, wh
 
 TEST_CASE("every uniform batch is what a naive list of transitions gives, whatever happens in between") { play_duels<UniformSampler>(1000); }
 
-TEST_CASE("every row that can be drawn is drawn, and the oldest ones are gone") {
-  Prioritized buffer(settings_of(10, 1, 3, kOneByte), {});
+TEST_CASE_TEMPLATE("every row that can be drawn is drawn, and the oldest ones are gone", S, UniformSampler, PrioritizedSampler) {
+  ReplayBuffer<S> buffer(settings_of(10, 1, 3, kOneByte), {});
   for (std::int64_t row = 0; row < 30; ++row) add_counting(buffer, row, false, row == 21);
   CHECK(buffer.size() == 10);
   const OwnedBatch batch = draw(buffer, 2000);
@@ -204,10 +202,11 @@ TEST_CASE("every row that can be drawn is drawn, and the oldest ones are gone") 
   CHECK(drawn == expected);
 }
 
-TEST_CASE("a capacity smaller than an episode holds the newest rows of it, capacity 1 included") {
+TEST_CASE_TEMPLATE("a capacity smaller than an episode holds the newest rows of it, capacity 1 included", S, UniformSampler,
+                   PrioritizedSampler) {
   for (const std::int64_t capacity : {1, 2, 5}) {
     for (const std::int64_t n_step : {1, 4}) {
-      Prioritized buffer(settings_of(capacity, 1, n_step, kOneByte), {});
+      ReplayBuffer<S> buffer(settings_of(capacity, 1, n_step, kOneByte), {});
       for (std::int64_t row = 0; row < 100; ++row) add_counting(buffer, row);
       CHECK(buffer.size() == capacity);
       for (const std::int64_t action : draw(buffer, 50).action) {
@@ -285,17 +284,21 @@ TEST_CASE("an error in one element of a call changes nothing") {
   expect_unchanged();
 }
 
-TEST_CASE("a stack that does not roll is refused, unless the caller vouches") {
+TEST_CASE_TEMPLATE("a stack that does not roll is refused, unless the caller vouches", S, UniformSampler, PrioritizedSampler) {
   BufferSettings settings = settings_of(8, 1, 1, {{1, 2}});
   const Transition bad{{{std::byte{1}, std::byte{2}}}, {{std::byte{9}, std::byte{3}}}, 0, 0.0, false, false};
-  CHECK_THROWS_WITH_AS(Prioritized(settings, {}).add(OwnedSteps(1, {0}, {bad}).view()), doctest::Contains("next_obs[0]"),
+  CHECK_THROWS_WITH_AS(ReplayBuffer<S>(settings, {}).add(OwnedSteps(1, {0}, {bad}).view()), doctest::Contains("next_obs[0]"),
                        std::invalid_argument);
   settings.validate = false;
-  CHECK_NOTHROW(Prioritized(settings, {}).add(OwnedSteps(1, {0}, {bad}).view()));
+  ReplayBuffer<S> trusting(settings, {});
+  for (int i = 0; i < 2; ++i) CHECK_NOTHROW(trusting.add(OwnedSteps(1, {0}, {bad}).view()));
+  CHECK(trusting.size() == 2);
+  CHECK(trusting.num_silent_boundaries() == 0);
 }
 
-TEST_CASE("a reset behind our back ends the episode: the row before bootstraps from its own next_obs") {
-  Prioritized buffer(settings_of(8, 1, 3, kOneByte), {});
+TEST_CASE_TEMPLATE("a reset behind our back ends the episode: the row before bootstraps from its own next_obs", S, UniformSampler,
+                   PrioritizedSampler) {
+  ReplayBuffer<S> buffer(settings_of(8, 1, 3, kOneByte), {});
   add_counting(buffer, 0);
   add_counting(buffer, 1);
   add_counting(buffer, 100);
@@ -309,9 +312,9 @@ TEST_CASE("a reset behind our back ends the episode: the row before bootstraps f
   }
 }
 
-TEST_CASE("an n_step beyond every row only waits for the episode's end") {
+TEST_CASE_TEMPLATE("an n_step beyond every row only waits for the episode's end", S, UniformSampler, PrioritizedSampler) {
   for (const std::int64_t n_step : {std::int64_t{100}, std::int64_t{1} << 30}) {
-    Prioritized buffer(settings_of(16, 1, 1, kOneByte), {});
+    ReplayBuffer<S> buffer(settings_of(16, 1, 1, kOneByte), {});
     buffer.set_n_step(n_step);
     for (std::int64_t row = 0; row < 5; ++row) add_counting(buffer, row);
     CHECK(buffer.size() == 0);
@@ -320,43 +323,48 @@ TEST_CASE("an n_step beyond every row only waits for the episode's end") {
     CHECK(buffer.why_invalid() == "");
     const TemporaryFolder folder;
     buffer.save(folder / "snapshot", "");
-    Prioritized loaded(settings_of(16, 1, 1, kOneByte), {});
+    ReplayBuffer<S> loaded(settings_of(16, 1, 1, kOneByte), {});
     CHECK_NOTHROW(loaded.load(folder / "snapshot"));
     CHECK(loaded.n_step() == n_step);
   }
 }
 
-TEST_CASE("an n_step that no key or counter can hold is refused") {
-  Prioritized buffer(settings_of(16, 1, 1, kOneByte), {});
+TEST_CASE_TEMPLATE("an n_step that no key or counter can hold is refused", S, UniformSampler, PrioritizedSampler) {
+  ReplayBuffer<S> buffer(settings_of(16, 1, 1, kOneByte), {});
   CHECK_THROWS_AS(buffer.set_n_step(INT64_MAX), std::invalid_argument);
-  CHECK_THROWS_AS(Prioritized(settings_of(16, 1, INT64_MAX, kOneByte), {}), std::invalid_argument);
+  CHECK_THROWS_AS(ReplayBuffer<S>(settings_of(16, 1, INT64_MAX, kOneByte), {}), std::invalid_argument);
   CHECK(buffer.n_step() == 1);
 }
 
-TEST_CASE("settings change between draws, and one that is refused changes nothing") {
-  Prioritized buffer(settings_of(64, 1, 1, kOneByte), {});
+TEST_CASE_TEMPLATE("settings change between draws, and one that is refused changes nothing", S, UniformSampler, PrioritizedSampler) {
+  ReplayBuffer<S> buffer(settings_of(64, 1, 1, kOneByte), {});
   for (std::int64_t row = 0; row < 10; ++row) add_counting(buffer, row);
   buffer.set_n_step(2);
   buffer.set_gamma(0.5);
-  buffer.set_alpha(0.9);
-  buffer.set_beta(0.7);
   CHECK_THROWS_AS(buffer.set_n_step(0), std::invalid_argument);
   CHECK_THROWS_AS(buffer.set_gamma(1.5), std::invalid_argument);
-  CHECK_THROWS_AS(buffer.set_alpha(-1.0), std::invalid_argument);
-  CHECK_THROWS_AS(buffer.set_beta(-1.0), std::invalid_argument);
   CHECK(buffer.n_step() == 2);
   CHECK(buffer.gamma() == 0.5);
-  CHECK(buffer.sampler_settings().alpha == 0.9);
-  CHECK(buffer.sampler_settings().beta == 0.7);
+  CHECK(buffer.size() == 9);
+  const OwnedBatch batch = draw(buffer, 20);
+  for (std::size_t i = 0; i < 20; ++i) CHECK(batch.reward[i] == static_cast<float>(batch.action[i]) * 1.5F + 0.5F);
+  if constexpr (S::kHasPriorities) {
+    buffer.set_alpha(0.9);
+    buffer.set_beta(0.7);
+    CHECK_THROWS_AS(buffer.set_alpha(-1.0), std::invalid_argument);
+    CHECK_THROWS_AS(buffer.set_beta(-1.0), std::invalid_argument);
+    CHECK(buffer.sampler_settings().alpha == 0.9);
+    CHECK(buffer.sampler_settings().beta == 0.7);
+  }
   CHECK(buffer.why_invalid() == "");
 }
 
-TEST_CASE("same seed and same calls give the same batches, and another seed others") {
+TEST_CASE_TEMPLATE("same seed and same calls give the same batches, and another seed others", S, UniformSampler, PrioritizedSampler) {
   std::vector<OwnedBatch> batches;
   for (const std::uint64_t seed : {1, 1, 2}) {
     BufferSettings settings = settings_of(64, 1, 1, kOneByte);
     settings.key = {seed, 0};
-    Prioritized buffer(settings, {});
+    ReplayBuffer<S> buffer(settings, {});
     for (std::int64_t row = 0; row < 50; ++row) add_counting(buffer, row);
     batches.push_back(draw(buffer, 32));
   }
@@ -364,8 +372,8 @@ TEST_CASE("same seed and same calls give the same batches, and another seed othe
   CHECK(batches[0].key != batches[2].key);
 }
 
-TEST_CASE("memory in use stops growing once the buffer is full") {
-  Uniform buffer(settings_of(100, 2, 3, {{500, 4}}), {});
+TEST_CASE_TEMPLATE("memory in use stops growing once the buffer is full", S, UniformSampler, PrioritizedSampler) {
+  ReplayBuffer<S> buffer(settings_of(100, 2, 3, {{500, 4}}), {});
   std::vector<RollingEnvironment> environments;
   for (std::uint64_t e = 0; e < 2; ++e) environments.emplace_back(e, buffer.obs());
   std::int64_t largest = 0;
@@ -376,67 +384,4 @@ TEST_CASE("memory in use stops growing once the buffer is full") {
     largest = std::max(largest, buffer.nbytes());
   }
   CHECK(largest < 2 * (4 * 56 + 40) * 500);  // at worst k frames for each row, were every row its own episode
-}
-
-TEST_CASE("settings out of range are refused by name") {
-  const auto construct = [](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, ObsLayout obs) {
-    Prioritized(settings_of(capacity, num_envs, n_step, {obs}), {});
-  };
-  CHECK_THROWS_WITH_AS(construct(0, 1, 1, {1, 1}), doctest::Contains("capacity"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(construct(2, 3, 1, {1, 1}), doctest::Contains("capacity"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(construct(2, 0, 1, {1, 1}), doctest::Contains("num_envs"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(construct(2, 1, 0, {1, 1}), doctest::Contains("n_step"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(construct(2, 1, 1, {0, 1}), doctest::Contains("observation_space"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(construct(2, 1, 1, {1, 0}), doctest::Contains("frame_stack"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(construct(2, 1, 1, {1, 256}), doctest::Contains("frame_stack"), std::invalid_argument);
-}
-
-// For the thread sanitizer to judge. Row t goes from obs t to t + 1 for ever, so every batch can be checked on its own.
-TEST_CASE("a writer, two samplers, an updater, a reader and a saver may all run at once") {
-  Prioritized buffer(settings_of(200, 1, 3, {{8, 2}}), {});
-  const auto add = [&buffer](std::int64_t t) {
-    const std::int64_t frames[] = {t - 1, t, t + 1};
-    const auto* bytes = reinterpret_cast<const std::byte*>(frames);
-    buffer.add(OwnedSteps(1, {0}, {{{Bytes(bytes, bytes + 16)}, {Bytes(bytes + 8, bytes + 24)}, t, 1.0, false, t % 50 == 49}}).view());
-  };
-  for (std::int64_t t = 0; t < 100; ++t) add(t);
-  const TemporaryFolder folder;
-  std::atomic<bool> is_done = false;
-  std::atomic<int> num_wrong = 0;
-  const auto sample = [&](bool updates) {
-    while (!is_done) {
-      OwnedBatch batch(16, {{8, 2}});
-      buffer.sample(0.5, batch.view());
-      for (std::size_t i = 0; i < 16; ++i) {
-        std::int64_t obs[2], next_obs[2];
-        std::memcpy(obs, batch.obs[0].data() + 16 * i, 16);
-        std::memcpy(next_obs, batch.next_obs[0].data() + 16 * i, 16);
-        const std::int64_t steps = next_obs[1] - obs[1];
-        num_wrong += obs[1] != batch.action[i] || obs[0] != obs[1] - 1 || next_obs[0] != next_obs[1] - 1 || steps < 1 || steps > 3;
-      }
-      if (updates) buffer.update_priorities(batch.key, std::vector<double>(16, 2.0));
-    }
-  };
-  std::thread first(sample, false), second(sample, false), updater(sample, true);
-  std::thread saver([&] {
-    while (!is_done) buffer.save(folder / "snapshot", "meta");
-  });
-  std::thread reader([&] {
-    for (std::int64_t n = 1; !is_done; n = n % 3 + 1) {
-      buffer.set_n_step(n);
-      buffer.set_alpha(0.1 * static_cast<double>(n));
-      num_wrong += buffer.size() > 200 || buffer.nbytes() <= 0 || buffer.n_step() != n || !buffer.why_invalid().empty();
-    }
-  });
-  for (std::int64_t t = 100; t < 1500; ++t) add(t);
-  is_done = true;
-  for (std::thread* thread : {&first, &second, &updater, &saver, &reader}) thread->join();
-  CHECK(num_wrong == 0);
-  CHECK(buffer.num_added() == 1500);
-  CHECK(buffer.why_invalid() == "");
-  Prioritized loaded(settings_of(200, 1, 3, {{8, 2}}), {});
-  buffer.save(folder / "snapshot", "meta");
-  loaded.load(folder / "snapshot");
-  CHECK(loaded.why_invalid() == "");
-  CHECK(draw(buffer, 32) == draw(loaded, 32));
 }

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -189,4 +191,44 @@ TEST_CASE("a positive priority is a positive leaf, however small its power") {
   const PrioritizedSampler::Settings steep{4.0, 0.0, 0.0, true};
   CHECK(PrioritizedSampler(steep, 1).leaf(1e-300) == SumTree::kMinValue);
   CHECK(PrioritizedSampler(steep, 1).leaf(0.0) == 0.0);
+}
+
+TEST_CASE("the priority that is too large is named, not the one before it") {
+  const PrioritizedSampler sampler({2.0, 0.4, 0.0, true}, 4);
+  const double priorities[] = {1.0, 1e100, 1e200, 1e250};
+  CHECK_NOTHROW(sampler.check_priorities(std::span(priorities).first(2)));
+  CHECK_THROWS_WITH_AS(sampler.check_priorities(priorities), doctest::Contains("priorities[2]"), std::invalid_argument);
+}
+
+TEST_CASE("a state that cannot be is not adopted, and one that can be is") {
+  const ColumnRing rows = rows_of({2}, 2);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const std::vector<double>& state : std::vector<std::vector<double>>{
+           {-1.0, 0.4, 1.0}, {nan, 0.4, 1.0}, {0.6, -0.1, 1.0}, {0.6, 0.4, 0.5}, {0.6, 0.4, nan}, {1000.0, 0.4, 1e10}}) {
+    PrioritizedSampler sampler({}, rows.num_slots());
+    CHECK_FALSE(sampler.adopt(state, rows));
+  }
+  PrioritizedSampler sampler({}, rows.num_slots());
+  sampler.set_priority(0, 7.0);  // newer than the state
+  sampler.set_priority(1, 0.5);
+  REQUIRE(sampler.adopt(std::vector<double>{0.9, 0.1, 2.0}, rows));
+  CHECK(sampler.settings().alpha == 0.9);
+  CHECK(sampler.settings().beta == 0.1);
+  CHECK(sampler.max_priority() == 7.0);
+}
+
+TEST_CASE("a priority in a file that would be too large for the tree becomes the largest") {
+  const ColumnRing rows = rows_of({2}, 2);
+  PrioritizedSampler sampler({1.0, 0.4, 0.0, true}, rows.num_slots());
+  sampler.set_priority(0, 1e200);
+  REQUIRE(sampler.adopt(std::vector<double>{2.0, 0.4, 3.0}, rows));
+  CHECK(sampler.priority(0) == 3.0);
+  CHECK(sampler.max_priority() == 3.0);
+}
+
+TEST_CASE("without a beta for this draw the sampler's own is taken") {
+  PrioritizedSampler sampler({}, 4);
+  sampler.set_beta(0.7);
+  CHECK(sampler.exponent(std::nullopt) == 0.7);
+  CHECK(sampler.exponent(0.2) == 0.2);
 }

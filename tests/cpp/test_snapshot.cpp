@@ -2,7 +2,11 @@
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
@@ -10,11 +14,37 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "mujigae/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 #include "temporary_folder.hpp"
+
+namespace {
+
+// What the next read and the next write come to, once each.
+enum class Outcome { kWhole, kInterrupted, kOneByte, kFailed, kNothing };
+Outcome next_read = Outcome::kWhole, next_write = Outcome::kWhole;
+
+template <class Call>
+ssize_t come_to(Outcome& next, std::size_t bytes, const Call& call) {
+  const Outcome outcome = std::exchange(next, Outcome::kWhole);
+  if (outcome == Outcome::kNothing) return 0;
+  if (outcome == Outcome::kWhole || outcome == Outcome::kOneByte) return call(outcome == Outcome::kWhole ? bytes : 1);
+  errno = outcome == Outcome::kFailed ? EIO : EINTR;
+  return -1;
+}
+
+}  // namespace
+
+// In place of the C library's.
+extern "C" ssize_t pread(int file, void* out, std::size_t bytes, off_t at) {
+  return come_to(next_read, bytes, [=](std::size_t count) { return ::syscall(SYS_pread64, file, out, count, at); });
+}
+extern "C" ssize_t write(int file, const void* from, std::size_t bytes) {
+  return come_to(next_write, bytes, [=](std::size_t count) { return ::syscall(SYS_write, file, from, count); });
+}
 
 using namespace mujigae;
 
@@ -316,6 +346,37 @@ TEST_CASE("a file that cannot be written to its end is a system error that leave
   CHECK_THROWS_WITH_AS(write_example(folder / "file"), doctest::Contains("cannot write"), std::system_error);
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
   std::signal(SIGXFSZ, before);
+  read_example(folder / "file");
+  CHECK(folder.num_files() == 1);
+}
+
+TEST_CASE("a read or a write that is interrupted or moves less than it should goes on") {
+  const TemporaryFolder folder;
+  for (const Outcome outcome : {Outcome::kInterrupted, Outcome::kOneByte}) {
+    next_write = outcome;
+    write_example(folder / "file");
+    CHECK(next_write == Outcome::kWhole);
+    next_read = outcome;
+    read_example(folder / "file");
+    CHECK(next_read == Outcome::kWhole);
+  }
+}
+
+TEST_CASE("a read that fails is a system error, and a file that was cut off since is a SnapshotError") {
+  const TemporaryFolder folder;
+  write_example(folder / "file");
+  next_read = Outcome::kFailed;
+  CHECK_THROWS_WITH_AS(read_example(folder / "file"), doctest::Contains("cannot read"), std::system_error);
+  next_read = Outcome::kNothing;
+  CHECK_THROWS_WITH_AS(read_example(folder / "file"), doctest::Contains("the file ends too early"), SnapshotError);
+  CHECK_THROWS_WITH_AS(SnapshotReader(-1, "a file that is not open"), doctest::Contains("cannot open"), std::system_error);
+}
+
+TEST_CASE("a write that fails leaves the old file") {
+  const TemporaryFolder folder;
+  write_example(folder / "file");
+  next_write = Outcome::kFailed;
+  CHECK_THROWS_WITH_AS(write_example(folder / "file"), doctest::Contains("cannot write"), std::system_error);
   read_example(folder / "file");
   CHECK(folder.num_files() == 1);
 }

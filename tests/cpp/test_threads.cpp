@@ -10,6 +10,7 @@
 
 #include "mujigae/replay_buffer.hpp"
 #include "naive_buffer.hpp"
+#include "temporary_folder.hpp"
 
 using namespace mujigae;
 
@@ -95,4 +96,57 @@ TEST_CASE("and while the threads of a prefetching buffer copy frames that are ab
   constexpr std::size_t kFrameWords = 512;  // 256 KiB a batch: copied by threads, from chunks that hold one frame
   write_and_read_at_once<PrioritizedSampler>(2, kFrameWords);
   write_and_read_at_once<UniformSampler>(1, kFrameWords);
+}
+
+// Row t goes from obs t to t + 1 for ever, so every batch can be checked on its own.
+TEST_CASE("a writer, two samplers, an updater, a reader and a saver may all run at once") {
+  ReplayBuffer<PrioritizedSampler> buffer(settings_of(200, 1, 3, {{8, 2}}), {});
+  const auto add = [&buffer](std::int64_t t) {
+    const std::int64_t frames[] = {t - 1, t, t + 1};
+    const auto* bytes = reinterpret_cast<const std::byte*>(frames);
+    buffer.add(OwnedSteps(1, {0}, {{{Bytes(bytes, bytes + 16)}, {Bytes(bytes + 8, bytes + 24)}, t, 1.0, false, t % 50 == 49}}).view());
+  };
+  for (std::int64_t t = 0; t < 100; ++t) add(t);
+  const TemporaryFolder folder;
+  std::atomic<bool> is_done = false;
+  std::atomic<int> num_wrong = 0;
+  const auto sample = [&](bool updates) {
+    while (!is_done) {
+      OwnedBatch batch(16, {{8, 2}});
+      buffer.sample(0.5, batch.view());
+      for (std::size_t i = 0; i < 16; ++i) {
+        std::int64_t obs[2], next_obs[2];
+        std::memcpy(obs, batch.obs[0].data() + 16 * i, 16);
+        std::memcpy(next_obs, batch.next_obs[0].data() + 16 * i, 16);
+        const std::int64_t steps = next_obs[1] - obs[1];
+        num_wrong += obs[1] != batch.action[i] || obs[0] != obs[1] - 1 || next_obs[0] != next_obs[1] - 1 || steps < 1 || steps > 3;
+      }
+      if (updates) buffer.update_priorities(batch.key, std::vector<double>(16, 2.0));
+    }
+  };
+  std::thread first(sample, false), second(sample, false), updater(sample, true);
+  std::thread saver([&] {
+    while (!is_done) buffer.save(folder / "snapshot", "meta");
+  });
+  std::thread reader([&] {
+    for (std::int64_t n = 1; !is_done; n = n % 3 + 1) {
+      buffer.set_n_step(n);
+      buffer.set_alpha(0.1 * static_cast<double>(n));
+      num_wrong += buffer.size() > 200 || buffer.nbytes() <= 0 || buffer.n_step() != n || !buffer.why_invalid().empty();
+    }
+  });
+  for (std::int64_t t = 100; t < 1500; ++t) add(t);
+  is_done = true;
+  for (std::thread* thread : {&first, &second, &updater, &saver, &reader}) thread->join();
+  CHECK(num_wrong == 0);
+  CHECK(buffer.num_added() == 1500);
+  CHECK(buffer.why_invalid() == "");
+  ReplayBuffer<PrioritizedSampler> loaded(settings_of(200, 1, 3, {{8, 2}}), {});
+  buffer.save(folder / "snapshot", "meta");
+  loaded.load(folder / "snapshot");
+  CHECK(loaded.why_invalid() == "");
+  OwnedBatch one(32, {{8, 2}}), other(32, {{8, 2}});
+  buffer.sample(0.4, one.view());
+  loaded.sample(0.4, other.view());
+  CHECK(one == other);
 }

@@ -12,9 +12,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "kinds.hpp"
+#include "snapshot_sections.hpp"
 
 using namespace mujigae;
 
@@ -23,8 +26,6 @@ std::size_t num_loaded = 0;  // files that made a buffer
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
 namespace {
-
-constexpr std::size_t kFileHead = 16, kSectionHead = 16, kChecksum = 4;
 
 [[noreturn]] void report(const std::string& what) {
   std::fprintf(stderr, "finding: %s\n", what.c_str());
@@ -65,57 +66,23 @@ void load_and_go_on(const std::string& path, const Kind& kind) {
   });
 }
 
-template <class T>
-T at(const std::uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
-void put_checksum(std::uint8_t* from, std::size_t count) {
-  const std::uint32_t crc = crc32(std::as_bytes(std::span(from, count)));
-  std::memcpy(from + count, &crc, sizeof crc);
-}
-
-struct Section {
-  std::size_t start, length;  // of the head; of the payload
-};
-
-std::vector<Section> sections(const std::uint8_t* data, std::size_t size) {
-  std::vector<Section> found;
-  for (std::size_t start = kFileHead; size - start >= kSectionHead + kChecksum;) {
-    const auto length = at<std::uint64_t>(data + start + 4);
-    if (length > size - start - kSectionHead - kChecksum) break;
-    found.push_back({start, static_cast<std::size_t>(length)});
-    start += kSectionHead + static_cast<std::size_t>(length) + kChecksum;
-  }
-  return found;
-}
-
-void mend_checksums(std::uint8_t* data, std::size_t size) {
-  put_checksum(data, kFileHead - kChecksum);
-  for (const Section& section : sections(data, size)) {
-    put_checksum(data + section.start, kSectionHead - kChecksum);
-    put_checksum(data + section.start + kSectionHead, section.length);
-  }
-}
-
 // One word of the payload becomes another: a neighbour, a bound, or the value of another word.
-void change_word(std::uint8_t* payload, std::size_t length, std::mt19937& random) {
+void change_word(std::span<std::byte> payload, std::mt19937& random) {
   static constexpr std::int64_t kBounds[] = {-1, 0, 1, 255, INT32_MAX, std::int64_t{1} << 40, INT64_MAX, INT64_MIN};
-  std::uint8_t* word = payload + 8 * (random() % (length / 8));
-  std::int64_t value = at<std::int64_t>(word);
+  const auto any_word = [&] { return payload.data() + 8 * (random() % (payload.size() / 8)); };
+  std::byte* word = any_word();
+  auto value = value_at<std::int64_t>(word);
   switch (random() % 3) {
     case 0: value = static_cast<std::int64_t>(static_cast<std::uint64_t>(value) + random() % 17 - 8); break;
     case 1: value = kBounds[random() % std::size(kBounds)]; break;
-    default: value = at<std::int64_t>(payload + 8 * (random() % (length / 8)));
+    default: value = value_at<std::int64_t>(any_word());
   }
   std::memcpy(word, &value, sizeof value);
 }
 
 // The payload as libFuzzer would have it; what follows moves up or down.
 std::size_t change_bytes(std::uint8_t* data, std::size_t size, std::size_t max_size, const Section& section) {
-  const std::size_t from = section.start + kSectionHead, rest = size - from - section.length;
+  const std::size_t from = section.payload(), rest = size - from - section.length;
   std::vector<std::uint8_t> payload(data + from, data + from + section.length);
   payload.resize(std::max<std::size_t>(section.length + max_size - size, 1));
   payload.resize(LLVMFuzzerMutate(payload.data(), section.length, payload.size()));
@@ -144,17 +111,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size, unsigned seed) {
   std::mt19937 random(seed);
   if (size < kFileHead || max_size < size || random() % 16 == 0) return LLVMFuzzerMutate(data, size, max_size);
-  const std::vector<Section> found = sections(data, size);
+  const auto snapshot = [&] { return std::as_writable_bytes(std::span(data, size)); };
+  const std::vector<Section> found = sections(snapshot());
   if (found.empty()) {
     size = LLVMFuzzerMutate(data, size, max_size);
   } else {
     const Section& section = found[random() % found.size()];
     if (section.length >= 8 && random() % 2 == 0) {
-      change_word(data + section.start + kSectionHead, section.length, random);
+      change_word(snapshot().subspan(section.payload(), section.length), random);
     } else {
       size = change_bytes(data, size, max_size, section);
     }
   }
-  if (size >= kFileHead && random() % 16 != 0) mend_checksums(data, size);
+  if (size >= kFileHead && random() % 16 != 0) mend_checksums(snapshot());
   return size;
 }

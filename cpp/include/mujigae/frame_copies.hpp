@@ -37,10 +37,9 @@ inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) 
   }
 }
 
-// The beginning of it will be read soon.
+// The beginning of it, which is not zeros, will be read soon.
 inline void ask_for(const FrameCopy& copy) {
   constexpr std::size_t kLine = 64, kFew = 256;
-  if (copy.from == nullptr) return;
   const std::byte* const end = copy.from + (copy.bytes < kFew ? copy.bytes : kFew);
   for (const std::byte* at = copy.from; at < end; at += kLine) __builtin_prefetch(at);
   __builtin_prefetch(end - 1);

@@ -1,0 +1,39 @@
+#include "mujigae/gather.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "mujigae/replay_buffer.hpp"
+#include "naive_buffer.hpp"
+
+using namespace mujigae;
+
+// Large ones are copied by threads as well.
+TEST_CASE_TEMPLATE("a batch of any size has the frames of its rows", S, UniformSampler, PrioritizedSampler) {
+  const std::vector<ObsLayout> layouts = {{3000, 3}, {40, 1}};
+  ReplayBuffer<S> buffer(settings_of(20, 1, 1, layouts), {});
+  RollingEnvironment environment(4, layouts);
+  std::vector<Transition> steps;
+  for (std::int64_t t = 0; t < 30; ++t) {
+    steps.push_back(environment.step(t));
+    buffer.add(OwnedSteps(1, {0}, {steps.back()}).view());
+  }
+  for (const std::int64_t size : {1, 20, 64, 65, 300}) {  // 18 KB a row: from 1 MiB on there are threads
+    OwnedBatch batch(size, layouts);
+    buffer.sample(0.4, batch.view());
+    std::size_t num_wrong = 0;
+    for (std::size_t i = 0; i < batch.key.size(); ++i) {
+      const Transition& step = steps.at(static_cast<std::size_t>(batch.action[i]));
+      for (std::size_t c = 0; c < layouts.size(); ++c) {
+        const auto at = static_cast<std::ptrdiff_t>(i) * layouts[c].bytes();
+        num_wrong += !std::equal(step.obs[c].begin(), step.obs[c].end(), batch.obs[c].begin() + at);
+        num_wrong += !std::equal(step.next_obs[c].begin(), step.next_obs[c].end(), batch.next_obs[c].begin() + at);
+      }
+    }
+    CHECK(num_wrong == 0);
+  }
+}
