@@ -28,16 +28,6 @@ TEST_CASE("a column is zeros from a cache line on, and keeps what is written") {
   CHECK(Column<double>(0).nbytes() == 0);
 }
 
-TEST_CASE("a long column that wants large pages begins at one, a short one need not") {
-  const std::int64_t size = std::int64_t{1} << 17;  // 1 MiB
-  Column<double> column = Column<double>::with_huge_pages(size);
-  CHECK(begins_at(column.data(), std::uintptr_t{1} << 21));
-  CHECK(std::count(column.begin(), column.end(), 0.0) == size);
-  column[size - 1] = 1.0;
-  CHECK(column[size - 1] == 1.0);
-  CHECK(Column<double>::with_huge_pages(100).size() == 100);
-}
-
 TEST_CASE("a column in memory that is given to it has what is there") {
   alignas(8) std::array<std::byte, 24> memory{};
   Column<std::int64_t> column(3, memory.data());

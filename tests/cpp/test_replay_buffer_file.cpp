@@ -44,11 +44,14 @@ using namespace mujigae;
 namespace {
 
 // Where the parts of such a small file begin: 64 KiB each, the header first.
-enum Part : std::size_t { kStates = 1, kRewards = 2, kChecksums = 6, kPriorities = 7 };
-constexpr std::size_t kPartBytes = 1 << 16, kRecordBytes = 4096, kRecordHead = 16;
+enum Part : std::size_t { kStates = 1, kRecords = 2, kPriorities = 3 };
+constexpr std::size_t kPartBytes = 1 << 16, kStateBytes = 4096, kStateHead = 16;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::int64_t bits(double value) { return std::bit_cast<std::int64_t>(value); }
+
+// Reward, stack, checksum, flags and action of a row.
+std::size_t record_at(std::int64_t row) { return kRecords * kPartBytes + 32 * static_cast<std::size_t>(row % kCountingSlots); }
 
 template <class S>
 std::unique_ptr<ReplayBuffer<S>> create(const std::string& path) {
@@ -70,9 +73,9 @@ void write_at(const std::string& path, std::size_t at, T value) {
 // Both records of the state say so, and their checksums are right.
 template <class S>
 void lie(const std::string& path, std::size_t word, std::int64_t value) {
-  constexpr std::size_t kBytes = kRecordHead + 8 * (kNumHeadWords + (S::kHasPriorities ? 3 : 0));
-  for (const std::size_t record : {kStates * kPartBytes, kStates * kPartBytes + kRecordBytes}) {
-    write_at(path, record + kRecordHead + 8 * word, value);
+  constexpr std::size_t kBytes = kStateHead + 8 * (kNumHeadWords + (S::kHasPriorities ? 3 : 0));
+  for (const std::size_t record : {kStates * kPartBytes, kStates * kPartBytes + kStateBytes}) {
+    write_at(path, record + kStateHead + 8 * word, value);
     const std::string bytes = read_file(path).substr(record, kBytes);
     write_at(path, record, crc32(std::as_bytes(std::span(bytes).subspan(4))));
   }
@@ -175,7 +178,7 @@ TEST_CASE_TEMPLATE("a state that cannot be is refused", S, UniformSampler, Prior
 TEST_CASE_TEMPLATE("a row that is damaged in a closed file is named with its byte", S, UniformSampler, PrioritizedSampler) {
   const TemporaryFolder folder;
   count_on(*create<S>(folder / "file"));
-  const std::size_t reward = kRewards * kPartBytes + 8 * (16 % kCountingSlots);
+  const std::size_t reward = record_at(16);
   flip_bits(folder / "file", reward, 1);
   check_says(refusal<S>(folder / "file"), "row 16 of lane 0 or a frame of it is damaged (at byte " + std::to_string(reward) + ")");
   flip_bits(folder / "file", reward, 1);
@@ -192,7 +195,7 @@ TEST_CASE_TEMPLATE("in a file that was not closed a lane goes on behind its last
   for (std::int64_t row = 15; row < 20; ++row) {
     CAPTURE(row);
     write_file(folder / "copy", read_file(folder / "file"));  // as a kill would leave it
-    flip_bits(folder / "copy", kChecksums * kPartBytes + 4 * static_cast<std::size_t>(row % kCountingSlots), 1);
+    flip_bits(folder / "copy", record_at(row) + 16, 1);
     const auto found = reopen<S>(folder / "copy");
     CHECK(found->why_invalid() == "");
     CHECK(found->size() == std::max<std::int64_t>(18 - row, 0));  // row 19 waits for its window
