@@ -26,8 +26,8 @@ class BlockReader {
   }
 
  private:
-  void read_row(std::int64_t slot, const ColumnRing::Place& place, std::int64_t to, std::vector<FrameCopy>& copies) const {
-    const ColumnRing& rows = source_.rows;
+  void read_row(std::int64_t slot, const RowRing::Place& place, std::int64_t to, std::vector<FrameCopy>& copies) const {
+    const RowRing& rows = source_.rows;
     const Lane& lane = rows.lane(place.row.lane);
     std::int64_t last_slot = slot;
     const Window window = rows.window(lane, last_slot, source_.settings.n_step, source_.settings.gamma);
@@ -48,8 +48,8 @@ class BlockReader {
 
   const GatherSource& source_;
   const BatchView& out_;
-  ColumnRing::Places place_in_;
-  std::array<ColumnRing::Place, kBlock> places_;
+  RowRing::Places place_in_;
+  std::array<RowRing::Place, kBlock> places_;
 };
 
 // Rows begin ... end of the batch, block by block; after each, after_block(copies of its frames).

@@ -102,7 +102,7 @@ DrawnBatch PrefetchQueue::read_batch(SnapshotReader& reader, Arena& arena) const
   return batch;
 }
 
-void PrefetchQueue::load(SnapshotReader& reader, const ColumnRing& rows, const Philox& random, Arena& arena) {
+void PrefetchQueue::load(SnapshotReader& reader, const RowRing& rows, const Philox& random, Arena& arena) {
   batches_.clear();
   while (reader.next_is(kDrawn)) {
     push(read_batch(reader, arena));

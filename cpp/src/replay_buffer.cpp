@@ -29,8 +29,8 @@ struct ReplayBuffer<S>::RowPointers {
   const std::byte* next_obs(std::size_t c) const { return steps.next_obs[c] + index * layouts[c].bytes(); }
   const std::byte* newest_frame(std::size_t c) const { return next_obs(c) + layouts[c].bytes() - layouts[c].frame_bytes; }
   std::uint8_t flags() const {  // both at once: terminated wins
-    if (steps.terminated[index]) return ColumnRing::kTerminated;
-    return steps.truncated[index] ? std::uint8_t{ColumnRing::kTruncated} : std::uint8_t{0};
+    if (steps.terminated[index]) return RowRing::kTerminated;
+    return steps.truncated[index] ? std::uint8_t{RowRing::kTruncated} : std::uint8_t{0};
   }
 };
 
@@ -183,7 +183,7 @@ std::int64_t ReplayBuffer<S>::update_priorities(std::span<const std::int64_t> ke
     fail_value("priorities: expected ", keys.size(), " of them, one for each key, got ", priorities.size());
   }
   sampler_.check_priorities(priorities);
-  std::vector<ColumnRing::Row> rows;
+  std::vector<RowRing::Row> rows;
   rows.reserve(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) rows.push_back(rows_.row_of_key(keys[i], i));
   sampler_.reserve(static_cast<std::int64_t>(keys.size()));

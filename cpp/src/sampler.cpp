@@ -14,7 +14,7 @@ void check_exponent(const char* argument, double value) {
   if (!(value >= 0.0 && std::isfinite(value))) fail_value(argument, ": expected a finite number of at least 0, got ", value);
 }
 
-void check_has_rows(const ColumnRing& rows, std::int64_t n_step) {
+void check_has_rows(const RowRing& rows, std::int64_t n_step) {
   if (rows.num_ready(n_step) == 0) fail_value("sample: expected at least one row whose n-step window is complete, got none");
 }
 
@@ -26,9 +26,9 @@ std::int64_t scale_word(std::uint64_t word, std::int64_t count) {
 
 }  // namespace
 
-void UniformSampler::check_can_draw(const ColumnRing& rows, std::int64_t n_step) const { check_has_rows(rows, n_step); }
+void UniformSampler::check_can_draw(const RowRing& rows, std::int64_t n_step) const { check_has_rows(rows, n_step); }
 
-void UniformSampler::draw(const ColumnRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots,
+void UniformSampler::draw(const RowRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots,
                           std::span<double> leaves) const {
   std::vector<std::int64_t> ends;  // of each lane's rows, counted over the lanes in order
   for (std::int64_t e = 0, end = 0; e < rows.num_lanes(); ++e) ends.push_back(end += rows.lane(e).num_ready(n_step));
@@ -137,12 +137,12 @@ double PrioritizedSampler::exponent(std::optional<double> beta) const {
   return beta.value_or(settings_.beta);
 }
 
-void PrioritizedSampler::check_can_draw(const ColumnRing& rows, std::int64_t n_step) const {
+void PrioritizedSampler::check_can_draw(const RowRing& rows, std::int64_t n_step) const {
   check_has_rows(rows, n_step);
   if (!(tree_.total() > 0.0)) fail_value("sample: every leaf is zero, nothing can be drawn");
 }
 
-void PrioritizedSampler::draw(const ColumnRing&, std::int64_t, Philox& random, std::span<std::int64_t> slots,
+void PrioritizedSampler::draw(const RowRing&, std::int64_t, Philox& random, std::span<std::int64_t> slots,
                               std::span<double> leaves) const {
   tree_.sample(random, settings_.stratified, slots);
   for (std::size_t i = 0; i < slots.size(); ++i) leaves[i] = tree_[slots[i]];
@@ -164,7 +164,7 @@ std::int64_t PrioritizedSampler::nbytes() const {
   return tree_.nbytes() + priorities_.nbytes();
 }
 
-std::string PrioritizedSampler::why_invalid(const ColumnRing& rows, std::int64_t n_step) const {
+std::string PrioritizedSampler::why_invalid(const RowRing& rows, std::int64_t n_step) const {
   for (std::int64_t slot = 0; slot < rows.num_slots(); ++slot) {
     const double p = priority(slot);
     if (rows.is_held(rows.row_in(slot)) && !(p >= 0.0 && p <= max_priority_)) return concat("slot ", slot, " has priority ", p);
@@ -174,7 +174,7 @@ std::string PrioritizedSampler::why_invalid(const ColumnRing& rows, std::int64_t
   return tree_.why_invalid();
 }
 
-void PrioritizedSampler::save(SnapshotWriter& writer, const ColumnRing& rows) const {
+void PrioritizedSampler::save(SnapshotWriter& writer, const RowRing& rows) const {
   std::vector<double> values = state();
   for (std::int64_t e = 0; e < rows.num_lanes(); ++e) {
     const Lane& lane = rows.lane(e);
@@ -191,7 +191,7 @@ bool PrioritizedSampler::set_state(std::span<const double> state) {
   return max_priority_ >= 1.0 && !is_too_large(max_priority_, settings_.alpha);  // it starts at 1
 }
 
-bool PrioritizedSampler::adopt(std::span<const double> state, const ColumnRing& rows) {
+bool PrioritizedSampler::adopt(std::span<const double> state, const RowRing& rows) {
   if (!set_state(state)) return false;
   const auto is_priority = [&](double p) { return p >= 0.0 && std::isfinite(p) && !is_too_large(p, settings_.alpha); };
   const double largest = max_priority_;
@@ -206,7 +206,7 @@ bool PrioritizedSampler::adopt(std::span<const double> state, const ColumnRing& 
   return true;
 }
 
-void PrioritizedSampler::load(SnapshotReader& reader, const ColumnRing& rows) {
+void PrioritizedSampler::load(SnapshotReader& reader, const RowRing& rows) {
   std::size_t num_held = 0;
   for (std::int64_t e = 0; e < rows.num_lanes(); ++e) num_held += static_cast<std::size_t>(rows.lane(e).num_held());
   const std::vector<double> values = reader.section<double>(section_tag("PRIO"), num_held + 3);

@@ -4,7 +4,7 @@ One transition's way through it:
 
 1. `envs/steps.py`: a vector environment's step, whatever its autoreset mode, becomes honest transitions.
 2. `replay/buffer.py`, `prioritized.py`: arguments are checked by name; one call into C++.
-3. `frame_ring.hpp`, `column_ring.hpp`: the newest frame is stored once; action, reward and flags beside it.
+3. `frame_ring.hpp`, `row_ring.hpp`: the newest frame is stored once; action, reward and flags beside it.
 4. `sum_tree.hpp`: the row gets the largest priority seen, as soon as its n-step window is complete.
 5. `sampler.hpp`, `replay_buffer.hpp`: draw, n-step return, gather, without the GIL: a `Batch`.
 6. `losses/`: a pure function of the batch.

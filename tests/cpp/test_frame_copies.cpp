@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -100,6 +102,30 @@ TEST_CASE("a forked process has no threads: it finishes what was begun, and begi
     others.finish();
     CHECK(work.to == work.expected);
     CHECK(other.to == other.expected);
+  }
+}
+
+TEST_CASE("every part of shared work is done once, whatever the step") {
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{1000}}) {
+    for (const std::size_t step : {std::size_t{1}, std::size_t{3}, std::size_t{2000}}) {
+      std::vector<int> num_done(count);
+      share(count, step, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t i = begin; i < end; ++i) ++num_done[i];
+      });
+      CHECK(std::all_of(num_done.begin(), num_done.end(), [](int times) { return times == 1; }));
+    }
+  }
+}
+
+TEST_CASE("what a part throws is thrown to the caller, once nobody works any more") {
+  for (int i = 0; i < 50; ++i) {
+    std::atomic<int> num_parts = 0;
+    const auto part = [&](std::size_t begin, std::size_t) {
+      ++num_parts;
+      if (begin % 10 == 3) throw std::runtime_error("a part that fails");
+    };
+    CHECK_THROWS_WITH_AS(share(100, 1, part), "a part that fails", std::runtime_error);
+    CHECK(num_parts == 100);
   }
 }
 

@@ -79,7 +79,7 @@ struct Forgery {
     queue.save(writer);
     writer.commit();
     SnapshotReader reader{std::span<const std::byte>(writer.bytes())};
-    ColumnRing rows(4, 1, 3, 8, 1);
+    RowRing rows(4, 1, 3, 8, 1);
     rows.lane(0).next = rows.lane(0).issued_end = 1;  // key 0
     try {
       PrefetchQueue(2, row_bytes).load(reader, rows, Philox({1, 2}, 100), *arena);

@@ -22,16 +22,16 @@ namespace {
 constexpr std::byte kNoAction{0};
 
 // Lane e of `lengths.size()` lanes holds lengths[e] rows, its newest one last.
-ColumnRing rows_of(const std::vector<std::int64_t>& lengths, std::int64_t capacity_of_lane) {
+RowRing rows_of(const std::vector<std::int64_t>& lengths, std::int64_t capacity_of_lane) {
   const auto num_lanes = static_cast<std::int64_t>(lengths.size());
-  ColumnRing rows(capacity_of_lane * num_lanes, num_lanes, 2, 1, 0);
+  RowRing rows(capacity_of_lane * num_lanes, num_lanes, 2, 1, 0);
   for (std::int64_t e = 0; e < num_lanes; ++e) {
     for (std::int64_t i = 0; i < lengths[static_cast<std::size_t>(e)]; ++i) rows.append(e, 0.0, 0, &kNoAction);
   }
   return rows;
 }
 
-PrioritizedSampler sampler_of(const ColumnRing& rows, const std::vector<double>& priorities, const PrioritizedSampler::Settings& settings) {
+PrioritizedSampler sampler_of(const RowRing& rows, const std::vector<double>& priorities, const PrioritizedSampler::Settings& settings) {
   PrioritizedSampler sampler(settings, rows.num_slots());
   for (std::size_t slot = 0; slot < priorities.size(); ++slot) {
     sampler.write(static_cast<std::int64_t>(slot));
@@ -43,7 +43,7 @@ PrioritizedSampler sampler_of(const ColumnRing& rows, const std::vector<double>&
 }
 
 template <class S>
-void draw(const S& sampler, const ColumnRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
+void draw(const S& sampler, const RowRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
           std::span<float> weights) {
   std::vector<double> leaves(slots.size());
   sampler.draw(rows, n_step, random, slots, leaves);
@@ -51,7 +51,7 @@ void draw(const S& sampler, const ColumnRing& rows, std::int64_t n_step, double 
 }
 
 template <class S>
-std::map<std::int64_t, double> count_draws(const S& sampler, const ColumnRing& rows, std::int64_t n_step, std::size_t count) {
+std::map<std::int64_t, double> count_draws(const S& sampler, const RowRing& rows, std::int64_t n_step, std::size_t count) {
   Philox random({1, 2});
   std::vector<std::int64_t> slots(count);
   std::vector<float> weights(count);
@@ -64,7 +64,7 @@ std::map<std::int64_t, double> count_draws(const S& sampler, const ColumnRing& r
 }  // namespace
 
 TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of different lengths, and no other") {
-  const ColumnRing rows = rows_of({5, 0, 1, 8, 2}, 10);
+  const RowRing rows = rows_of({5, 0, 1, 8, 2}, 10);
   const std::int64_t n_step = 2;  // the newest row of each lane waits
   const auto counts = count_draws(UniformSampler({}, 0), rows, n_step, 60000);
   std::set<std::int64_t> expected;
@@ -80,7 +80,7 @@ TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of di
 }
 
 TEST_CASE("uniform weights are 1") {
-  const ColumnRing rows = rows_of({3}, 3);
+  const RowRing rows = rows_of({3}, 3);
   Philox random({0, 0});
   std::vector<std::int64_t> slots(5);
   std::vector<float> weights(5, -1.0F);
@@ -90,7 +90,7 @@ TEST_CASE("uniform weights are 1") {
 
 TEST_CASE("prioritized draws follow (p + eps)^alpha, stratified and not") {
   const std::vector<double> priorities = {0.0, 1.0, 2.0, 0.5, 4.0, 1.0};
-  const ColumnRing rows = rows_of({6}, 6);
+  const RowRing rows = rows_of({6}, 6);
   for (const bool stratified : {false, true}) {
     const PrioritizedSampler sampler = sampler_of(rows, priorities, {0.7, 0.4, 0.01, stratified});
     double total = 0.0;
@@ -105,7 +105,7 @@ TEST_CASE("prioritized draws follow (p + eps)^alpha, stratified and not") {
 
 TEST_CASE("weights are (N P(i))^-beta over the largest in the batch") {
   const std::vector<double> priorities = {3.0, 1.0, 2.0, 0.5, 4.0, 1.0};
-  const ColumnRing rows = rows_of({6}, 6);
+  const RowRing rows = rows_of({6}, 6);
   const PrioritizedSampler sampler = sampler_of(rows, priorities, {0.6, 0.4, 1e-6, true});
   double total = 0.0;
   for (const double p : priorities) total += sampler.leaf(p);
@@ -125,7 +125,7 @@ TEST_CASE("weights are (N P(i))^-beta over the largest in the batch") {
 }
 
 TEST_CASE("a new row gets the largest priority ever given, 1 at first and after clear") {
-  const ColumnRing rows = rows_of({3}, 3);
+  const RowRing rows = rows_of({3}, 3);
   PrioritizedSampler sampler({}, rows.num_slots());
   sampler.write(0);
   CHECK(sampler.priority(0) == 1.0);
@@ -141,7 +141,7 @@ TEST_CASE("a new row gets the largest priority ever given, 1 at first and after 
 }
 
 TEST_CASE("a row that left is not drawn, and the leaves are checked against the rows") {
-  const ColumnRing rows = rows_of({3}, 3);
+  const RowRing rows = rows_of({3}, 3);
   PrioritizedSampler sampler = sampler_of(rows, {1.0, 1.0, 1.0}, {});
   CHECK(sampler.why_invalid(rows, 1) == "");
   CHECK(sampler.why_invalid(rows, 2) != "");  // the newest row should have no leaf
@@ -152,7 +152,7 @@ TEST_CASE("a row that left is not drawn, and the leaves are checked against the 
 }
 
 TEST_CASE("within one commit the last of leave and enter wins") {
-  const ColumnRing rows = rows_of({2}, 2);
+  const RowRing rows = rows_of({2}, 2);
   PrioritizedSampler sampler = sampler_of(rows, {1.0, 1.0}, {});
   sampler.leave(0);
   sampler.enter(0);
@@ -201,7 +201,7 @@ TEST_CASE("the priority that is too large is named, not the one before it") {
 }
 
 TEST_CASE("a state that cannot be is not adopted, and one that can be is") {
-  const ColumnRing rows = rows_of({2}, 2);
+  const RowRing rows = rows_of({2}, 2);
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const std::vector<double>& state : std::vector<std::vector<double>>{
            {-1.0, 0.4, 1.0}, {nan, 0.4, 1.0}, {0.6, -0.1, 1.0}, {0.6, 0.4, 0.5}, {0.6, 0.4, nan}, {1000.0, 0.4, 1e10}}) {
@@ -218,7 +218,7 @@ TEST_CASE("a state that cannot be is not adopted, and one that can be is") {
 }
 
 TEST_CASE("a priority in a file that would be too large for the tree becomes the largest") {
-  const ColumnRing rows = rows_of({2}, 2);
+  const RowRing rows = rows_of({2}, 2);
   PrioritizedSampler sampler({1.0, 0.4, 0.0, true}, rows.num_slots());
   sampler.set_priority(0, 1e200);
   REQUIRE(sampler.adopt(std::vector<double>{2.0, 0.4, 3.0}, rows));

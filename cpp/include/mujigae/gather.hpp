@@ -13,14 +13,14 @@
 #include <vector>
 
 #include "mujigae/batch.hpp"
-#include "mujigae/column_ring.hpp"
+#include "mujigae/row_ring.hpp"
 #include "mujigae/frame_copies.hpp"
 #include "mujigae/frame_ring.hpp"
 
 namespace mujigae {
 
 struct GatherSource {
-  const ColumnRing& rows;
+  const RowRing& rows;
   const std::vector<std::vector<StackLane>>& stacks;  // [lane][obs]
   const BufferSettings& settings;
 };

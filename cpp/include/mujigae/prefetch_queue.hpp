@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "mujigae/batch.hpp"
-#include "mujigae/column_ring.hpp"
+#include "mujigae/row_ring.hpp"
 #include "mujigae/frame_copies.hpp"
 #include "mujigae/random.hpp"
 #include "mujigae/snapshot.hpp"
@@ -51,7 +51,7 @@ class PrefetchQueue {
 
   // One section a batch. Load leaves the queue as it was saved, or fails by the reader.
   void save(SnapshotWriter& writer);
-  void load(SnapshotReader& reader, const ColumnRing& rows, const Philox& random, Arena& arena);
+  void load(SnapshotReader& reader, const RowRing& rows, const Philox& random, Arena& arena);
 
  private:
   DrawnBatch read_batch(SnapshotReader& reader, Arena& arena) const;

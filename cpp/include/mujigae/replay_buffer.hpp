@@ -1,6 +1,6 @@
 // Add transitions of many environments, draw n-step batches of them: the whole of a replay buffer behind one mutex.
 //
-//   add      ColumnRing + StackLane     one row and (mostly) one frame for each transition
+//   add      RowRing + StackLane     one row and (mostly) one frame for each transition
 //   sample   Sampler -> slots -> n-step windows -> frames copied straight into the caller's memory
 //
 // One-step rows are stored and windows are worked out when a batch is drawn, so n_step and gamma may change at any time, every
@@ -30,7 +30,7 @@
 #include "mujigae/arena.hpp"
 #include "mujigae/batch.hpp"
 #include "mujigae/buffer_settings.hpp"
-#include "mujigae/column_ring.hpp"
+#include "mujigae/row_ring.hpp"
 #include "mujigae/frame_mirror.hpp"
 #include "mujigae/frame_ring.hpp"
 #include "mujigae/mapped_file.hpp"
@@ -156,7 +156,7 @@ class ReplayBuffer {
   BufferSettings settings_;
   std::unique_ptr<MappedFile> file_;  // what follows lies in it
   std::vector<std::int64_t> row_bytes_;  // of each field of a batch
-  ColumnRing rows_;
+  RowRing rows_;
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   S sampler_;
   Philox random_;

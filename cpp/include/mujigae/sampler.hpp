@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "mujigae/column_ring.hpp"
+#include "mujigae/row_ring.hpp"
 #include "mujigae/random.hpp"
 #include "mujigae/snapshot.hpp"
 #include "mujigae/sum_tree.hpp"
@@ -24,7 +24,7 @@ namespace mujigae {
 
 template <class S>
 concept Sampler = requires(S sampler, const S& constant, const typename S::Settings& settings, std::int64_t i, double beta,
-                           const ColumnRing& rows, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves,
+                           const RowRing& rows, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves,
                            std::span<float> weights, MappedFile* file) {
   { S::kHasPriorities } -> std::convertible_to<bool>;
   S(settings, i, file);
@@ -56,16 +56,16 @@ class UniformSampler {
   void leave(std::int64_t) {}
   void commit() {}
   void clear() {}
-  void check_can_draw(const ColumnRing& rows, std::int64_t n_step) const;
-  void draw(const ColumnRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves) const;
+  void check_can_draw(const RowRing& rows, std::int64_t n_step) const;
+  void draw(const RowRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves) const;
   void weigh(std::span<const double> leaves, double beta, std::span<float> weights) const;
   double exponent(std::optional<double>) const { return 0.0; }
   std::int64_t nbytes() const { return 0; }
-  std::string why_invalid(const ColumnRing&, std::int64_t) const { return {}; }
-  void save(SnapshotWriter&, const ColumnRing&) const {}
-  void load(SnapshotReader&, const ColumnRing&) {}
+  std::string why_invalid(const RowRing&, std::int64_t) const { return {}; }
+  void save(SnapshotWriter&, const RowRing&) const {}
+  void load(SnapshotReader&, const RowRing&) {}
   std::vector<double> state() const { return {}; }
-  bool adopt(std::span<const double>, const ColumnRing&) { return true; }
+  bool adopt(std::span<const double>, const RowRing&) { return true; }
 };
 
 class PrioritizedSampler {
@@ -85,8 +85,8 @@ class PrioritizedSampler {
   void commit();
   void clear();
 
-  void check_can_draw(const ColumnRing& rows, std::int64_t n_step) const;
-  void draw(const ColumnRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves) const;
+  void check_can_draw(const RowRing& rows, std::int64_t n_step) const;
+  void draw(const RowRing& rows, std::int64_t n_step, Philox& random, std::span<std::int64_t> slots, std::span<double> leaves) const;
   void weigh(std::span<const double> leaves, double beta, std::span<float> weights) const;
   double exponent(std::optional<double> beta) const;
 
@@ -100,14 +100,14 @@ class PrioritizedSampler {
   const Settings& settings() const { return settings_; }
 
   std::int64_t nbytes() const;
-  std::string why_invalid(const ColumnRing& rows, std::int64_t n_step) const;
-  void save(SnapshotWriter& writer, const ColumnRing& rows) const;  // the priorities of the rows held
-  void load(SnapshotReader& reader, const ColumnRing& rows);
+  std::string why_invalid(const RowRing& rows, std::int64_t n_step) const;
+  void save(SnapshotWriter& writer, const RowRing& rows) const;  // the priorities of the rows held
+  void load(SnapshotReader& reader, const RowRing& rows);
 
   // In a file, where the priorities are: alpha, beta and the largest priority. An adopted priority that is none becomes the
   // largest. False: such a state cannot be.
   std::vector<double> state() const { return {settings_.alpha, settings_.beta, max_priority_}; }
-  bool adopt(std::span<const double> state, const ColumnRing& rows);
+  bool adopt(std::span<const double> state, const RowRing& rows);
 
  private:
   static constexpr double kNoPriority = -1.0;  // of a row that cannot be drawn: its leaf is 0

@@ -1,4 +1,4 @@
-#include "mujigae/column_ring.hpp"
+#include "mujigae/row_ring.hpp"
 
 #include <array>
 #include <bit>
@@ -10,7 +10,7 @@
 
 namespace mujigae {
 
-ColumnRing::ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
+RowRing::RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
                        std::int64_t num_obs, MappedFile* file)
     : action_bytes_(action_bytes), num_obs_(num_obs), is_in_file_(file != nullptr) {
   record_bytes_ = round_up_to(sizeof(double), flags_at() + 1 + action_bytes);
@@ -23,7 +23,7 @@ ColumnRing::ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64
   records_ = Column<std::byte>(bytes, file ? file->map_part(bytes, true) : nullptr);
 }
 
-std::int64_t ColumnRing::append(std::int64_t lane_index, double reward, std::uint8_t flags, const std::byte* action_bytes) {
+std::int64_t RowRing::append(std::int64_t lane_index, double reward, std::uint8_t flags, const std::byte* action_bytes) {
   Lane& lane = lanes_[index(lane_index)];
   const std::int64_t slot = lane.slot(lane.next++);
   this->reward(slot) = reward;
@@ -34,14 +34,14 @@ std::int64_t ColumnRing::append(std::int64_t lane_index, double reward, std::uin
   return slot;
 }
 
-void ColumnRing::interrupt(std::int64_t lane_index) {
+void RowRing::interrupt(std::int64_t lane_index) {
   Lane& lane = lanes_[index(lane_index)];
   flags(lane.slot(lane.next - 1)) |= kInterrupted;
   seal({lane_index, lane.next - 1});
   lane.episode_start = lane.next;
 }
 
-std::uint32_t ColumnRing::right_checksum(const Row& row, std::uint8_t flags) const {
+std::uint32_t RowRing::right_checksum(const Row& row, std::uint8_t flags) const {
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
   const std::array<std::int64_t, 3> words = {row.row, std::bit_cast<std::int64_t>(reward(slot)), flags};
   std::uint32_t crc = crc32(std::as_bytes(std::span(words)));
@@ -54,37 +54,37 @@ std::uint32_t ColumnRing::right_checksum(const Row& row, std::uint8_t flags) con
   return crc;
 }
 
-void ColumnRing::seal(const Row& row) {
+void RowRing::seal(const Row& row) {
   if (!is_in_file_) return;
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
   checksum(slot) = right_checksum(row, flags(slot));
 }
 
 // An interruption changes the flags and then the checksum of a row that may be on the disk: either may have got there alone.
-bool ColumnRing::is_whole(const Row& row, bool may_be_interrupted) const {
+bool RowRing::is_whole(const Row& row, bool may_be_interrupted) const {
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
   const std::uint8_t flags = this->flags(slot);
   if (!may_be_interrupted) return checksum(slot) == right_checksum(row, flags);
   return (flags & ~kInterrupted) == 0 && (checksum(slot) == right_checksum(row, 0) || checksum(slot) == right_checksum(row, kInterrupted));
 }
 
-void ColumnRing::reopen_episode(std::int64_t lane_index) {
+void RowRing::reopen_episode(std::int64_t lane_index) {
   const Lane& lane = lanes_[index(lane_index)];
   flags(lane.slot(lane.next - 1)) = 0;
   seal({lane_index, lane.next - 1});
 }
 
-void ColumnRing::clear() {
+void RowRing::clear() {
   for (Lane& lane : lanes_) lane.first = lane.episode_start = lane.issued_end = lane.next;
 }
 
-std::int64_t ColumnRing::num_ready(std::int64_t n_step) const {
+std::int64_t RowRing::num_ready(std::int64_t n_step) const {
   std::int64_t count = 0;
   for (const Lane& lane : lanes_) count += lane.num_ready(n_step);
   return count;
 }
 
-std::int64_t ColumnRing::lane_of(std::int64_t slot) const {
+std::int64_t RowRing::lane_of(std::int64_t slot) const {
   if (lanes_.size() == 1) return 0;
   // The lanes with one row more come first; within each kind all lanes have the same number of slots.
   const Lane& large = lanes_.front();
@@ -95,7 +95,7 @@ std::int64_t ColumnRing::lane_of(std::int64_t slot) const {
   return slot < boundary ? slot / large.slots : num_large + (slot - boundary) / small_slots;
 }
 
-void ColumnRing::Places::look_up(std::int64_t lane_index) {
+void RowRing::Places::look_up(std::int64_t lane_index) {
   const Lane& lane = rows_.lane(lane_index);
   lane_ = lane_index;
   offset_ = lane.offset;
@@ -104,7 +104,7 @@ void ColumnRing::Places::look_up(std::int64_t lane_index) {
   first_at_ = lane.first % lane.slots;
 }
 
-ColumnRing::Row ColumnRing::row_of_key(std::int64_t key, std::size_t at) const {
+RowRing::Row RowRing::row_of_key(std::int64_t key, std::size_t at) const {
   const std::int64_t slot = key & 0xFFFFFFFF;
   if (key < 0 || slot >= num_slots()) fail_index("key[", at, "]: expected a key of this buffer, got ", key);
   const std::int64_t e = lane_of(slot);
@@ -114,23 +114,23 @@ ColumnRing::Row ColumnRing::row_of_key(std::int64_t key, std::size_t at) const {
   return row;
 }
 
-bool ColumnRing::is_held(const Row& row) const {
+bool RowRing::is_held(const Row& row) const {
   const Lane& lane = lanes_[index(row.lane)];
   return row.row >= lane.first && row.row < lane.next;
 }
 
-bool ColumnRing::is_ready(const Row& row, std::int64_t n_step) const {
+bool RowRing::is_ready(const Row& row, std::int64_t n_step) const {
   const Lane& lane = lanes_[index(row.lane)];
   return row.row >= lane.first && row.row < lane.ready_end(n_step);
 }
 
-Window ColumnRing::window(const Row& row, std::int64_t n_step, double gamma) const {
+Window RowRing::window(const Row& row, std::int64_t n_step, double gamma) const {
   const Lane& lane = lanes_[index(row.lane)];
   std::int64_t slot = lane.slot(row.row);
   return window(lane, slot, n_step, gamma);
 }
 
-std::int64_t ColumnRing::nbytes() const {
+std::int64_t RowRing::nbytes() const {
   return records_.nbytes() + num_lanes() * static_cast<std::int64_t>(sizeof(Lane));
 }
 

@@ -1,10 +1,11 @@
-#include "mujigae/column_ring.hpp"
+#include "mujigae/row_ring.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <set>
 #include <stdexcept>
@@ -14,9 +15,9 @@ using namespace mujigae;
 
 namespace {
 
-constexpr std::uint8_t kOpen = 0, kTerminated = ColumnRing::kTerminated, kTruncated = ColumnRing::kTruncated;
+constexpr std::uint8_t kOpen = 0, kTerminated = RowRing::kTerminated, kTruncated = RowRing::kTruncated;
 
-std::int64_t append(ColumnRing& rows, std::int64_t lane, double reward, std::uint8_t flags = kOpen) {
+std::int64_t append(RowRing& rows, std::int64_t lane, double reward, std::uint8_t flags = kOpen) {
   const std::int64_t action = static_cast<std::int64_t>(reward) + 1;
   const std::int64_t slot = rows.append(lane, reward, flags, reinterpret_cast<const std::byte*>(&action));
   rows.lane(lane).issued_end = rows.lane(lane).next;  // as the buffer notes when a row can be drawn
@@ -29,7 +30,7 @@ TEST_CASE("lanes share the capacity, the first ones get one row more, and no slo
   for (std::int64_t num_lanes = 1; num_lanes <= 9; ++num_lanes) {
     for (std::int64_t capacity = num_lanes; capacity <= 40; ++capacity) {
       for (const std::int64_t spare : {0, 1, 5}) {
-        const ColumnRing rows(capacity, num_lanes, spare, 1, 0);
+        const RowRing rows(capacity, num_lanes, spare, 1, 0);
         REQUIRE(rows.num_slots() == capacity + num_lanes * spare);
         std::int64_t slot = 0;
         for (std::int64_t e = 0; e < num_lanes; ++e) {
@@ -45,20 +46,22 @@ TEST_CASE("lanes share the capacity, the first ones get one row more, and no slo
 }
 
 TEST_CASE("what was appended is read back from its slot, with its action") {
-  ColumnRing rows(6, 2, 2, 8, 0);
+  RowRing rows(6, 2, 2, 8, 0);
   for (int i = 0; i < 30; ++i) {
     for (std::int64_t e = 0; e < 2; ++e) {
       const std::int64_t slot = append(rows, e, 100.0 * static_cast<double>(e) + i, i % 4 == 0 ? kTruncated : kOpen);
       CHECK(rows.reward(slot) == 100.0 * static_cast<double>(e) + i);
       CHECK(rows.flags(slot) == (i % 4 == 0 ? kTruncated : kOpen));
-      CHECK(*reinterpret_cast<const std::int64_t*>(rows.action(slot)) == 100 * e + i + 1);
+      std::int64_t action;  // wherever it lies
+      std::memcpy(&action, rows.action(slot), sizeof(action));
+      CHECK(action == 100 * e + i + 1);
       rows.lane(e).first = std::max<std::int64_t>(0, i - 3);
     }
   }
 }
 
 TEST_CASE("a key names one row for ever: it is held, then stale, and its slot's next key is another") {
-  ColumnRing rows(5, 2, 1, 8, 0);
+  RowRing rows(5, 2, 1, 8, 0);
   std::set<std::int64_t> keys;
   for (std::int64_t i = 0; i < 50; ++i) {
     for (std::int64_t e = 0; e < 2; ++e) {
@@ -66,7 +69,7 @@ TEST_CASE("a key names one row for ever: it is held, then stale, and its slot's 
       if (lane.num_held() == lane.slots) ++lane.first;
       const std::int64_t key = rows.key_of(append(rows, e, 0.0));
       CHECK(keys.insert(key).second);
-      const ColumnRing::Row row = rows.row_of_key(key, 0);
+      const RowRing::Row row = rows.row_of_key(key, 0);
       CHECK(row.lane == e);
       CHECK(row.row == i);
       CHECK(rows.is_held(row));
@@ -74,7 +77,7 @@ TEST_CASE("a key names one row for ever: it is held, then stale, and its slot's 
   }
   std::int64_t num_held = 0;
   for (const std::int64_t key : keys) {
-    const ColumnRing::Row row = rows.row_of_key(key, 0);
+    const RowRing::Row row = rows.row_of_key(key, 0);
     num_held += rows.is_held(row);
     CHECK(rows.is_ready(row, 1) == rows.is_held(row));
   }
@@ -82,7 +85,7 @@ TEST_CASE("a key names one row for ever: it is held, then stale, and its slot's 
 }
 
 TEST_CASE("keys that were never issued are refused") {
-  ColumnRing rows(4, 1, 1, 8, 0);
+  RowRing rows(4, 1, 1, 8, 0);
   CHECK_THROWS_AS(rows.row_of_key(0, 0), std::out_of_range);
   append(rows, 0, 0.0);
   CHECK_NOTHROW(rows.row_of_key(0, 0));
@@ -95,7 +98,7 @@ TEST_CASE("keys that were never issued are refused") {
 
 TEST_CASE("the rows that can be drawn are those whose window is complete, for every n and pattern of endings") {
   for (std::uint32_t pattern = 0; pattern < 256; ++pattern) {
-    ColumnRing rows(8, 1, 8, 8, 0);
+    RowRing rows(8, 1, 8, 8, 0);
     std::deque<bool> ended;
     for (int i = 0; i < 8; ++i) {
       const bool ends = (pattern >> i & 1) != 0;
@@ -116,7 +119,7 @@ TEST_CASE("the rows that can be drawn are those whose window is complete, for ev
 }
 
 TEST_CASE("a window stops at an interruption and keeps its discount") {
-  ColumnRing rows(8, 1, 4, 8, 0);
+  RowRing rows(8, 1, 4, 8, 0);
   append(rows, 0, 1.0);
   append(rows, 0, 2.0);
   CHECK(rows.num_ready(3) == 0);
@@ -133,8 +136,8 @@ TEST_CASE("a window stops at an interruption and keeps its discount") {
 }
 
 TEST_CASE("clear empties every lane, and keys from before are stale, not unknown") {
-  ColumnRing rows(4, 2, 1, 8, 0);
-  const std::int64_t key = rows.key_of(append(rows, 1, 0.0, ColumnRing::kTerminated));
+  RowRing rows(4, 2, 1, 8, 0);
+  const std::int64_t key = rows.key_of(append(rows, 1, 0.0, RowRing::kTerminated));
   CHECK(rows.num_ready(1) == 1);
   rows.clear();
   CHECK(rows.num_ready(1) == 0);

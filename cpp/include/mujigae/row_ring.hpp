@@ -42,7 +42,7 @@ struct Lane {
   std::int64_t num_ready(std::int64_t n_step) const { return ready_end(n_step) - first; }
 };
 
-class ColumnRing {
+class RowRing {
  public:
   enum Flag : std::uint8_t { kTerminated = 1, kTruncated = 2, kInterrupted = 4 };  // interrupted: reset behind our back
   struct Row {
@@ -54,7 +54,7 @@ class ColumnRing {
   };
 
   // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
-  ColumnRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
+  RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
              std::int64_t num_obs, MappedFile* file = nullptr);
 
   std::int64_t append(std::int64_t lane, double reward, std::uint8_t flags, const std::byte* action);  // -> slot
@@ -67,7 +67,7 @@ class ColumnRing {
   // for again and again is looked up once; nothing may be added or evicted meanwhile.
   class Places {
    public:
-    explicit Places(const ColumnRing& rows) : rows_(rows) { look_up(0); }
+    explicit Places(const RowRing& rows) : rows_(rows) { look_up(0); }
     Place operator[](std::int64_t slot) {
       if (static_cast<std::uint64_t>(slot - offset_) >= static_cast<std::uint64_t>(slots_)) look_up(rows_.lane_of(slot));
       const std::int64_t at = slot - offset_, generation = generation_of_first_ + (at < first_at_ ? 1 : 0);
@@ -77,7 +77,7 @@ class ColumnRing {
    private:
     void look_up(std::int64_t lane);
 
-    const ColumnRing& rows_;
+    const RowRing& rows_;
     std::int64_t lane_ = 0, offset_ = 0, slots_ = 0, generation_of_first_ = 0, first_at_ = 0;
   };
   Place place_in(std::int64_t slot) const { return Places(*this)[slot]; }
