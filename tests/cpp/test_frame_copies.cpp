@@ -43,9 +43,11 @@ struct Work {
 
 TEST_CASE("every copy arrives, by the caller alone and with threads") {
   for (const std::size_t num_copies : {0, 1, 2, 63, 500}) {
-    Work alone(num_copies), shared(num_copies);
+    Work alone(num_copies), streamed(num_copies), shared(num_copies);
     copy_frames(alone.copies);
     CHECK(alone.to == alone.expected);
+    copy_frames(streamed.copies, Stores::kStreamed);
+    CHECK(streamed.to == streamed.expected);
     FrameCopies copies = FrameCopies::start(shared.copies);
     CHECK(copies.is_pending() == (num_copies > 0));
     copies.finish();
