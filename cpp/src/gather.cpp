@@ -86,7 +86,8 @@ void gather_rows(const GatherSource& source, std::span<const std::int64_t> slots
 
 void gather(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out) {
   const std::int64_t row_bytes = obs_bytes(source);
-  if (num_copy_threads() == 1 || row_bytes * out.batch_size <= kThreadedBytes) return gather_rows(source, slots, out, 0, slots.size());
+  const bool is_small = out.wants_places || row_bytes * out.batch_size <= kThreadedBytes;
+  if (is_small || num_copy_threads() == 1) return gather_rows(source, slots, out, 0, slots.size());
   const std::size_t step = std::clamp(static_cast<std::size_t>(kSharedBytes / row_bytes), kMinSharedRows, kBlock);
   share(slots.size(), step, [&](std::size_t begin, std::size_t end) { gather_rows(source, slots, out, begin, end); });
 }

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from broken_buffers import FAULTS
+from faults import FAULTS
 
 from mujigae import conformance
 from mujigae.conformance import CASES, Adapter, Batch, Case, Config, run, run_case

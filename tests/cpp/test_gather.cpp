@@ -12,10 +12,15 @@
 
 using namespace mujigae;
 
-// Large ones are copied by threads as well.
-TEST_CASE_TEMPLATE("a batch of any size has the frames of its rows", S, UniformSampler, PrioritizedSampler) {
+namespace {
+
+// Large batches are put together by threads as well, and past the caches.
+template <class S>
+void check_batches(bool compress) {
   const std::vector<ObsLayout> layouts = {{3000, 3}, {40, 1}};
-  ReplayBuffer<S> buffer(settings_of(20, 1, 1, layouts), {});
+  BufferSettings settings = settings_of(20, 1, 1, layouts);
+  settings.compress = compress;
+  ReplayBuffer<S> buffer(settings, {});
   RollingEnvironment environment(4, layouts);
   std::vector<Transition> steps;
   for (std::int64_t t = 0; t < 30; ++t) {
@@ -36,4 +41,10 @@ TEST_CASE_TEMPLATE("a batch of any size has the frames of its rows", S, UniformS
     }
     CHECK(num_wrong == 0);
   }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a batch of any size has the frames of its rows", S, UniformSampler, PrioritizedSampler) {
+  for (const bool compress : {false, true}) check_batches<S>(compress);
 }

@@ -277,6 +277,21 @@ def test_same_seed_gives_the_same_run_and_another_seed_another() -> None:
     assert losses(1) != losses(2)
 
 
+def test_compressed_frames_change_the_memory_and_nothing_else() -> None:
+    """On frames large enough to be compressed, of a real game."""
+    trained = []
+    for compress in (False, True):
+        training = build(
+            tiny("prioritized", "ALE/Pong-v5", frame_size=42, torso="small_pixels", compress=compress)
+        )
+        list(run(training))
+        trained.append(training)
+    plain, compressed = trained
+    assert compressed.buffer.nbytes < plain.buffer.nbytes / 2
+    tensors = compressed.agent.tensors()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in plain.agent.tensors().items())
+
+
 def test_truncation_is_bootstrapped_all_the_way_to_the_infinite_sum() -> None:
     """One state, reward 1 in every step, cut after 5: Q is 1 / (1 - gamma), not the sum of five rewards."""
     config = tiny(

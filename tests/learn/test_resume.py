@@ -85,10 +85,15 @@ def test_run_resumed_twice_equals_the_uninterrupted_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_at", [120, 240])
-def test_overlapped_run_resumes_as_exactly(tmp_path: Path, stop_at: int) -> None:
-    whole = train_to(360, "rainbow", overlap=True)
-    checkpoint.save(train_to(stop_at, "rainbow", overlap=True), tmp_path)
-    second = resumed(tmp_path, "rainbow", overlap=True)
+@pytest.mark.parametrize(
+    "switch", [{"overlap": True}, {"prefetch": 2}], ids=lambda switch: next(iter(switch))
+)
+def test_run_that_works_ahead_resumes_as_exactly(
+    tmp_path: Path, stop_at: int, switch: dict[str, Any]
+) -> None:
+    whole = train_to(360, "rainbow", **switch)
+    checkpoint.save(train_to(stop_at, "rainbow", **switch), tmp_path)
+    second = resumed(tmp_path, "rainbow", **switch)
     list(run(second))
     assert_equal(whole, second)
 

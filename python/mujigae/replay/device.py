@@ -245,8 +245,10 @@ def _torch_dtype(torch: Any, dtype: Any) -> Any:
 def _leaf_to_numpy(leaf: Any) -> Any:
     if not hasattr(leaf, "detach"):
         return leaf
-    tensor = leaf.detach().cpu()
-    return tensor.float().numpy() if tensor.dtype == require("torch", "train").bfloat16 else tensor.numpy()
+    try:
+        return leaf.numpy(force=True)
+    except TypeError:  # NumPy has no bfloat16
+        return leaf.float().numpy(force=True)
 
 
 def _map(value: Any, function: Callable[[Any], Any]) -> Any:

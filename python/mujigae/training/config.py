@@ -109,6 +109,10 @@ class Config:
 
     capacity: int = 50_000
     """Replay rows over all environments (DQN: 1,000,000)."""
+    compress: bool = False
+    """Keep frames compressed, without loss: a tenth of their memory or less, for more time to draw them."""
+    prefetch: int = 0
+    """Batches drawn ahead, copied in the background: their priorities are so many batches old."""
     min_replay_steps: int = 1_000
     """Steps before the first update (Rainbow: 20,000)."""
     alpha: float = 0.6
@@ -280,7 +284,7 @@ _SHARES = (
 )
 _NOT_NEGATIVE = (
     *("seed", "num_noops", "head_size", "noisy_sigma", "max_grad_norm", "alpha", "epsilon_steps"),
-    *("max_reward_per_step", "best_episodes"),
+    *("max_reward_per_step", "best_episodes", "prefetch"),
 )
 
 
@@ -310,6 +314,7 @@ def check_values(config: Config) -> None:
     refuse_unless(
         not config.cuda_graphs or config.device.startswith("cuda"), "cuda_graphs", "device=cuda beside it"
     )
+    refuse_unless(not (config.prefetch and config.frames_on_device), "prefetch", "0 with frames_on_device")
     if config.epsilon_schedule == "exponential":
         refuse_unless(config.epsilon_end > 0, "epsilon_end", "more than 0 for an exponential schedule")
     _check_support(config)

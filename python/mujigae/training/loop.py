@@ -96,6 +96,8 @@ def make_buffer(config: Config, environment: Environment) -> Any:
         "gamma": config.gamma,
         "device": config.device,
         "frames_on_device": config.frames_on_device,
+        "compress": config.compress,
+        "prefetch": config.prefetch,
         "seed": child_seed(config.seed, "replay"),
     }
     spaces = environment.observation_space, environment.action_space
