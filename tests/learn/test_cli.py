@@ -286,6 +286,8 @@ def test_help_of_evaluate_explains_its_last_line(capsys: pytest.CaptureFixture[s
         (["train", "dqn", "--loss", "l1"], "train: invalid choice 'l1' for argument '--loss'"),
         (["train", "dqn", "--steps", "0"], "steps: expected at least 1, got 0"),
         (["train", "dqn", "--device", "warp"], "device: expected a device of this machine, got 'warp'"),
+        (["train", "dqn", "--prefetch", "5000"], "prefetch: expected 0 to 1024, got 5000"),
+        (["train", "dqn", "--capacity", "99999999999"], "capacity: expected at most 2^31 rows"),
         (["train", "c51", "--v-max", "20"], "v_max: expected at least 100"),
         (["train", "dqn", "stray"], "train: unknown option 'stray'"),
         (["train", "--resume", "nowhere"], "nowhere: not a run folder, it has no config.json"),

@@ -23,7 +23,7 @@ import mujigae
 from mujigae.agents.dqn import DQN, Learned
 from mujigae.envs.make import Environment, EnvOptions, make
 from mujigae.envs.steps import Episode, Steps
-from mujigae.errors import MujigaeError, require
+from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.training.allocator import keep_freed_memory
 from mujigae.training.config import Config
 from mujigae.training.schedules import beta_at, epsilon_at
@@ -88,7 +88,14 @@ def env_options(config: Config, **changes: Any) -> EnvOptions:
 
 
 def make_buffer(config: Config, environment: Environment) -> Any:
-    """The replay buffer that the configuration asks for, empty."""
+    """The replay buffer that the configuration asks for, empty; ConfigError when there can be none."""
+    try:
+        return _make_buffer(config, environment)
+    except (ValueError, MemoryError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _make_buffer(config: Config, environment: Environment) -> Any:
     options: dict[str, Any] = {
         "num_envs": config.num_envs,
         "frame_stack": environment.frame_stack,
