@@ -81,6 +81,8 @@ def targets_table(results: Results) -> list[list[str]]:
             rows.append([target.work, "-", asked, stretch, target.why_not(results), "-", "-"])
         else:
             verdict = target.verdict(outcome.value)
+            if verdict.startswith("missed"):
+                verdict += f"; [tried]({tried_for(target.work)})"
             rows.append(
                 [
                     target.work,
@@ -93,6 +95,15 @@ def targets_table(results: Results) -> list[list[str]]:
                 ]
             )
     return rows
+
+
+def tried_for(work: str) -> str:
+    """The section of bench/README.md on a piece of work, as seen from the README."""
+    if work.startswith("tree"):
+        section = "the-sum-tree"
+    else:
+        section = "compressed-frames" if "compress" in work else "adding-and-sampling"
+    return f"bench/README.md#what-was-tried-for-{section}"
 
 
 def summary(results: Results) -> str:
