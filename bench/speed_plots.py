@@ -113,10 +113,10 @@ def efficiency(results: Results, axes: Any) -> None:
 
 PICTURES: dict[str, tuple[Callable[[Results, Any], None], tuple[float, float]]] = {
     "speed.png": (lead, (11, 4.5)),
-    "capacity.png": (capacity, (7, 4.5)),
-    "batch.png": (batch, (7, 4.5)),
+    "capacity.png": (capacity, (8.5, 4.5)),
+    "batch.png": (batch, (8.5, 4.5)),
     "memory.png": (memory, (7, 3.5)),
-    "efficiency.png": (efficiency, (7, 4.5)),
+    "efficiency.png": (efficiency, (8.5, 4.5)),
 }
 
 
@@ -196,7 +196,9 @@ def _logarithmic(axes: Any) -> None:
 
 def _legend(axes: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8)
+        axes.legend(
+            fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False
+        )  # lines go everywhere
 
 
 def _patch(name: str) -> Any:
