@@ -205,7 +205,8 @@ void FrameCopies::finish() {
   if (job->process != num_forks) return job->part(0, job->count);
   job->help();
   job->wait();
-  if (job->error) std::rethrow_exception(job->error);
+  const std::exception_ptr error = std::exchange(job->error, nullptr);  // a thread may hold the job for longer than that
+  if (error) std::rethrow_exception(error);
 }
 
 void FrameCopies::wait() noexcept {
