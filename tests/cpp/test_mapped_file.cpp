@@ -22,6 +22,7 @@
 
 #include "mujigae/replay_buffer.hpp"
 #include "naive_buffer.hpp"
+#include "refusal.hpp"
 #include "snapshot_sections.hpp"
 #include "temporary_folder.hpp"
 
@@ -148,17 +149,7 @@ void check_at_any_moment(bool compress, int period) {
 constexpr std::size_t kFirstRecord = 65536, kSecondRecord = kFirstRecord + 4096;
 
 std::string refusal(const std::string& path, std::int64_t num_words = 1) {
-  try {
-    reopen(path, num_words)->read_state();
-  } catch (const SnapshotError& error) {
-    return error.what();
-  }
-  return "";
-}
-
-void check_says(const std::string& refusal, const std::string& what) {
-  CAPTURE(refusal);
-  CHECK(refusal.find(what) != std::string::npos);
+  return refusal_of([&] { reopen(path, num_words)->read_state(); });
 }
 
 // The file with other sizes of parts in its header, under right checksums.

@@ -11,6 +11,7 @@
 
 #include "mujigae/replay_buffer.hpp"
 #include "naive_buffer.hpp"
+#include "refusal.hpp"
 #include "temporary_folder.hpp"
 
 using namespace mujigae;
@@ -81,16 +82,9 @@ struct Forgery {
     SnapshotReader reader{std::span<const std::byte>(writer.bytes())};
     RowRing rows(4, 1, 3, 8, 1);
     rows.lane(0).next = rows.lane(0).issued_end = 1;  // key 0
-    try {
-      PrefetchQueue(2, row_bytes).load(reader, rows, Philox({1, 2}, 100), *arena);
-    } catch (const SnapshotError& error) {
-      return error.what();
-    }
-    return "";
+    return refusal_of([&] { PrefetchQueue(2, row_bytes).load(reader, rows, Philox({1, 2}, 100), *arena); });
   }
 };
-
-bool says(const std::string& refusal, const char* what) { return refusal.find(what) != std::string::npos; }
 
 }  // namespace
 
@@ -114,30 +108,30 @@ TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
   CHECK(good.refusal() == "");
   Forgery leaf, infinite, key, flag, order, future, sizes, many, no_size;
   leaf.draw(1, 0.0);
-  CHECK(says(leaf.refusal(), "a leaf that is not positive"));
+  check_says(leaf.refusal(), "a leaf that is not positive");
   infinite.draw(1, std::numeric_limits<double>::infinity());
-  CHECK(says(infinite.refusal(), "a leaf that is not positive"));
+  check_says(infinite.refusal(), "a leaf that is not positive");
   key.draw(1, 1.0, 1 << 20);
-  CHECK(says(key.refusal(), "key"));
+  check_says(key.refusal(), "key");
   flag.draw(1, 1.0, 0, 2);
-  CHECK(says(flag.refusal(), "unknown flags"));
+  check_says(flag.refusal(), "unknown flags");
   order.draw(2);
   order.draw(2);
-  CHECK(says(order.refusal(), "out of order"));
+  check_says(order.refusal(), "out of order");
   future.draw(100);
-  CHECK(says(future.refusal(), "numbers to come"));
+  check_says(future.refusal(), "numbers to come");
   sizes.draw(1);
   sizes.draw(2, 1.0, 0, 0, 2);
-  CHECK(says(sizes.refusal(), "batches of different sizes"));
+  check_says(sizes.refusal(), "batches of different sizes");
   for (std::uint64_t counter = 1; counter <= 3; ++counter) many.draw(counter);
-  CHECK(says(many.refusal(), "3 batches are drawn ahead, at most 2 should be"));
+  check_says(many.refusal(), "3 batches are drawn ahead, at most 2 should be");
   for (const std::int64_t batch_size : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{2}, std::int64_t{1} << 62}) {
     Forgery lie;
     lie.section({1, batch_size, 0, 0});
-    CHECK(says(lie.refusal(), "another size than its section"));
+    check_says(lie.refusal(), "another size than its section");
   }
   no_size.section({1});
-  CHECK(says(no_size.refusal(), "without a size"));
+  check_says(no_size.refusal(), "without a size");
 }
 
 TEST_CASE_TEMPLATE("a batch has the rows of the time when it was drawn, though they are evicted since", S, UniformSampler, PrioritizedSampler) {

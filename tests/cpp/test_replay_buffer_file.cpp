@@ -22,6 +22,8 @@
 #include <vector>
 
 #include "counting_buffer.hpp"
+#include "refusal.hpp"
+#include "temporary_folder.hpp"
 #include "mujigae/crc32.hpp"
 #include "mujigae/replay_buffer.hpp"
 #include "temporary_folder.hpp"
@@ -83,17 +85,7 @@ void lie(const std::string& path, std::size_t word, std::int64_t value) {
 
 template <class S>
 std::string refusal(const std::string& path) {
-  try {
-    reopen<S>(path);
-  } catch (const SnapshotError& error) {
-    return error.what();
-  }
-  return "";
-}
-
-void check_says(const std::string& refusal, const std::string& what) {
-  CAPTURE(refusal);
-  CHECK(refusal.find(what) != std::string::npos);
+  return refusal_of([&] { reopen<S>(path); });
 }
 
 struct Lie {

@@ -12,6 +12,9 @@
 #include <vector>
 
 #include "counting_buffer.hpp"
+#include "refusal.hpp"
+#include "snapshot_sections.hpp"
+#include "temporary_folder.hpp"
 #include "mujigae/frame_codec.hpp"
 #include "mujigae/replay_buffer.hpp"
 #include "snapshot_sections.hpp"
@@ -45,22 +48,16 @@ template <class S>
 std::string refusal(const Bytes& snapshot, const BufferSettings& settings = counting_settings()) {
   ReplayBuffer<S> buffer(settings, {});
   SnapshotReader reader{std::span(snapshot)};
-  try {
+  const std::string refusal = refusal_of([&] {
     CHECK(read_snapshot_meta(reader) == "meta");
     buffer.load(reader);
-  } catch (const SnapshotError& error) {
-    return error.what();
-  }
+  });
+  if (!refusal.empty()) return refusal;
   CHECK(buffer.why_invalid() == "");
   CHECK(num_wrong_rows(draw(buffer)) == 0);
   count_on(buffer, 30);
   CHECK(num_wrong_rows(draw(buffer)) == 0);
   return "";
-}
-
-void check_says(const std::string& refusal, const std::string& what) {
-  CAPTURE(refusal);
-  CHECK(refusal.find(what) != std::string::npos);
 }
 
 template <class S>

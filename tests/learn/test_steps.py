@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 
-from mujigae.envs.steps import Episode, Steps, StepStream, autoreset_mode_of, first_env_seed
+from mujigae.envs.steps import Episode, Steps, StepStream, autoreset_mode_of
 
 MODES = list(AutoresetMode)
 T, U, BOTH = (True, False), (False, True), (True, True)  # terminated, truncated
@@ -386,23 +386,3 @@ def test_acting_before_the_first_reset_is_refused() -> None:
     stream = make_stream(AutoresetMode.SAME_STEP)
     with pytest.raises(RuntimeError, match="reset"):
         stream.step(np.zeros(3, np.int64))
-
-
-def test_environment_seeds_are_distinct_and_of_31_bits() -> None:
-    seeds = [range(first, first + 64) for first in (first_env_seed(seed, 64) for seed in range(200))]
-    assert len({s for run in seeds for s in run}) == 200 * 64
-    assert min(min(run) for run in seeds) >= 0
-    assert max(max(run) for run in seeds) < 2**31
-    assert first_env_seed(7, 64) == first_env_seed(7, 64)
-
-
-def test_every_environment_is_seeded_differently_and_the_same_seed_repeats_it() -> None:
-    def observations(seed: int) -> list[Any]:
-        stream = StepStream(gymnasium.make_vec("CartPole-v1", 3, vectorization_mode="sync"))
-        stream.reset(seed)
-        return [stream.step(np.array([t % 2, 0, 1])).next_obs.tolist() for t in range(30)]
-
-    assert observations(3) == observations(3)
-    assert observations(3) != observations(4)
-    start = StepStream(gymnasium.make_vec("CartPole-v1", 3, vectorization_mode="sync")).reset(3)
-    assert len({tuple(row) for row in start.tolist()}) == 3
