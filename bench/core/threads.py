@@ -8,6 +8,7 @@ other work on the machine only ever makes it larger. Writes bench/results/thread
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def main() -> None:
+    os.environ["MUJIGAE_NUM_THREADS"] = "1"  # otherwise one batch keeps both cores busy by itself
     buffers = [filled(seed) for seed in range(2)]
     outs = [buffer.sample(BATCH_SIZE) for buffer in buffers]
 
