@@ -65,10 +65,11 @@ class DQN:
         self.online = self._build()
         self.target = self._build()
         self.target.requires_grad_(False)
+        self._parameters = list(self.online.parameters())
         self._states = persistent_state(self.online), persistent_state(self.target)
         step_target(*self._states, tau=1)
         self.optimizer = torch.optim.Adam(
-            self.online.parameters(),
+            self._parameters,
             lr=config.learning_rate,
             eps=config.adam_eps,
             fused=True,
@@ -143,7 +144,7 @@ class DQN:
         self.optimizer.zero_grad(set_to_none=True)
         out.loss.backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self.online.parameters(), self.config.max_grad_norm)
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.config.max_grad_norm)
         self.optimizer.step()
         return out._replace(loss=out.loss.detach())
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mujigae.networks.q_network import scaled
+
 __all__ = [
     *("Bootstrap", "WeightedLoss", "bootstrap", "greedy_actions", "persistent_state", "step_target"),
     "weighted_loss",
@@ -47,6 +49,7 @@ def bootstrap(online: Any, target: Any, next_obs: Tensor, *, double: bool) -> Bo
 
     Double Q-learning selects with the online network (van Hasselt et al. 2016, equation 4).
     """
+    next_obs = scaled(next_obs)  # once for both
     target_output = target(next_obs)
     if not double:
         return Bootstrap(target_output, target.q_values(target_output))

@@ -23,7 +23,7 @@ from mujigae.networks.heads import HEADS, Head
 from mujigae.networks.noisy import NoisyLinear, resample_noise
 from mujigae.networks.torsos import TORSOS, Torso
 
-__all__ = ["QNetwork", "build_network"]
+__all__ = ["QNetwork", "build_network", "scaled"]
 
 T = TypeVar("T")
 
@@ -56,16 +56,14 @@ class QNetwork(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         """Observations [B, *observation_shape] -> float32 action values [B, A] or logits [B, A, N].
 
-        uint8 is divided by 255 here, on the network's device, and nowhere else; any other type is taken as
-        it is.
+        Takes what `scaled` takes, and what it gives: two networks can share it.
         """
         if obs.shape[1:] != self.observation_shape:
             raise ValueError(
                 f"obs must have shape [B, *{self.observation_shape}], got {tuple(obs.shape)}"
                 " (a single observation needs a leading axis)"
             )
-        obs = obs / 255.0 if obs.dtype == torch.uint8 else obs.float()
-        output: Tensor = self.head(self.torso(obs))  # [B, A, N]
+        output: Tensor = self.head(self.torso(scaled(obs)))  # [B, A, N]
         return output.squeeze(-1) if self.support is None else output
 
     def q_values(self, output: Tensor) -> Tensor:
@@ -88,6 +86,11 @@ class QNetwork(nn.Module):
 
     def _noisy_layers(self) -> list[NoisyLinear]:
         return [module for module in self.modules() if isinstance(module, NoisyLinear)]
+
+
+def scaled(obs: Tensor) -> Tensor:
+    """Observations as floats, on their device: uint8 divided by 255, here and nowhere else; other types as they are."""
+    return obs / 255.0 if obs.dtype == torch.uint8 else obs.float()
 
 
 def build_network(
