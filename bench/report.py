@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import learning_table
 import rates_table
 import speed_plots
 import speed_table
@@ -44,6 +45,7 @@ def training() -> str:
         "first 20 games",
         "best 20 games",
         "last 20 games",
+        "last 100 games",
         "evaluation",
     ]
     machines = {
@@ -63,6 +65,7 @@ def training_row(folder: str, run: dict[str, Any]) -> list[Any]:
         f"{log['first_20_mean']:.1f}",
         f"{log['best_20_mean']:.1f}",
         f"{log['last_20_mean']:.1f}",
+        "" if log["last_100_mean"] is None else f"{log['last_100_mean']:.1f}",
         f"{evaluation['mean']:.1f} ± {evaluation['standard_error']:.1f} ({evaluation['episodes']} games)",
     ]
 
@@ -169,6 +172,16 @@ def speed() -> str:
     )
 
 
+def cartpole() -> str:
+    """What every preset learns."""
+    return learning_table.cartpole(RESULTS, table)
+
+
+def parts() -> str:
+    """What each part of Rainbow brings."""
+    return learning_table.parts(RESULTS, table)
+
+
 def rates() -> str:
     """How fast Rainbow trains."""
     return rates_table.section(rates_table.newest(RESULTS), table)
@@ -186,6 +199,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "lead": lead,
     "speed": speed,
     "training": training,
+    "cartpole": cartpole,
+    "parts": parts,
     "rates": rates,
     "memory": memory,
     "stable_baselines3": stable_baselines3,

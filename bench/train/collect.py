@@ -15,7 +15,7 @@ import platform
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 FILES = ("config.json", "protocol.txt", "episodes.csv", "progress.csv", "curve.png", "play.gif")
 PACKAGES = ("mujigae", "numpy", "torch", "gymnasium", "ale-py")
@@ -60,11 +60,11 @@ def training(run: Path) -> dict[str, Any]:
     }
 
 
-def evaluation(run: Path, num_episodes: int) -> dict[str, Any]:
+def evaluation(run: Path, num_episodes: int, network: Literal["latest", "best"] = "latest") -> dict[str, Any]:
     """The trained agent in environments of its own: raw rewards, whole games."""
     from mujigae.training.session import evaluate_run
 
-    scores = evaluate_run(run, num_episodes)
+    scores = evaluate_run(run, num_episodes, network=network)
     return {
         "episodes": num_episodes,
         "mean": round(float(scores.mean()), 2),

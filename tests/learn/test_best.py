@@ -11,7 +11,7 @@ import pytest
 from test_resume import SMALL, assert_equal
 
 from mujigae import cli
-from mujigae.errors import CheckpointError
+from mujigae.errors import CheckpointError, ConfigError
 from mujigae.training import best, checkpoint, session
 from mujigae.training.best import EVALUATION_COLUMNS
 from mujigae.training.loop import build, run
@@ -66,6 +66,27 @@ def test_resumed_run_keeps_a_better_snapshot_of_before(tmp_path: Path) -> None:
     assert checkpoint.best_state(folder)["counters"]["steps"] == 240
 
 
+@pytest.mark.usefixtures("scripted")
+def test_evaluation_that_is_good_enough_ends_the_run(tmp_path: Path) -> None:
+    folder = trained(tmp_path, stop_evaluation=9.0)
+    assert [row["mean_return"] for row in lines(folder)] == ["1.0", "9.0"]
+    assert checkpoint.latest(folder).name == "checkpoint-240"
+
+
+@pytest.mark.usefixtures("scripted")
+def test_run_that_an_evaluation_ended_goes_on_without_that_limit(tmp_path: Path) -> None:
+    folder = trained(tmp_path, stop_evaluation=9.0)
+    session.resume_run(folder, {}, say=lambda _: None)
+    assert checkpoint.latest(folder).name == "checkpoint-240"  # still good enough
+    session.resume_run(folder, {"stop_evaluation": 10.0}, say=lambda _: None)
+    assert [row["mean_return"] for row in lines(folder)] == ["1.0", "9.0", "5.0"]
+
+
+def test_stop_evaluation_without_evaluations_is_refused() -> None:
+    with pytest.raises(ConfigError, match="stop_evaluation: expected best_episodes beside it, got 9"):
+        resolve("noisy", "CartPole-v1", {"best_episodes": 0, "stop_evaluation": 9.0})
+
+
 def test_evaluating_does_not_change_the_run(tmp_path: Path) -> None:
     evaluated = build(resolve("noisy", "CartPole-v1", EVALUATED))
     plain = build(resolve("noisy", "CartPole-v1", SMALL))
@@ -93,7 +114,7 @@ def test_best_can_be_evaluated_and_recorded(
 
 
 def test_run_without_a_snapshot_says_how_to_keep_one(tmp_path: Path) -> None:
-    folder = trained(tmp_path, best_episodes=0)
+    folder = trained(tmp_path, best_episodes=0, stop_evaluation=None)
     with pytest.raises(CheckpointError, match="no best snapshot in this folder; --best-episodes keeps one"):
         session.evaluate_run(folder, 1, network="best")
     assert not (folder / "evaluations.csv").exists()

@@ -26,6 +26,7 @@ SMALL: dict[str, Any] = {
     "capacity": 300,
     "min_replay_steps": 12,
     "learn_period_steps": 3,
+    "num_updates": 1,
     "steps": 30,
     "num_threads": 1,
 }

@@ -23,6 +23,7 @@ SMALL = [
     *("--num-envs", "2", "--hidden-sizes", "8", "--head-size", "0", "--num-threads", "1"),
     *("--batch-size", "4", "--capacity", "200", "--min-replay-steps", "20"),
     *("--checkpoint-period-steps", "100", "--log-period-steps", "50"),
+    *("--best-episodes", "0", "--stop-evaluation", "None"),
 ]
 
 

@@ -74,7 +74,7 @@ def test_every_combination_of_parts_gives_values_and_a_gradient_everywhere(switc
 
 
 @pytest.mark.parametrize(
-    ("torso", "num_features"), [("nature", 3136), ("small_pixels", 256), ("tiny_pixels", 384)]
+    ("torso", "num_features"), [("nature", 3136), ("small_pixels", 1152), ("tiny_pixels", 384)]
 )
 def test_torsos_give_the_features_of_their_paper_sizes(torso: str, num_features: int) -> None:
     network = pixel_network(torso)
@@ -98,7 +98,7 @@ def test_each_dueling_stream_has_its_own_hidden_layer() -> None:
         [tuple(m.weight.shape) for m in stream.modules() if isinstance(m, nn.Linear)]
         for stream in (network.head.value_stream, network.head.advantage_stream)
     ]
-    assert sizes == [[(16, 256), (1, 16)], [(16, 256), (3, 16)]]
+    assert sizes == [[(16, 1152), (1, 16)], [(16, 1152), (3, 16)]]
 
 
 def test_hidden_size_zero_leaves_the_hidden_layer_out() -> None:
@@ -329,7 +329,7 @@ def test_whole_rainbow_compiles_as_one_graph_and_sees_new_noise(train: bool) -> 
 # --- what cannot be built says so ---
 
 
-@pytest.mark.parametrize(("torso", "side"), [("nature", 36), ("small_pixels", 30), ("tiny_pixels", 3)])
+@pytest.mark.parametrize(("torso", "side"), [("nature", 36), ("small_pixels", 12), ("tiny_pixels", 3)])
 def test_too_small_an_image_is_refused_and_the_least_size_works(torso: str, side: int) -> None:
     options: dict[str, Any] = {"observation_dtype": np.uint8, "num_actions": 2, "torso": torso}
     network = build_network(observation_shape=(1, side, side), **options)

@@ -22,6 +22,7 @@ SMALL: dict[str, Any] = {
     "capacity": 200,
     "min_replay_steps": 30,
     "learn_period_steps": 3,
+    "num_updates": 1,
     "target_update_period_updates": 20,
     "checkpoint_period_steps": 120,
     "steps": 360,

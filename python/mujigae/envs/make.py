@@ -24,7 +24,7 @@ from mujigae.errors import ConfigError, MissingExtraError
 __all__ = ["EnvOptions", "Environment", "family_of", "make", "unknown_environment"]
 
 _OLD_ATARI_VARIANT = re.compile(r"(-ram)?(NoFrameskip|Deterministic)?(?=-v\d+$)")
-_SMALL_PIXELS_SIDE = 30  # the least side that the torso "small_pixels" takes
+_SMALL_PIXELS_SIDE = 12  # the least side that the torso "small_pixels" takes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,11 +37,12 @@ class BestSnapshot:
         self._table = Table(folder / "evaluations.csv", EVALUATION_COLUMNS, training.counters.steps)
 
     def observe(self, progress: Progress) -> Row:
-        """Evaluates, writes the line, and keeps the network if no earlier one scored as much."""
+        """Evaluates, writes the line, tells the counters, and keeps the network if no earlier one scored as much."""
         row = self._evaluated(progress)
         self._table.append(row)
         self._table.flush()
         mean = row["mean_return"]
+        self._training.counters.evaluation = mean
         if mean is not None and mean > best_mean(self._folder):
             checkpoint.save_agent(self._training, self._folder / checkpoint.BEST, {"evaluation": row})
         return row

@@ -158,6 +158,8 @@ class Config:
     """Budget in minutes of wall-clock time, beside steps."""
     stop_score: float | None = None
     """Stop when the mean raw score of the last 100 finished games reaches this; needs 100 of them."""
+    stop_evaluation: float | None = None
+    """Stop when a checkpoint's best_episodes games reach this mean raw score."""
     checkpoint_period_steps: int = 10_000
     """Steps between checkpoints; each closes the open episodes as truncated and resets every environment."""
     log_period_steps: int = 1_000
@@ -315,6 +317,11 @@ def check_values(config: Config) -> None:
         not config.cuda_graphs or config.device.startswith("cuda"), "cuda_graphs", "device=cuda beside it"
     )
     refuse_unless(not (config.prefetch and config.frames_on_device), "prefetch", "0 with frames_on_device")
+    refuse_unless(
+        config.stop_evaluation is None or config.best_episodes > 0,
+        "stop_evaluation",
+        "best_episodes beside it",
+    )
     if config.epsilon_schedule == "exponential":
         refuse_unless(config.epsilon_end > 0, "epsilon_end", "more than 0 for an exponential schedule")
     _check_support(config)

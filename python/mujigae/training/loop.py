@@ -43,6 +43,7 @@ class Counters:
     boundaries: int = 0
     seconds: float = 0.0
     recent_scores: deque[float] = field(default_factory=lambda: deque(maxlen=NUM_STOP_GAMES))
+    evaluation: float | None = None  # the mean score of the last checkpoint's games, with best_episodes
 
 
 @dataclass
@@ -116,7 +117,7 @@ def _make_buffer(config: Config, environment: Environment) -> Any:
 
 
 def run(training: Training, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
-    """Trains to the end of a budget, to stop_score or to `should_stop()`; the last step is a boundary.
+    """Trains to the end of a budget, to a score that stops, or to `should_stop()`; the last step is a boundary.
 
     A run that is finished already yields nothing. Raises MujigaeError when the loss is no longer finite.
     """
@@ -136,13 +137,15 @@ def run(training: Training, should_stop: Callable[[], bool] = lambda: False) -> 
 
 
 def is_finished(training: Training) -> bool:
-    """Whether the steps or minutes are used up, or the last 100 games are good enough."""
+    """Whether the steps or minutes are used up, or the last 100 games or the last evaluation are good enough."""
     config, counters = training.config, training.counters
     if counters.steps >= config.steps:
         return True
     if config.minutes is not None and counters.seconds >= 60 * config.minutes:
         return True
-    scores = counters.recent_scores
+    evaluation, scores = counters.evaluation, counters.recent_scores
+    if config.stop_evaluation is not None and evaluation is not None and evaluation >= config.stop_evaluation:
+        return True
     is_good = config.stop_score is not None and sum(scores) >= config.stop_score * NUM_STOP_GAMES
     return is_good and len(scores) == NUM_STOP_GAMES
 

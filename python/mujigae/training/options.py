@@ -31,7 +31,7 @@ class TrainOptions:
     preset: tyro.conf.Positional[str | None] = None
     """Which parts the agent has: `mujigae info` lists the presets."""
     resume: Path | None = None
-    """Continue this run (a folder) from its checkpoint; --steps, --minutes and --stop-score may change."""
+    """Continue this run (a folder) from its checkpoint; --steps, --minutes and the --stop-... may change."""
     name: str | None = None
     """Name of the run's folder instead of PRESET-ENV-SEED; a number is appended where it exists."""
     runs: Path = Path("runs")

@@ -55,14 +55,14 @@ PRESETS: dict[str, Values] = {
         "dueling": True,
         "prioritized": True,
         "n_step": 10,
-        "num_envs": 8,
+        "num_envs": 16,
         "frame_size": 42,
         "life_loss": False,
         "torso": "small_pixels",
         "head_size": 256,
         "learning_rate": 3e-4,
         "adam_eps": 1e-5,
-        "batch_size": 128,
+        "batch_size": 64,
         "learn_period_steps": 8,
         "target_update_period_updates": 500,
         "capacity": 100_000,
@@ -71,22 +71,25 @@ PRESETS: dict[str, Values] = {
         "epsilon_steps": 50_000,
         "precision": "fastest",
         "channels_last": True,
+        "overlap": True,
         "steps": 1_000_000,
         "stop_score": 18.0,
-        "checkpoint_period_steps": 100_000,
+        "checkpoint_period_steps": 250_000,
     },
 }
 
 FAMILIES: dict[str, Values] = {
-    # Values of about 100 have to travel back through bootstrapped targets, so the target moves all the time. Noise of
-    # the paper's 0.5, meant for 512 units and millions of frames, drowns what so small a network has to say.
+    # A value travels back by one window each time the target is copied, and those of CartPole by a hundred steps: so
+    # the target is copied often. Noise of the paper's 0.5, meant for 512 units and millions of frames, drowns what so
+    # small a network has to say.
     "vector": {
         "hidden_sizes": (256,),
         "head_size": 256,
-        "learning_rate": 3e-4,
-        "num_updates": 4,
-        "target_update_period_updates": 1,
-        "tau": 0.005,
+        "learning_rate": 1e-3,
+        "adam_eps": 1e-8,
+        "learn_period_steps": 128,
+        "num_updates": 64,
+        "target_update_period_updates": 32,
         "noisy_sigma": 0.1,
         "epsilon_steps": 5_000,
     },
@@ -138,19 +141,21 @@ FAMILIES: dict[str, Values] = {
     },
 }
 
-# What a family changes for return distributions: cross-entropy has no large errors, so it bears larger steps.
+# What a family changes for return distributions.
 CATEGORICAL_FAMILIES: dict[str, Values] = {
-    "vector": {
-        "hidden_sizes": (128,),
-        "head_size": 128,
-        "learning_rate": 1e-3,
-        "num_updates": 2,
-        "tau": 0.01,
-    },
+    "vector": {"hidden_sizes": (128,), "head_size": 128},
 }
 
 ENVIRONMENTS: dict[str, Values] = {
-    "CartPole-v1": {"steps": 50_000, "max_reward_per_step": 1.0, "v_min": 0.0, "v_max": 100.0},
+    "CartPole-v1": {
+        "steps": 50_000,
+        "checkpoint_period_steps": 2_560,
+        "best_episodes": 20,
+        "stop_evaluation": 500.0,
+        "max_reward_per_step": 1.0,
+        "v_min": 0.0,
+        "v_max": 100.0,
+    },
 }
 
 DEFAULT_ENVIRONMENTS: dict[str, str] = {"pong": "ALE/Pong-v5"}

@@ -25,6 +25,7 @@ from mujigae.training.seeds import child_seed
 
 __all__ = ["Outcome", "evaluate_run", "record_run", "resume_run", "train_run"]
 
+BUDGETS = ("steps", "minutes", "stop_score", "stop_evaluation")
 Network = run_folder.Network
 Say = Callable[[str], None]
 
@@ -51,11 +52,9 @@ def train_run(config: Config, *, root: Path, name: str | None = None, say: Say =
 def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) -> Outcome:
     """Continues the run in `folder` from its checkpoint, with other budgets if `changes` has some."""
     config = run_folder.read_config(folder)
-    fixed = sorted(changes.keys() - {"steps", "minutes", "stop_score"})
+    fixed = sorted(changes.keys() - set(BUDGETS))
     if fixed:
-        raise ConfigError(
-            f"{fixed[0]}: cannot change when a run is resumed; steps, minutes and stop_score can"
-        )
+        raise ConfigError(f"{fixed[0]}: cannot change when a run is resumed; {', '.join(BUDGETS)} can")
     training = build(replace(config, **changes))  # type: ignore[arg-type]
     checkpoint.restore(training, checkpoint.latest(folder))
     return _train(training, folder, say)

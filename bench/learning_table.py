@@ -1,0 +1,85 @@
+"""The README's words on what the family learns: CartPole by preset (train/sweep.py), Pong by part (train/parts.py)."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CARTPOLE, PARTS = "cartpole.json", "pong-parts/parts.json"
+TARGET, HIGHEST = 495.0, 500.0
+
+Table = Callable[[list[str], list[list[Any]]], str]
+Results = dict[str, Any]
+
+
+def cartpole(folder: Path, table: Table) -> str:
+    """One row for each preset; over its seeds."""
+    if not (folder / CARTPOLE).exists():
+        return "Not measured yet: `python bench/train/sweep.py`."
+    results = json.loads((folder / CARTPOLE).read_text())
+    presets: Results = results["presets"]
+    seeds = len(next(iter(presets.values()))["runs"])
+    header = ["preset", "interquartile mean", "highest", "lowest", "last network"]
+    header += ["steps, median (most)", "seconds, median (least)"]
+    note = (
+        f"`mujigae train PRESET --env {results['env_id']}`, seeds 0 to {seeds - 1}, {results['side_by_side']} runs at a time on "
+        f"{machine(results)}, no GPU. A score is the mean of {results['episodes']} games of the best snapshot, which was chosen by other "
+        'games; "last network" is the same for the network that the run ended with. Seconds are those of the whole command, film included.'
+    )
+    return "\n\n".join(
+        [cartpole_verdict(presets), table(header, [cartpole_row(*row) for row in presets.items()]), note]
+    )
+
+
+def cartpole_row(preset: str, told: Results) -> list[Any]:
+    runs = told["runs"]
+    scores = [run["best"]["mean"] for run in runs]
+    steps, seconds = ([run["training"]["steps"] for run in runs], [run["seconds"] for run in runs])
+    return [
+        f"`{preset}`",
+        f"{told['interquartile_mean']['best']:.1f}",
+        f"{max(scores):.1f}",
+        f"{min(scores):.1f}",
+        f"{told['interquartile_mean']['last']:.1f}",
+        f"{statistics.median(steps):,.0f} ({max(steps):,})",
+        f"{statistics.median(seconds):.0f} ({min(seconds):.0f})",
+    ]
+
+
+def cartpole_verdict(presets: Results) -> str:
+    """The target, met by how many."""
+    met = [name for name, told in presets.items() if reaches(told)]
+    missed = [f"`{name}`" for name in presets if name not in met]
+    outcome = f"{len(met)} of {len(presets)} presets" + (f", missed by {', '.join(missed)}" if missed else "")
+    return f"Target within 50,000 steps: an interquartile mean of {TARGET:.0f} and a seed at {HIGHEST:.0f}; met by {outcome}."
+
+
+def reaches(told: Results) -> bool:
+    return told["interquartile_mean"]["best"] >= TARGET and told["highest"]["best"] >= HIGHEST
+
+
+def parts(folder: Path, table: Table) -> str:
+    """One row for each run, as the logs tell it."""
+    if not (folder / PARTS).exists():
+        return "Not measured yet: `python bench/train/parts.py`."
+    results = json.loads((folder / PARTS).read_text())
+    header = ["parts", "steps", "updates", "games", "best 20 games", "last 20 games"]
+    rows = [parts_row(name, run) for name, run in results["runs"].items()]
+    note = (
+        f"`pong` with its parts switched off or on, {results['minutes']:g} minutes each, seed {results['seed']}, one thread each on "
+        f"{machine(results)}. The commands: [parts.json](bench/results/{PARTS})."
+    )
+    picture = "![Return of each set of parts against steps and minutes](bench/results/pong-parts/curves.png)"
+    return "\n\n".join([picture, table(header, rows), note])
+
+
+def parts_row(name: str, run: Results) -> list[Any]:
+    best, last = (f"{run[f'{which}_20_mean']:.1f}" for which in ("best", "last"))
+    return [f"`{name}`", f"{run['steps']:,}", f"{run['updates']:,}", run["episodes"], best, last]
+
+
+def machine(results: Results) -> str:
+    return f"{results['machine']['cores']} cores of an {results['machine']['processor']}"

@@ -1,0 +1,132 @@
+"""bench/train: the sweep over CartPole, the parts of Pong, and what the README makes of them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mujigae import cli
+from mujigae.training.presets import resolve
+from mujigae.training.session import Outcome
+
+ROOT = Path(__file__).parents[2]
+EPISODES = "step,frames,seconds,env_id,score,length_steps\n" + "".join(
+    f"{10 * i},{40 * i},{i},0,{float(i)},10\n" for i in range(1, 41)
+)
+
+
+@pytest.fixture(scope="module")
+def modules() -> Any:
+    """The scripts, as they see each other."""
+    before = list(sys.path)
+    sys.path[:0] = [str(ROOT / "bench" / folder) for folder in ("", "peers", "train")]
+    yield {name: importlib.import_module(name) for name in ("learning_table", "parts", "report", "sweep")}
+    sys.path[:] = before
+
+
+def trained(run: Path, config: dict[str, Any]) -> None:
+    """What a finished run leaves, as far as the scripts read it."""
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(
+        json.dumps({"preset": "pong", "env_id": "ALE/Pong-v5", "seed": 0, **config})
+    )
+    (run / "episodes.csv").write_text(EPISODES)
+    (run / "progress.csv").write_text("step,frames,updates,seconds\n400,1600,50,40.0\n")
+    (run / "protocol.txt").write_text("a protocol\n")
+    (run / "curve.png").write_bytes(b"")
+
+
+@pytest.fixture
+def without_training(modules: Any, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that would have trained."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> None:
+        commands.append(command)
+        name, runs = (command[command.index(option) + 1] for option in ("--name", "--runs"))
+        trained(Path(runs) / name, {})
+
+    for name in ("parts", "sweep"):
+        monkeypatch.setattr(modules[name].subprocess, "run", run)
+    return commands
+
+
+def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
+    modules: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: dict[str, dict[str, Any]] = {}
+
+    def keep(config: Any, *, root: Path, name: str) -> Outcome:
+        configs[name] = dict(vars(config))
+        return Outcome(root / name, False)
+
+    monkeypatch.setattr("mujigae.training.session.train_run", keep)
+    for name, options in modules["parts"].RUNS.items():
+        assert cli.main(["train", "pong", *options, "--precision", "float32", "--name", name]) == 0
+    parts = ("double", "dueling", "prioritized", "noisy", "loss")
+    for name, config in configs.items():
+        had = {part: config.pop(part) for part in parts}, config.pop("n_step") > 1
+        preset = resolve(name, "CartPole-v1")
+        assert had == ({part: getattr(preset, part) for part in parts}, preset.n_step > 1)
+        assert config == configs["dqn"]
+
+
+def test_parts_leave_curves_and_a_row_for_each_run(
+    modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["parts.py", str(tmp_path / "runs"), str(tmp_path / "pong-parts")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    modules["parts"].main()
+    modules["parts"].main()
+    assert len(without_training) == 8  # none a second time
+    assert (tmp_path / "pong-parts/curves.png").stat().st_size > 0
+    text = modules["learning_table"].parts(tmp_path, modules["report"].table)
+    assert "| `noisy` | 400 | 50 | 40 | 30.5 | 30.5 |" in text
+
+
+def test_sweep_scores_the_best_snapshot_and_the_last_network(
+    modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluation(run: Path, num_episodes: int, network: str = "latest") -> dict[str, Any]:
+        bad = run.name.endswith("-0") or network == "latest"
+        return {"episodes": num_episodes, "mean": 100.0 if bad else 500.0}
+
+    monkeypatch.setattr(modules["sweep"], "evaluation", evaluation)
+    arguments = [
+        "sweep.py",
+        str(tmp_path / "runs"),
+        str(tmp_path / "cartpole.json"),
+        "--presets",
+        "dqn",
+        "noisy",
+    ]
+    monkeypatch.setattr(sys, "argv", arguments)
+    modules["sweep"].main()
+    modules["sweep"].main()
+    assert len(without_training) == 10  # two presets, five seeds, none a second time
+    told = json.loads((tmp_path / "cartpole.json").read_text())["presets"]["dqn"]
+    assert told["interquartile_mean"] == {"best": 500.0, "last": 100.0}
+    text = modules["learning_table"].cartpole(tmp_path, modules["report"].table)
+    assert "met by 2 of 2 presets." in text
+    assert "| `dqn` | 500.0 | 500.0 | 100.0 | 100.0 | 400 (400) |" in text
+
+
+def test_missed_target_names_the_preset(modules: Any) -> None:
+    good = {"interquartile_mean": {"best": 497.0}, "highest": {"best": 500.0}}
+    bad = {"interquartile_mean": {"best": 494.0}, "highest": {"best": 500.0}}
+    told = modules["learning_table"].cartpole_verdict({"dqn": good, "c51": bad})
+    assert told.endswith("met by 1 of 2 presets, missed by `c51`.")
+
+
+def test_what_is_not_measured_yet_says_so(modules: Any, tmp_path: Path) -> None:
+    for told in (modules["learning_table"].cartpole, modules["learning_table"].parts):
+        assert told(tmp_path, modules["report"].table).startswith("Not measured yet")
+
+
+def test_interquartile_mean_leaves_the_ends_out(modules: Any) -> None:
+    assert modules["sweep"].interquartile_mean([0.0, 500.0, 490.0, 500.0, 500.0]) == pytest.approx(1490 / 3)
