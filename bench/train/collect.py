@@ -13,12 +13,27 @@ import json
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-FILES = ("config.json", "protocol.txt", "episodes.csv", "progress.csv", "curve.png", "play.gif")
+FILES = (
+    *("config.json", "protocol.txt", "episodes.csv", "progress.csv", "curve.png", "play.gif", "q_values.png"),
+    *("distributions.png", "distributions.gif", "untrained_distributions.png", "untrained_distributions.gif"),
+)
 PACKAGES = ("mujigae", "numpy", "torch", "gymnasium", "ale-py")
+
+
+def train(arguments: list[str], runs: Path, name: str) -> str:
+    """`mujigae train ARGUMENTS` anew into runs/name, its output beside it; returns the command."""
+    shutil.rmtree(runs / name, ignore_errors=True)  # what an interrupted run left
+    arguments = ["train", *arguments, "--name", name]
+    command = [sys.executable, "-m", "mujigae", *arguments, "--runs", str(runs)]
+    with (runs / f"{name}.log").open("w") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
+    return " ".join(["mujigae", *arguments])
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -13,13 +13,11 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from collect import machine, packages, training
+from collect import machine, packages, train, training
 
 from mujigae.pictures.curves import plot
 
@@ -56,15 +54,14 @@ def main() -> None:
 
 
 def trained(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The run of one set of parts: made, unless its folder says that it is done."""
+    """What the run of one set of parts told, made if it is not done yet."""
     budget = ["--minutes", f"{options.minutes:g}", "--seed", str(options.seed), "--num-threads", "1"]
-    arguments = ["train", "pong", *RUNS[name], *budget, "--name", name]
-    run = options.runs / name
-    if not (run / "curve.png").exists():
-        with (options.runs / f"{name}.log").open("w") as log:
-            command = [sys.executable, "-m", "mujigae", *arguments, "--runs", str(options.runs)]
-            subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-    return {"command": " ".join(["mujigae", *arguments]), **training(run)}
+    done = options.runs / f"{name}.json"
+    if not done.exists():
+        command = train(["pong", *RUNS[name], *budget], options.runs, name)
+        done.write_text(json.dumps({"command": command, **training(options.runs / name)}))
+    told: dict[str, Any] = json.loads(done.read_text())
+    return told
 
 
 def keep(run: Path, out: Path) -> Path:

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collect import evaluation, machine, packages, training
+from collect import evaluation, machine, packages, train, training
 
 ENVIRONMENT = "CartPole-v1"
 PRESETS = ("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "rainbow")
@@ -52,14 +50,11 @@ def once(preset: str, seed: int, options: argparse.Namespace) -> None:
 
 def run(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     name = f"{preset}-{seed}"
-    arguments = ["train", preset, "--env", ENVIRONMENT, "--seed", str(seed), "--name", name]
     began = time.monotonic()
-    with (options.runs / f"{name}.log").open("w") as log:
-        command = [sys.executable, "-m", "mujigae", *arguments, "--runs", str(options.runs)]
-        subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
+    command = train([preset, "--env", ENVIRONMENT, "--seed", str(seed)], options.runs, name)
     seconds = time.monotonic() - began  # the interpreter's start, the evaluations and the film included
     return {
-        "command": " ".join(["mujigae", *arguments]),
+        "command": command,
         "seed": seed,
         "seconds": round(seconds, 1),
         "training": training(options.runs / name),

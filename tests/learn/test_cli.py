@@ -132,7 +132,10 @@ def timeless(path: Path) -> list[list[str]]:
 def test_resume_of_a_finished_run_says_so(without_pictures: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("dqn", "--steps", "100", "--name", "a") == 0
     assert cli.main(["train", "--resume", "runs/a"]) == 0
-    assert "already finished at step 100; a larger --steps or --minutes goes on" in capsys.readouterr().out
+    assert (
+        "already finished at step 100; a larger --steps, --minutes or --stop-... goes on"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("option", [("--seed", "1"), ("--gamma", "0.9"), ("--env", "Acrobot-v1")])

@@ -25,7 +25,8 @@ def modules() -> Any:
     """The scripts, as they see each other."""
     before = list(sys.path)
     sys.path[:0] = [str(ROOT / "bench" / folder) for folder in ("", "peers", "train")]
-    yield {name: importlib.import_module(name) for name in ("learning_table", "parts", "report", "sweep")}
+    names = ("collect", "learning_table", "parts", "report", "sweep")
+    yield {name: importlib.import_module(name) for name in names}
     sys.path[:] = before
 
 
@@ -51,8 +52,7 @@ def without_training(modules: Any, monkeypatch: pytest.MonkeyPatch) -> list[list
         name, runs = (command[command.index(option) + 1] for option in ("--name", "--runs"))
         trained(Path(runs) / name, {})
 
-    for name in ("parts", "sweep"):
-        monkeypatch.setattr(modules[name].subprocess, "run", run)
+    monkeypatch.setattr(modules["collect"].subprocess, "run", run)
     return commands
 
 

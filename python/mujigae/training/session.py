@@ -116,7 +116,8 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
     ):
         say(line)
     if is_finished(training):
-        say(f"already finished at step {training.counters.steps:,}; a larger --steps or --minutes goes on")
+        done = f"already finished at step {training.counters.steps:,}"
+        say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
     with closing(training.environment), _interrupt_flag() as is_interrupted:
         _follow(training, folder, is_interrupted)
         was_interrupted = is_interrupted()
