@@ -18,6 +18,7 @@ SHORT = {
     "learning_rate": 1e-3,
     "target_update_period_updates": 50,
     "tau": 1.0,
+    "learn_period_steps": 4,
     "num_updates": 1,
     "batch_size": 32,
     "min_replay_steps": 200,
