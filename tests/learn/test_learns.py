@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mujigae.envs.make import make
 from mujigae.training.evaluate import evaluate
 from mujigae.training.loop import build, env_options, run
 from mujigae.training.presets import resolve
+from mujigae.training.session import evaluate_run, train_run
 
 SHORT = {
     "hidden_sizes": (32,),
@@ -52,5 +54,6 @@ def test_the_ball_is_caught_from_pixels() -> None:
 
 @pytest.mark.learns
 @pytest.mark.parametrize("preset", ["dqn", "rainbow"])
-def test_cartpole_is_balanced_within_its_budget(preset: str) -> None:
-    assert mean_return(preset, "CartPole-v1", 100) >= 475.0
+def test_cartpole_is_balanced_within_its_budget(preset: str, tmp_path: Path) -> None:
+    folder = train_run(resolve(preset, "CartPole-v1"), root=tmp_path, say=lambda _: None).folder
+    assert evaluate_run(folder, 100, network="best").mean() >= 475.0

@@ -87,10 +87,10 @@ def test_atari_family_is_the_table_of_the_rainbow_paper() -> None:
 def test_pong_preset_is_small_and_brings_its_environment() -> None:
     config = resolve("pong")
     assert config.env_id == "ALE/Pong-v5"
-    assert (config.frame_size, config.num_envs, config.torso) == (42, 8, "small_pixels")
+    assert (config.frame_size, config.num_envs, config.torso) == (42, 16, "small_pixels")
     assert config.precision in ("float32", "bfloat16")  # measured, and decided before it is saved
     assert config.channels_last
-    assert config.learn_period_steps == config.num_envs  # one update for each vector step
+    assert config.num_envs == 2 * config.learn_period_steps  # two updates for each vector step
 
 
 @pytest.mark.parametrize("faster", ["float32", "bfloat16"])
