@@ -56,6 +56,7 @@ def test_snapshot_is_of_the_highest_mean(tmp_path: Path) -> None:
         "state.json",
     ]
     assert checkpoint.latest(folder).name == "checkpoint-360"
+    assert not (folder / "best.old").exists()
 
 
 @pytest.mark.usefixtures("scripted")

@@ -158,13 +158,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _replace(aside: Path, final: Path) -> None:
-    """Renames; an old checkpoint of the same step goes aside first, since it cannot be renamed onto."""
+    """Renames; an old folder of the same name goes aside first, since it cannot be renamed onto."""
     old = final.with_suffix(".old")
     _remove(old)
     if final.exists():
         final.rename(old)
     aside.rename(final)
     _sync_folder(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _delete_others(folder: Path, keep: Path) -> None:
