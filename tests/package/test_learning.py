@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -14,20 +13,9 @@ from mujigae import cli
 from mujigae.training.presets import resolve
 from mujigae.training.session import Outcome
 
-ROOT = Path(__file__).parents[2]
 EPISODES = "step,frames,seconds,env_id,score,length_steps\n" + "".join(
     f"{10 * i},{40 * i},{i},0,{float(i)},10\n" for i in range(1, 41)
 )
-
-
-@pytest.fixture(scope="module")
-def modules() -> Any:
-    """The scripts, as they see each other."""
-    before = list(sys.path)
-    sys.path[:0] = [str(ROOT / "bench" / folder) for folder in ("", "peers", "train")]
-    names = ("collect", "learning_table", "parts", "report", "sweep")
-    yield {name: importlib.import_module(name) for name in names}
-    sys.path[:] = before
 
 
 def trained(run: Path, config: dict[str, Any]) -> None:

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import itertools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def modules() -> Any:
-    """The scripts, as they see each other."""
-    paths = [str(ROOT / "bench" / folder) for folder in ("", "peers", "train")]
-    before = list(sys.path)
-    sys.path[:0] = paths
-    names = ("rate_worker", "rates", "rates_plan", "rates_table", "report")
-    yield {name: importlib.import_module(name) for name in names}
-    sys.path[:] = before
 
 
 def requests(*asked: dict[str, Any]) -> io.StringIO:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -11,17 +10,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def modules() -> Any:
-    """speed_results, speed_table, speed_plots and report, as bench/report.py sees them."""
-    sys.path.insert(0, str(ROOT / "bench"))
-    yield {
-        name: importlib.import_module(name)
-        for name in ("speed_results", "speed_table", "speed_plots", "report")
-    }
-    sys.path.remove(str(ROOT / "bench"))
 
 
 def row(group: str, operation: str, batch_size: int, subject: str, **answer: Any) -> dict[str, Any]:

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def modules() -> Any:
-    """plan, children and speed, as bench/peers/speed.py sees them."""
-    sys.path.insert(0, str(ROOT / "bench/peers"))
-    yield {name: importlib.import_module(name) for name in ("plan", "children", "speed")}
-    sys.path.remove(str(ROOT / "bench/peers"))
 
 
 def planned(plan: Any, adapter: str, package: str = "") -> Any:
