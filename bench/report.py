@@ -52,7 +52,23 @@ def training() -> str:
         f"{run['machine']['cores']} cores of an {run['machine']['processor']}" for _, run in summaries()
     }
     note = f"Machine: {', '.join(sorted(machines))}, no GPU; ± is the standard error of the mean."
-    return table(header, [training_row(folder, run) for folder, run in summaries()]) + "\n\n" + note
+    rows = [training_row(folder, run) for folder, run in summaries()]
+    return "\n\n".join([table(header, rows), *times_to_stop(), note])
+
+
+def times_to_stop() -> list[str]:
+    """When the runs that stop at a score were first there."""
+    logs = {run["command"]: run["training"] for _, run in summaries()}
+    return [
+        f"`{command}`: a mean of {log['stop_score']:g} over 20 games {when(log, 20)}, over 100 games {when(log, 100)}."
+        for command, log in logs.items()
+        if log.get("stop_score") is not None
+    ]
+
+
+def when(log: dict[str, Any], num_games: int) -> str:
+    minutes = log["minutes_to_stop_score"][str(num_games)]
+    return "never" if minutes is None else f"after {minutes:.1f} minutes"
 
 
 def training_row(folder: str, run: dict[str, Any]) -> list[Any]:

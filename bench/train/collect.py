@@ -57,7 +57,7 @@ def training(run: Path) -> dict[str, Any]:
     episodes, progress = read_rows(run / "episodes.csv"), read_rows(run / "progress.csv")
     scores = [float(row["score"]) for row in episodes]
     best = max(range(len(scores)), key=lambda i: mean(scores[max(i - 19, 0) : i + 1]))
-    reached = next((i for i in range(19, len(scores)) if mean(scores[i - 19 : i + 1]) >= 0.0), None)
+    stop_score = json.loads((run / "config.json").read_text())["stop_score"]
     return {
         "steps": int(float(progress[-1]["step"])),
         "frames": int(float(progress[-1]["frames"])),
@@ -68,11 +68,17 @@ def training(run: Path) -> dict[str, Any]:
         "last_20_mean": round(mean(scores[-20:]), 2),
         "last_100_mean": round(mean(scores[-100:]), 2) if len(scores) >= 100 else None,
         "best_20_mean": round(mean(scores[max(best - 19, 0) : best + 1]), 2),
-        "minutes_to_20_mean_of_0": None
-        if reached is None
-        else round(float(episodes[reached]["seconds"]) / 60, 2),
-        "steps_to_20_mean_of_0": None if reached is None else int(float(episodes[reached]["step"])),
+        "stop_score": stop_score,
+        "minutes_to_stop_score": {n: minutes_to(stop_score, n, episodes) for n in (20, 100)},
     }
+
+
+def minutes_to(score: float | None, num_games: int, episodes: list[dict[str, str]]) -> float | None:
+    """When the mean of `num_games` games was first at `score`; None if it never was."""
+    scores = [float(row["score"]) for row in episodes]
+    ends = range(num_games, len(scores) + 1) if score is not None else ()
+    first = next((end for end in ends if mean(scores[end - num_games : end]) >= score), None)
+    return None if first is None else round(float(episodes[first - 1]["seconds"]) / 60, 2)
 
 
 def evaluation(run: Path, num_episodes: int, network: Literal["latest", "best"] = "latest") -> dict[str, Any]:

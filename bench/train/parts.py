@@ -2,7 +2,8 @@
 
     python bench/train/parts.py runs/parts bench/results/pong-parts
 
-Every run is the preset `pong` with its parts switched off or on: the same frames, network, batch and exploration, one torch thread. As
+Every run is the preset `pong` with its parts switched off or on: the same frames, network, batch and exploration, one torch thread.
+Return distributions bring a support, a learning rate and a target period without which they learn nothing here (bench/README.md). As
 many run side by side as there are cores, so that each has one to itself; leave the machine alone meanwhile. A run that is finished is not
 run again.
 """
@@ -22,6 +23,7 @@ from collect import machine, packages, train, training
 from mujigae.pictures.curves import plot
 
 NOTHING = ("--no-double", "--no-dueling", "--no-prioritized", "--n-step", "1")
+C51_RATES = ("--learning-rate", "1e-3", "--target-update-period-updates", "200")
 PARTS: dict[str, tuple[str, ...]] = {
     "dqn": (),
     "double": ("--double",),
@@ -29,7 +31,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "prioritized": ("--prioritized",),
     "n_step": ("--n-step", "10"),
     "noisy": ("--noisy",),
-    "c51": ("--loss", "cross_entropy"),
+    "c51": ("--loss", "cross_entropy", "--v-min", "-4", "--v-max", "4", *C51_RATES),
 }
 ALL = tuple(option for options in PARTS.values() for option in options)
 RUNS = {name: NOTHING + options for name, options in PARTS.items()} | {"rainbow": ALL}

@@ -47,10 +47,9 @@ def pixels(batch_size: int, torso: str = "small_pixels") -> Tensor:
 
 
 def input_of(network: QNetwork, obs: Tensor) -> Tensor:
-    """What reaches the first layer of the torso."""
+    """What reaches the torso."""
     seen: list[Tensor] = []
-    layer = next(m for m in network.torso.modules() if isinstance(m, nn.Conv2d | nn.Linear))
-    handle = layer.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    handle = network.torso.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     network(obs)
     handle.remove()
     return seen[0]
@@ -80,6 +79,12 @@ def test_torsos_give_the_features_of_their_paper_sizes(torso: str, num_features:
     network = pixel_network(torso)
     assert network.torso.out_features == num_features
     assert network.torso(pixels(2, torso).float()).shape == (2, num_features)
+
+
+def test_small_pixels_see_contrasts_not_brightness() -> None:
+    torso, obs = pixel_network("small_pixels").torso, pixels(2).float()
+    torch.testing.assert_close(torso(0.5 * obs + 20), torso(obs), rtol=1e-4, atol=1e-4)
+    assert torch.isfinite(torso(torch.zeros_like(obs))).all()  # a black screen has no variance
 
 
 def test_nature_dqn_has_the_parameters_of_the_paper() -> None:

