@@ -10,7 +10,14 @@ import pytest
 from mujigae.errors import ConfigError
 from mujigae.training.config import Config, field_docs
 from mujigae.training.precision import faster_precision
-from mujigae.training.presets import CATEGORICAL_FAMILIES, ENVIRONMENTS, FAMILIES, PRESETS, resolve
+from mujigae.training.presets import (
+    CATEGORICAL_FAMILIES,
+    ENVIRONMENTS,
+    FAMILIES,
+    NOISY_FAMILIES,
+    PRESETS,
+    resolve,
+)
 
 PARTS = ("double", "dueling", "prioritized", "n_step", "noisy", "loss")
 
@@ -112,6 +119,13 @@ def test_return_distributions_have_values_of_their_own() -> None:
     values = CATEGORICAL_FAMILIES["vector"]
     assert {name: getattr(resolve("c51", "CartPole-v1"), name) for name in values} == values
     assert resolve("dqn", "CartPole-v1").learning_rate == FAMILIES["vector"]["learning_rate"]
+
+
+def test_noisy_layers_have_values_of_their_own_unless_distributions_have_them() -> None:
+    values = NOISY_FAMILIES["vector"]
+    assert {name: getattr(resolve("noisy", "CartPole-v1"), name) for name in values} == values
+    ours, c51 = resolve("rainbow", "CartPole-v1"), resolve("c51", "CartPole-v1")
+    assert {name: getattr(ours, name) for name in values} == {name: getattr(c51, name) for name in values}
 
 
 def test_cartpole_has_its_documented_budget_and_support() -> None:

@@ -22,7 +22,7 @@ def trained(run: Path, config: dict[str, Any]) -> None:
     """What a finished run leaves, as far as the scripts read it."""
     run.mkdir(parents=True)
     (run / "config.json").write_text(
-        json.dumps({"preset": "pong", "env_id": "ALE/Pong-v5", "seed": 0, **config})
+        json.dumps({"preset": "pong", "env_id": "ALE/Pong-v5", "seed": 0, "stop_score": None, **config})
     )
     (run / "episodes.csv").write_text(EPISODES)
     (run / "progress.csv").write_text("step,frames,updates,seconds\n400,1600,50,40.0\n")
@@ -57,11 +57,22 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
     for name, options in modules["parts"].RUNS.items():
         assert cli.main(["train", "pong", *options, "--precision", "float32", "--name", name]) == 0
     parts = ("double", "dueling", "prioritized", "noisy", "loss")
+    of_distributions = {"v_min", "v_max", "learning_rate", "target_update_period_updates"}
     for name, config in configs.items():
         had = {part: config.pop(part) for part in parts}, config.pop("n_step") > 1
         preset = resolve(name, "CartPole-v1")
         assert had == ({part: getattr(preset, part) for part in parts}, preset.n_step > 1)
-        assert config == configs["dqn"]
+        unlike = {field for field, value in config.items() if value != configs["dqn"][field]}
+        assert unlike == (of_distributions if preset.categorical else set())
+
+
+def test_summary_says_when_the_stop_score_was_reached(modules: Any, tmp_path: Path) -> None:
+    trained(tmp_path / "pong", {"stop_score": 20.5})
+    log = modules["collect"].training(tmp_path / "pong")
+    assert log["minutes_to_stop_score"] == {20: 0.5, 100: None}  # the mean of games 11 to 30 is 20.5
+    as_json = json.loads(json.dumps(log))
+    assert modules["report"].when(as_json, 20) == "after 0.5 minutes"
+    assert modules["report"].when(as_json, 100) == "never"
 
 
 def test_parts_leave_curves_and_a_row_for_each_run(

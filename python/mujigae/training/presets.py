@@ -1,7 +1,9 @@
 """What a run is made of: a preset chooses the parts, the environment's family gives sizes, rates and budget.
 
-    Config's defaults  <  FAMILIES[family]  <  CATEGORICAL_FAMILIES[family] (for a cross-entropy loss)
+    Config's defaults  <  FAMILIES[family]  <  NOISY_FAMILIES[family]  <  CATEGORICAL_FAMILIES[family]
         <  ENVIRONMENTS[env_id]  <  PRESETS[preset]  <  what the caller overrides
+
+NOISY_FAMILIES is for presets with noisy layers, CATEGORICAL_FAMILIES for those with return distributions.
 
 Every value of the "atari" family is that of Hessel et al. 2018, table 1, except that four environments are
 stepped together with one update per vector step (the paper: one environment, one update every four steps).
@@ -22,6 +24,7 @@ __all__ = [
     "DEFAULT_ENVIRONMENTS",
     "ENVIRONMENTS",
     "FAMILIES",
+    "NOISY_FAMILIES",
     "PRESETS",
     "default_environment",
     "resolve",
@@ -49,7 +52,8 @@ PRESETS: dict[str, Values] = {
     },
     # Pong on two CPU cores: frames a quarter of the usual area, a torso to match, bfloat16 where it is faster. A rally
     # lasts dozens of steps, so long windows bring its outcome back sooner; and the gradients of so small errors, divided
-    # by importance weights, are far below the paper's epsilon for Adam, which would all but stop it.
+    # by importance weights, are far below the paper's epsilon for Adam, which would all but stop it. One random action in a
+    # hundred costs an agent that plays well several points a game, so exploration ends at one in a thousand.
     "pong": {
         "double": True,
         "dueling": True,
@@ -92,7 +96,7 @@ FAMILIES: dict[str, Values] = {
         "learn_period_steps": 128,
         "num_updates": 64,
         "target_update_period_updates": 32,
-        "noisy_sigma": 0.1,
+        "noisy_sigma": 0.3,
         "epsilon_steps": 5_000,
     },
     "pixels": {
@@ -143,9 +147,19 @@ FAMILIES: dict[str, Values] = {
     },
 }
 
-# What a family changes for return distributions.
+# What a family changes for noisy layers: values that noise alone explores for can run away when the target is copied often.
+NOISY_FAMILIES: dict[str, Values] = {
+    "vector": {"target_update_period_updates": 64},
+}
+
+# What a family changes for return distributions: they are bounded, and cannot run away.
 CATEGORICAL_FAMILIES: dict[str, Values] = {
-    "vector": {"hidden_sizes": (128,), "head_size": 128},
+    "vector": {
+        "hidden_sizes": (128,),
+        "head_size": 128,
+        "noisy_sigma": 0.1,
+        "target_update_period_updates": 32,
+    },
 }
 
 ENVIRONMENTS: dict[str, Values] = {
@@ -184,8 +198,13 @@ def defaults(preset: str, env_id: str) -> dict[str, Any]:
     if preset not in PRESETS:
         raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, list(PRESETS))}")
     parts = PRESETS[preset]
-    family = _family_values(env_id, is_categorical=parts.get("loss") == "cross_entropy")
-    return {**family, **ENVIRONMENTS.get(env_id, {}), **parts, "preset": preset, "env_id": env_id}
+    return {
+        **_family_values(env_id, parts),
+        **ENVIRONMENTS.get(env_id, {}),
+        **parts,
+        "preset": preset,
+        "env_id": env_id,
+    }
 
 
 def decided(config: Config) -> Config:
@@ -213,10 +232,13 @@ def _fastest_precision(device: str, num_threads: int) -> Literal["float32", "bfl
     return faster_precision(device, num_threads)
 
 
-def _family_values(env_id: str, *, is_categorical: bool) -> Values:
+def _family_values(env_id: str, parts: Values) -> Values:
     """Empty for spaces of no family: the agent says best what it cannot handle."""
     require("gymnasium", "train")
     from mujigae.envs.make import family_of
 
+    tables = [FAMILIES]
+    tables += [NOISY_FAMILIES] if parts.get("noisy") else []
+    tables += [CATEGORICAL_FAMILIES] if parts.get("loss") == "cross_entropy" else []
     family = family_of(env_id)
-    return {**FAMILIES.get(family, {}), **(CATEGORICAL_FAMILIES.get(family, {}) if is_categorical else {})}
+    return {name: value for table in tables for name, value in table.get(family, {}).items()}
