@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 CARTPOLE, PARTS = "cartpole.json", "pong-parts/parts.json"
 TARGET, HIGHEST = 495.0, 500.0
 
 Table = Callable[[list[str], list[list[Any]]], str]
 Results = dict[str, Any]
+
+
+class Game(NamedTuple):
+    score: float
+    length_steps: int
 
 
 def cartpole(folder: Path, table: Table) -> str:
@@ -66,19 +72,40 @@ def parts(folder: Path, table: Table) -> str:
     if not (folder / PARTS).exists():
         return "Not measured yet: `python bench/train/parts.py`."
     results = json.loads((folder / PARTS).read_text())
-    header = ["parts", "steps", "updates", "games", "best 20 games", "last 20 games"]
-    rows = [parts_row(name, run) for name, run in results["runs"].items()]
+    end = min(run["steps"] for run in results["runs"].values())
+    header = [
+        "parts",
+        "steps",
+        "updates",
+        "games",
+        "last 20 games",
+        f"until step {end:,}",
+        "steps a game until then",
+    ]
+    rows = [
+        parts_row(name, run, last_games(folder / Path(PARTS).parent / name, end))
+        for name, run in results["runs"].items()
+    ]
     note = (
         f"`pong` with its parts switched off or on, {results['minutes']:g} minutes each, seed {results['seed']}, one thread each on "
-        f"{machine(results)}. The commands: [parts.json](bench/results/{PARTS})."
+        f"{machine(results)}; means of 20 games. The commands: [parts.json](bench/results/{PARTS})."
     )
     picture = "![Return of each set of parts against steps and minutes](bench/results/pong-parts/curves.png)"
     return "\n\n".join([picture, table(header, rows), note])
 
 
-def parts_row(name: str, run: Results) -> list[Any]:
-    best, last = (f"{run[f'{which}_20_mean']:.1f}" for which in ("best", "last"))
-    return [f"`{name}`", f"{run['steps']:,}", f"{run['updates']:,}", run["episodes"], best, last]
+def parts_row(name: str, run: Results, games: list[Game]) -> list[Any]:
+    score = statistics.mean(game.score for game in games)
+    length = statistics.mean(game.length_steps for game in games)
+    counts = [f"{run['steps']:,}", f"{run['updates']:,}", run["episodes"]]
+    return [f"`{name}`", *counts, f"{run['last_20_mean']:.1f}", f"{score:.1f}", f"{length:,.0f}"]
+
+
+def last_games(run: Path, end: int, num_games: int = 20) -> list[Game]:
+    """The last that ended within `end` steps: what runs of different speeds had learned from as much play."""
+    with (run / "episodes.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) <= end]
+    return [Game(float(row["score"]), int(row["length_steps"])) for row in rows[-num_games:]]
 
 
 def machine(results: Results) -> str:

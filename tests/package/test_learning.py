@@ -85,7 +85,7 @@ def test_parts_leave_curves_and_a_row_for_each_run(
     assert len(without_training) == 8  # none a second time
     assert (tmp_path / "pong-parts/curves.png").stat().st_size > 0
     text = modules["learning_table"].parts(tmp_path, modules["report"].table)
-    assert "| `noisy` | 400 | 50 | 40 | 30.5 | 30.5 |" in text
+    assert "| `noisy` | 400 | 50 | 40 | 30.5 | 30.5 | 10 |" in text
 
 
 def test_sweep_scores_the_best_snapshot_and_the_last_network(
