@@ -129,9 +129,7 @@ class SmallPixels(ConvTorso):
 
     def forward(self, obs: Tensor) -> Tensor:
         images = obs.reshape(obs.shape[0], *self.image_shape)
-        pixels = images.permute(
-            0, 2, 3, 1
-        )  # [B, H, W, C]: as channels_last lies in memory, many times faster
+        pixels = images.permute(0, 2, 3, 1)  # [B, H, W, C], the order of channels_last: many times faster
         return super().forward(layer_norm(pixels, pixels.shape[1:]).permute(0, 3, 1, 2))
 
 
