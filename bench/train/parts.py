@@ -3,9 +3,9 @@
     python bench/train/parts.py runs/parts bench/results/pong-parts
 
 Every run is the preset `pong` with its parts switched off or on: the same frames, network, batch and exploration, one torch thread.
-Return distributions bring a support, a learning rate and a target period without which they learn nothing here (bench/README.md). As
-many run side by side as there are cores, so that each has one to itself; leave the machine alone meanwhile. A run that is finished is not
-run again.
+Return distributions bring a support, a learning rate and a target period of their own: with those of values they learned nothing
+(bench/README.md). As many run side by side as there are cores, so that each has one to itself; leave the machine alone meanwhile. A run
+that is finished is not run again.
 """
 
 from __future__ import annotations
