@@ -34,12 +34,22 @@ usage: mujigae COMMAND ...
 
 mujigae COMMAND --help has the options of each."""
 
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+EXIT_ERROR, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
+        return EXIT_BROKEN_PIPE
+
+
+def _run(args: list[str]) -> int:
     wants_traceback = "--traceback" in args or os.environ.get("MUJIGAE_TRACEBACK", "") not in ("", "0")
     args = [arg for arg in args if arg != "--traceback"]
     try:
@@ -80,16 +90,22 @@ def _train(args: list[str]) -> int:
     if given == args and chosen.preset is None and chosen.resume is None:
         raise ConfigError("train: expected a preset (mujigae info lists them) or --resume RUN, got neither")
     require("torch", "train")
-    # The second reading has the defaults of preset and environment: for its help, and to see what changed.
+    # The second reading finds the parts that were switched, the third has the defaults to go with them: for its help,
+    # and to see what changed.
     base = _base_values(chosen)
+    base = _base_values(chosen, _changes(parse(train_options(base), given, "train"), base))
     options = parse(train_options(base), args, "train")
-    changes = {name: getattr(options, name) for name in field_types() if getattr(options, name) != base[name]}
+    changes = _changes(options, base)
     if options.resume is not None:
         return _resume(options, changes)
     return _train_new(options, base["env_id"], changes)
 
 
-def _base_values(chosen: Any) -> dict[str, Any]:
+def _changes(options: Any, base: dict[str, Any]) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in field_types() if getattr(options, name) != base[name]}
+
+
+def _base_values(chosen: Any, changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """The configuration before the options: a resumed run's own, or what preset and environment choose."""
     from mujigae.training.run_folder import find, read_config
 
@@ -98,7 +114,7 @@ def _base_values(chosen: Any) -> dict[str, Any]:
         return saved if chosen.preset is not None else {**saved, "preset": None}
     preset = chosen.preset or Config.preset
     env_id = chosen.env_id or default_environment(preset)
-    return vars(Config.from_mapping(defaults(preset, env_id))) | {"preset": chosen.preset}
+    return vars(Config.from_mapping(defaults(preset, env_id, changes))) | {"preset": chosen.preset}
 
 
 def _train_new(options: Any, env_id: str, changes: dict[str, Any]) -> int:
@@ -152,6 +168,8 @@ def _record(args: list[str]) -> int:
     from mujigae.training.session import record_run
 
     options = parse(RecordOptions, args, "record")
+    if options.max_steps < 1:
+        raise ConfigError(f"max_steps: expected at least 1, got {options.max_steps}")
     if options.best and options.untrained:
         raise ConfigError("record: expected --best or --untrained, got both")
     network: Any = "untrained" if options.untrained else "best" if options.best else "latest"

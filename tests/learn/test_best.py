@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,40 @@ def test_run_that_an_evaluation_ended_goes_on_without_that_limit(tmp_path: Path)
     assert checkpoint.latest(folder).name == "checkpoint-240"  # still good enough
     session.resume_run(folder, {"stop_evaluation": 10.0}, say=lambda _: None)
     assert [row["mean_return"] for row in lines(folder)] == ["1.0", "9.0", "5.0"]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_snapshot_survives_a_kill_between_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = trained(tmp_path)
+    rename = Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        if self.name == "best.tmp":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    training = build(resolve("noisy", "CartPole-v1", EVALUATED))
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save_agent(training, folder / "best", {"evaluation": {"mean_return": 10.0}})
+    assert not (folder / "best").exists()
+    assert best.best_mean(folder) == 9.0
+    monkeypatch.undo()
+    checkpoint.save_agent(training, folder / "best", {"evaluation": {"mean_return": 11.0}})
+    assert best.best_mean(folder) == 11.0
+
+
+def test_boundary_that_an_interrupt_made_is_not_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def pressed() -> Iterator[Callable[[], bool]]:
+        yield lambda: True
+
+    monkeypatch.setattr(session, "_interrupt_flag", pressed)
+    folder = trained(tmp_path)
+    assert lines(folder) == []
+    assert checkpoint.latest(folder).name == "checkpoint-3"
 
 
 def test_stop_evaluation_without_evaluations_is_refused() -> None:

@@ -251,6 +251,50 @@ def test_help_of_train_shows_what_this_preset_and_environment_would_run(
     assert "--env STR, --env-id STR" in text
 
 
+def test_parts_on_the_command_line_bring_their_values_and_keep_what_is_said(
+    without_pictures: None, tmp_path: Path
+) -> None:
+    small = ["train", "dqn", "--noisy", "--steps", "60", *SMALL]
+    for name, more in (("a", []), ("b", ["--target-update-period-updates", "32"])):
+        assert cli.main([*small, "--name", name, *more]) == 0
+    configs = [json.loads((tmp_path / "runs" / name / "config.json").read_text()) for name in "ab"]
+    assert [config["target_update_period_updates"] for config in configs] == [64, 32]
+    assert all(config["noisy"] for config in configs)
+
+
+@pytest.mark.parametrize("env_id", ["Acrobot-v1", "mujigae/Chain-v0"])
+def test_return_distributions_over_unknown_rewards_say_their_bounds(
+    env_id: str, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("c51", "--env", env_id, "--steps", "60") == 0
+    assert "--v-min and --v-max move it" in capsys.readouterr().out
+    assert train("dqn", "--env", env_id, "--steps", "60") == 0
+    assert train("c51", "--steps", "60") == 0  # CartPole's rewards are known
+    assert "--v-min" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [{"compile": True}, {"cuda_graphs": True, "device": "cuda"}])
+def test_run_of_a_faster_machine_is_evaluated_without_its_switches(
+    change: dict[str, Any], without_pictures: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train("dqn", "--steps", "60", "--name", "a") == 0
+    path = tmp_path / "runs" / "a" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    monkeypatch.setattr("mujigae.agents.dqn.compiled", None)
+    assert cli.main(["evaluate", "runs/a", "--episodes", "1", "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("args", [["info"], ["train", "dqn", "--help"]])
+def test_reader_that_leaves_early_is_no_error(args: list[str]) -> None:
+    command = [sys.executable, "-m", "mujigae", *args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == cli.EXIT_BROKEN_PIPE
+
+
 def test_help_of_evaluate_explains_its_last_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["evaluate", "--help"])
@@ -300,6 +344,7 @@ def test_help_of_evaluate_explains_its_last_line(capsys: pytest.CaptureFixture[s
         (["record", "nowhere"], "nowhere: not a run folder"),
         (["plot", "nowhere"], "nowhere: not a run folder"),
         (["plot"], "plot: "),
+        (["record", "nowhere", "--max-steps", "0"], "max_steps: expected at least 1, got 0"),
         (["info", "more"], "info: expected no arguments, got 'more'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -116,6 +116,20 @@ def test_resumed_log_drops_what_lies_past_the_checkpoint(tmp_path: Path) -> None
         assert 0 < len(kept) < len(rows)
 
 
+def test_kill_while_a_resume_opens_the_log_leaves_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*paths: Path) -> None:
+        raise KeyboardInterrupt
+
+    log_run(tmp_path, training_of())
+    before = (tmp_path / "progress.csv").read_bytes()
+    monkeypatch.setattr("os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        RunLog(tmp_path, training_of())
+    assert (tmp_path / "progress.csv").read_bytes() == before
+
+
 def test_resume_refuses_a_table_with_other_columns(tmp_path: Path) -> None:
     (tmp_path / "progress.csv").write_text("a,b\n1,2\n")
     training = training_of()
@@ -172,6 +186,18 @@ def test_display_prints_plain_lines_where_there_is_no_terminal(tmp_path: Path) -
     for part in ("step 100/100", "steps/s", "return ", "loss 0.25", "epsilon 0.9", "replay ", "left 0:00:00"):
         assert part in lines[-1]
     assert "\x1b" not in stream.getvalue()
+
+
+def test_display_goes_on_without_a_reader() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    training = training_of()
+    with Display(training, Closed()) as display:
+        for progress in run(training):
+            display.show(progress, None)
+    assert training.counters.steps == 100
 
 
 def test_display_draws_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

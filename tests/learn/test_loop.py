@@ -270,6 +270,17 @@ def test_loss_that_is_no_longer_finite_is_said(preset: str) -> None:
         list(run(training))
 
 
+def test_diverged_network_reaches_no_boundary() -> None:
+    """Also where the steps that learn are not those that close a log period."""
+    training = build(tiny(learn_period_steps=12, log_period_steps=10_000, checkpoint_period_steps=40))
+    seen = run(training)
+    assert next(p.step for p in seen if p.is_boundary) == 42
+    with torch.no_grad():
+        next(training.agent.online.parameters()).fill_(float("nan"))
+    with pytest.raises(MujigaeError, match="training diverged at step 60: the loss is nan"):
+        list(seen)
+
+
 def test_same_seed_gives_the_same_run_and_another_seed_another() -> None:
     def losses(seed: int) -> list[float]:
         return [float(learned.loss) for p in run(build(tiny("rainbow", seed=seed))) for learned in p.learned]

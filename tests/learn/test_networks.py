@@ -343,6 +343,12 @@ def test_too_small_an_image_is_refused_and_the_least_size_works(torso: str, side
         build_network(observation_shape=(1, side - 1, 90), **options)
 
 
+@pytest.mark.parametrize("shape", [(96, 96, 3), (210, 160, 1), (12, 8, 4)])
+def test_image_with_its_channels_last_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"\[C, H, W\].*looks like \[H, W, C\]"):
+        build_network(observation_shape=shape, observation_dtype=np.uint8, num_actions=2, torso="tiny_pixels")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

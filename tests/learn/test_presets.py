@@ -87,6 +87,8 @@ def test_atari_family_is_the_table_of_the_rainbow_paper() -> None:
         "frame_size": 84,
         "sticky_probability": 0.0,
         "clip_rewards": True,
+        "epsilon_end": 0.01,  # the text: 250,000 frames without noisy layers
+        "epsilon_steps": 62_500,
     }
     assert {name: getattr(config, name) for name in table} == table
 
@@ -126,6 +128,16 @@ def test_noisy_layers_have_values_of_their_own_unless_distributions_have_them() 
     assert {name: getattr(resolve("noisy", "CartPole-v1"), name) for name in values} == values
     ours, c51 = resolve("rainbow", "CartPole-v1"), resolve("c51", "CartPole-v1")
     assert {name: getattr(ours, name) for name in values} == {name: getattr(c51, name) for name in values}
+
+
+def test_parts_that_the_caller_switches_bring_their_values_too() -> None:
+    noisy, c51 = NOISY_FAMILIES["vector"], CATEGORICAL_FAMILIES["vector"]
+    switched = resolve("dqn", "CartPole-v1", {"noisy": True})
+    assert {name: getattr(switched, name) for name in noisy} == noisy
+    switched = resolve("rainbow", "CartPole-v1", {"loss": "huber"})
+    assert {name: getattr(switched, name) for name in noisy} == noisy
+    assert switched.hidden_sizes == FAMILIES["vector"]["hidden_sizes"] != c51["hidden_sizes"]
+    assert resolve("dqn", "CartPole-v1", {"noisy": True, "target_update_period_updates": 7})
 
 
 def test_cartpole_has_its_documented_budget_and_support() -> None:
@@ -205,9 +217,10 @@ def test_bad_value_is_named_with_what_was_expected(name: str, value: object, mes
         Config.from_mapping({name: value})
 
 
-def test_exponential_schedule_needs_an_end_above_zero() -> None:
-    with pytest.raises(ConfigError, match="epsilon_end: expected more than 0"):
-        Config(epsilon_schedule="exponential", epsilon_end=0.0)
+@pytest.mark.parametrize("name", ["epsilon_start", "epsilon_end"])
+def test_exponential_schedule_needs_both_ends_above_zero(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: expected more than 0"):
+        Config.from_mapping({"epsilon_schedule": "exponential", name: 0.0})
 
 
 def test_support_that_cannot_hold_the_return_is_refused() -> None:

@@ -53,6 +53,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         self._mirror = _open_mirror(rom, options) if render else None
         self._screen: NDArray[np.uint8] | None = None
         self._frame_limit = options.max_frames_per_episode
+        self._life_loss = life_loss
         self._seeded = False
         self.num_envs = options.num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"]}
@@ -90,7 +91,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
         frame = info["episode_frame_number"]
         self._first_frame = np.where(self._over, frame, self._first_frame)
         at_limit = frame - self._first_frame >= self._frame_limit
-        life_lost_only = terminated & (info["lives"] > 0) & ~at_limit
+        life_lost_only = self._life_loss & terminated & (info["lives"] > 0) & ~at_limit
         self._over = (terminated | truncated) & ~life_lost_only
         return obs, reward, terminated, truncated, {**info, "game_over": self._over}
 

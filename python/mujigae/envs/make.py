@@ -119,7 +119,7 @@ def make(options: EnvOptions, *, training: bool, render: bool = False) -> Enviro
 def family_of(env_id: str) -> str:
     """What sizes and rates suit an environment; raises as `make` does.
 
-    "atari"; "vector" (1-D Box); "pixels" (uint8 Box [C, H, W] or [H, W]); "tiny_pixels" (a side below 30);
+    "atari"; "vector" (1-D Box); "pixels" (uint8 Box [C, H, W] or [H, W]); "tiny_pixels" (a side below 12);
     "other".
     """
     if _is_atari(env_id):

@@ -102,6 +102,11 @@ class ConvTorso(Torso):
                 f"{tuple(shape)}; the torso 'mlp' takes any shape"
             )
         channels, height, width = shape if len(shape) == 3 else (1, *shape)
+        if width <= 4 < min(channels, height):
+            raise ConfigError(
+                f"torso {cls.__name__} needs images of shape [C, H, W], got observations of shape {tuple(shape)}, "
+                f"which looks like [H, W, C]: gymnasium.wrappers.TransformObservation can move the channels"
+            )
         side = cls.smallest_side()
         if min(height, width) < side:
             raise ConfigError(

@@ -74,7 +74,7 @@ class BestSnapshot:
 
 def best_mean(folder: Path) -> float:
     """What the best snapshot of the run in `folder` scored; -inf where there is none."""
-    if not (folder / checkpoint.BEST).is_dir():
+    if checkpoint.find_best(folder) is None:
         return -math.inf
     evaluation: dict[str, Any] = checkpoint.best_state(folder)["evaluation"]
     return float(evaluation["mean_return"])

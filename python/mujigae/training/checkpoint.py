@@ -28,7 +28,7 @@ from mujigae.errors import CheckpointError, SnapshotError, require
 from mujigae.training.loop import NUM_STOP_GAMES, Counters, Training
 
 __all__ = [
-    *("BEST", "FORMAT", "VERSION", "best", "best_state", "latest", "restore", "restore_agent"),
+    *("BEST", "FORMAT", "VERSION", "best", "best_state", "find_best", "latest", "restore", "restore_agent"),
     *("save", "save_agent", "step_of"),
 ]
 
@@ -79,9 +79,16 @@ def latest(folder: Path) -> Path:
 
 def best(folder: Path) -> Path:
     """The best snapshot of the run in `folder`; raises CheckpointError when none was kept."""
-    if not (folder / BEST).is_dir():
+    found = find_best(folder)
+    if found is None:
         raise CheckpointError(f"{folder}: no best snapshot in this folder; --best-episodes keeps one")
-    return folder / BEST
+    return found
+
+
+def find_best(folder: Path) -> Path | None:
+    """The best snapshot, if there is one: the old one, aside, where a kill came before the new one's name."""
+    final = folder / BEST
+    return next((path for path in (final, _old(final)) if path.is_dir()), None)
 
 
 def best_state(folder: Path) -> dict[str, Any]:
@@ -159,13 +166,17 @@ def _sync_folder(folder: Path) -> None:
 
 def _replace(aside: Path, final: Path) -> None:
     """Renames; an old folder of the same name goes aside first, since it cannot be renamed onto."""
-    old = final.with_suffix(".old")
-    _remove(old)
+    old = _old(final)
     if final.exists():
+        _remove(old)
         final.rename(old)
     aside.rename(final)
     _sync_folder(final.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(final: Path) -> Path:
+    return final.with_suffix(".old")
 
 
 def _delete_others(folder: Path, keep: Path) -> None:

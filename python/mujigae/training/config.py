@@ -131,7 +131,7 @@ class Config:
     epsilon_end: float = 0.05
     """Last share of random actions (DQN: 0.1; Rainbow's DQN: 0.01)."""
     epsilon_steps: int = 10_000
-    """Steps until epsilon_end is reached (DQN: 250,000)."""
+    """Steps until epsilon_end is reached (DQN: 1,000,000; Hessel et al. 2018: 62,500)."""
     eval_epsilon: float = 0.0
     """Share of random actions in evaluation (Rainbow on Atari: 0.001, against deterministic loops)."""
 
@@ -323,7 +323,8 @@ def check_values(config: Config) -> None:
         "best_episodes beside it",
     )
     if config.epsilon_schedule == "exponential":
-        refuse_unless(config.epsilon_end > 0, "epsilon_end", "more than 0 for an exponential schedule")
+        for name in ("epsilon_start", "epsilon_end"):
+            refuse_unless(getattr(config, name) > 0, name, "more than 0 for an exponential schedule")
     _check_support(config)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -49,6 +50,11 @@ class Display:
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.step, text=text)
         else:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        """Where whoever read the lines has left (`| head`), the training goes on without them."""
+        with contextlib.suppress(BrokenPipeError):
             print(text, file=self._stream, flush=True)
 
 

@@ -1,7 +1,7 @@
 """What a run writes while it trains: progress.csv, episodes.csv and TensorBoard scalars.
 
-All three are append-only. After a resume the lines past the checkpoint's step are cut off first, so that
-each file is what the uninterrupted run would have written. A row of progress.csv closes a window of
+All three are append-only. A resume first puts files without the lines past the checkpoint's step in their
+place, so that each is what the run would have written without the stop. A row of progress.csv closes a window of
 log_period_steps; so does every checkpoint, where a resumed run begins.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,12 +168,9 @@ class Table:
 
     def __init__(self, path: Path, columns: list[str], step: int) -> None:
         self._columns = columns
-        kept = _rows_up_to(path, columns, step)
-        self._file = path.open("w", encoding="utf-8", newline="")
+        _rewrite(path, [columns, *_rows_up_to(path, columns, step)])
+        self._file = path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(columns)
-        self._writer.writerows(kept)
-        self.flush()
 
     def append(self, row: Row) -> None:
         self._writer.writerow(["" if row[name] is None else row[name] for name in self._columns])
@@ -182,6 +180,14 @@ class Table:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _rewrite(path: Path, rows: list[list[str]]) -> None:
+    """In one piece: a kill leaves the file of before."""
+    aside = path.with_name(f".{path.name}.tmp")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    os.replace(aside, path)
 
 
 def _rows_up_to(path: Path, columns: list[str], step: int) -> list[list[str]]:

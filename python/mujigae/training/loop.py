@@ -58,6 +58,7 @@ class Training:
     updates_owed: int = (
         0  # due, not yet done: with `overlap` they run beside the next vector step; 0 at a boundary
     )
+    loss: Any = None  # the latest update's, a tensor on the agent's device
 
 
 class Progress(NamedTuple):
@@ -119,7 +120,8 @@ def _make_buffer(config: Config, environment: Environment) -> Any:
 def run(training: Training, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
     """Trains to the end of a budget, to a score that stops, or to `should_stop()`; the last step is a boundary.
 
-    A run that is finished already yields nothing. Raises MujigaeError when the loss is no longer finite.
+    A run that is finished already yields nothing. Raises MujigaeError when the loss is no longer finite; that is
+    looked at once a log period, and before a boundary is yielded, so that no checkpoint keeps a diverged network.
     """
     config, counters = training.config, training.counters
     started = time.monotonic() - counters.seconds
@@ -175,8 +177,8 @@ def advance(training: Training, closing: bool) -> Progress:
     training.updates_owed += _updates_due(training, before)
     if is_boundary or not config.overlap:
         learned += _learn_owed(training, beta)
-    if learned and _periods(before, counters.steps, config.log_period_steps) > 0:
-        _check_finite(training, learned[-1].loss.item())
+    if is_boundary or _periods(before, counters.steps, config.log_period_steps) > 0:
+        _check_finite(training)
     return Progress(
         step=counters.steps,
         frames=counters.steps * training.environment.frames_per_step,
@@ -219,7 +221,10 @@ def _periods(before: int, after: int, period: int) -> int:
 
 def _learn_owed(training: Training, beta: float) -> tuple[Learned, ...]:
     num_updates, training.updates_owed = training.updates_owed, 0
-    return tuple(_learn(training, beta) for _ in range(num_updates))
+    learned = tuple(_learn(training, beta) for _ in range(num_updates))
+    if learned:
+        training.loss = learned[-1].loss
+    return learned
 
 
 def _learn(training: Training, beta: float) -> Learned:
@@ -229,14 +234,19 @@ def _learn(training: Training, beta: float) -> Learned:
     if config.prioritized:
         priorities = learned.td.cpu().numpy()
         if not np.isfinite(priorities).all():
-            _check_finite(training, math.nan)
+            raise _diverged(training, math.nan)
         buffer.update_priorities(batch.key, priorities)
     return learned
 
 
-def _check_finite(training: Training, loss: float) -> None:
+def _check_finite(training: Training) -> None:
+    loss = 0.0 if training.loss is None else float(training.loss)
     if not math.isfinite(loss):
-        raise MujigaeError(
-            f"training diverged at step {training.counters.steps}: the loss is {loss}; "
-            f"try a learning_rate below {training.config.learning_rate:g}"
-        )
+        raise _diverged(training, loss)
+
+
+def _diverged(training: Training, loss: float) -> MujigaeError:
+    return MujigaeError(
+        f"training diverged at step {training.counters.steps}: the loss is {loss}; "
+        f"try a learning_rate below {training.config.learning_rate:g}"
+    )

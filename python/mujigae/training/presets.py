@@ -3,10 +3,12 @@
     Config's defaults  <  FAMILIES[family]  <  NOISY_FAMILIES[family]  <  CATEGORICAL_FAMILIES[family]
         <  ENVIRONMENTS[env_id]  <  PRESETS[preset]  <  what the caller overrides
 
-NOISY_FAMILIES is for presets with noisy layers, CATEGORICAL_FAMILIES for those with return distributions.
+NOISY_FAMILIES is for noisy layers, CATEGORICAL_FAMILIES for return distributions, whether the preset or the caller
+switched them on.
 
-Every value of the "atari" family is that of Hessel et al. 2018, table 1, except that four environments are
-stepped together with one update per vector step (the paper: one environment, one update every four steps).
+The "atari" family is that of Hessel et al. 2018: table 1, the text for epsilon (0.01 after 250,000 frames, 62,500 steps).
+Two things differ: four environments are stepped together with one update per vector step (the paper: one environment,
+one update every four steps), and gradients are clipped at a norm of 10, as Wang et al. 2016 do.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ FAMILIES: dict[str, Values] = {
         "capacity": 1_000_000,
         "min_replay_steps": 20_000,
         "epsilon_end": 0.01,
-        "epsilon_steps": 250_000,
+        "epsilon_steps": 62_500,
         "eval_epsilon": 0.001,
         "steps": 50_000_000,
         "checkpoint_period_steps": 1_000_000,
@@ -172,6 +174,9 @@ ENVIRONMENTS: dict[str, Values] = {
         "v_min": 0.0,
         "v_max": 100.0,
     },
+    # A reward of -1 in every step until the goal.
+    "Acrobot-v1": {"v_min": -100.0, "v_max": 0.0},
+    "MountainCar-v0": {"v_min": -100.0, "v_max": 0.0},
 }
 
 DEFAULT_ENVIRONMENTS: dict[str, str] = {"pong": "ALE/Pong-v5"}
@@ -189,17 +194,17 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
     do not fit.
     """
     env_id = default_environment(preset) if env_id is None else env_id
-    merged = {**defaults(preset, env_id), **(overrides or {})}
+    merged = {**defaults(preset, env_id, overrides), **(overrides or {})}
     return decided(Config.from_mapping(merged))
 
 
-def defaults(preset: str, env_id: str) -> dict[str, Any]:
-    """What `preset` on `env_id` sets before anyone overrides it."""
+def defaults(preset: str, env_id: str, overrides: Values | None = None) -> dict[str, Any]:
+    """What `preset` on `env_id` sets for someone who overrides it so: without the overrides, but to go with their parts."""
     if preset not in PRESETS:
         raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, list(PRESETS))}")
     parts = PRESETS[preset]
     return {
-        **_family_values(env_id, parts),
+        **_family_values(env_id, {**parts, **(overrides or {})}),
         **ENVIRONMENTS.get(env_id, {}),
         **parts,
         "preset": preset,

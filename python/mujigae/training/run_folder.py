@@ -102,8 +102,11 @@ def load_player(
     from mujigae.training.loop import env_options
 
     config = read_config(folder)
-    changes: dict[str, Any] = {} if device is None else {"device": device}
-    config = replace(config, **changes)
+    changes: dict[str, Any] = {
+        "compile": False,
+        "cuda_graphs": False,
+    }  # for learning, and not found everywhere
+    config = replace(config, **changes, device=device or config.device)
     checkpoint = None
     if network != "untrained":
         checkpoint = best(folder) if network == "best" else latest(folder)

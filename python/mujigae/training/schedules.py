@@ -18,7 +18,7 @@ def exponential(start: float, end: float, num_steps: int, step: int) -> float:
     """A constant factor per step from `start` at step 0 to `end` at `num_steps`, and `end` from there on."""
     if step >= num_steps:
         return end
-    return float(start * (end / start) ** (step / num_steps)) if start > 0 else end
+    return float(start * (end / start) ** (step / num_steps))
 
 
 SCHEDULES = {"linear": linear, "exponential": exponential}

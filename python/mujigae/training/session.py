@@ -44,7 +44,8 @@ class Outcome(NamedTuple):
 def train_run(config: Config, *, root: Path, name: str | None = None, say: Say = print) -> Outcome:
     """A new run in `root/name`; everything that can be known to fail does so before anything is written."""
     training = build(config)
-    require("torch.utils.tensorboard", "train")
+    for package in ("torch.utils.tensorboard", "safetensors.torch"):
+        require(package, "train")
     folder = run_folder.create(root, name or run_folder.default_name(config))
     return _train(training, folder, say)
 
@@ -115,6 +116,8 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
         f"configuration: {_in_one_line(training.config)}",
     ):
         say(line)
+    if (bounds := _unchecked_support(training.config)) is not None:
+        say(f"support: returns beyond {bounds} count as its edge; --v-min and --v-max move it")
     if is_finished(training):
         done = f"already finished at step {training.counters.steps:,}"
         say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
@@ -127,7 +130,10 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
 
 
 def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -> None:
-    """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
+    """Runs the loop; at each boundary the logs are handed over before the checkpoint that counts on them.
+
+    A boundary that a Ctrl-C made is not evaluated: whoever stops a run does not want to wait for whole games.
+    """
     try:
         with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
             best = None
@@ -136,7 +142,7 @@ def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -
             for progress in run(training, should_stop):
                 row = log.observe(progress)
                 if progress.is_boundary:
-                    if best is not None:
+                    if best is not None and not should_stop():
                         best.observe(progress)
                     log.flush()
                     checkpoint.save(training, folder)
@@ -158,6 +164,12 @@ def _draw(folder: Path, say: Say) -> None:
             say(f"{what}: {draw()}")
         except MujigaeError as error:
             say(f"{what}: none ({error})")
+
+
+def _unchecked_support(config: Config) -> str | None:
+    """The bounds of return distributions, where nothing is known of the rewards that they have to hold."""
+    is_known = config.clip_rewards or config.max_reward_per_step is not None
+    return f"[{config.v_min:g}, {config.v_max:g}]" if config.categorical and not is_known else None
 
 
 def _in_one_line(config: Config) -> str:
