@@ -10,12 +10,25 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "mujigae/check.hpp"
 
 namespace mujigae {
 namespace {
+
+// Where the file will stand: what a link points to, and never the place of a device, a pipe or a folder.
+std::string place_of(const std::string& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return path;  // a new name
+  if (!S_ISREG(status.st_mode)) {
+    errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    fail_system("expected a regular file or a new name, got " + path);
+  }
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real ? real.get() : path;
+}
 
 // NAME.digits-digits.tmp, which is how the constructor names them.
 bool is_aside_name(const std::string& file, const std::string& name) {
@@ -49,11 +62,11 @@ bool lock_new(int file) {
 
 }  // namespace
 
-AsideFile::AsideFile(const std::string& path) : path_(path) {
+AsideFile::AsideFile(const std::string& path) : path_(place_of(path)) {
   static std::atomic<std::uint64_t> num_files = 0;
-  remove_abandoned(path);
+  remove_abandoned(path_);
   while (true) {
-    name_ = concat(path, ".", ::getpid(), "-", num_files++, ".tmp");
+    name_ = concat(path_, ".", ::getpid(), "-", num_files++, ".tmp");
     file_ = Descriptor(::open(name_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!file_ && errno != EEXIST) fail_system("cannot create " + name_);
     if (file_ && lock_new(*file_)) return;

@@ -31,6 +31,7 @@ usage: mujigae COMMAND ...
   record RUN                                film one game, and draw what the agent expected of it
   plot RUN...                               draw learning curves into one picture
   info                                      versions, build, presets, families, devices
+  --version                                 the version alone
 
 mujigae COMMAND --help has the options of each."""
 
@@ -67,6 +68,9 @@ def _run(args: list[str]) -> int:
 def _dispatch(args: list[str]) -> int:
     if args[:1] == ["info"]:
         return _info(args[1:])
+    if args == ["--version"]:
+        print(f"mujigae {_version('mujigae')}")
+        return 0
     require("tyro", "train")
     if not args or args[0] in ("-h", "--help"):
         print(USAGE)
@@ -96,6 +100,8 @@ def _train(args: list[str]) -> int:
     base = _base_values(chosen, _changes(parse(train_options(base), given, "train"), base))
     options = parse(train_options(base), args, "train")
     changes = _changes(options, base)
+    if options.eval_episodes < 0:
+        raise ConfigError(f"eval_episodes: expected at least 0, got {options.eval_episodes}")
     if options.resume is not None:
         return _resume(options, changes)
     return _train_new(options, base["env_id"], changes)

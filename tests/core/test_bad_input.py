@@ -369,6 +369,12 @@ def test_setters_name_what_is_wrong(
 def test_spaces_that_are_none_are_named() -> None:
     with pytest.raises(TypeError, match="observation_space: expected a space with shape and dtype"):
         mujigae.ReplayBuffer(10, 5, ACTION)
+    with pytest.raises(TypeError, match=r"observation_space: expected a space with shape and dtype, .*int64"):
+        mujigae.ReplayBuffer(10, np.int64, ACTION)
+    with pytest.raises(TypeError, match=r"observation_space\[0\]: expected a space .* got 3"):
+        mujigae.ReplayBuffer(10, (3, np.float32), ACTION)
+    with pytest.raises(TypeError, match="action_space: expected a NumPy dtype, got 'floaty'"):
+        mujigae.ReplayBuffer(10, VECTOR, ((3,), "floaty"))
     with pytest.raises(TypeError, match=r"a: expected a native numeric dtype, got object"):
         mujigae.ReplayBuffer(10, {"a": ((2,), object)}, ACTION)
     with pytest.raises(TypeError, match="action_space: expected one array"):

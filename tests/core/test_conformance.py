@@ -239,11 +239,37 @@ def test_command_exits_with_1_when_somebodys_buffer_fails(
     assert "2 passed, 1 failed" in out
 
 
-@pytest.mark.parametrize("path", ["nowhere:Nothing", "json:JSONDecoder", "json"])
-def test_command_refuses_what_is_no_adapter(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["nowhere:Nothing", "json:JSONDecoder", "json", "", "this_raises:Any"])
+def test_command_refuses_what_is_no_adapter(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "this_raises.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(SystemExit, match="--adapter: expected"):
-        main(["--adapter", path])
+    assert "--adapter: expected" in refusal(capsys, "--adapter", path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "B1", "B999"], "--only: expected ids or names of cases (--list has them), got ['B999']"),
+        (["--timeout-seconds", "-1"], "--timeout-seconds: expected more than 0"),
+        (["--json", "nowhere/out.json"], "--json: expected a file in a folder that can be written"),
+    ],
+)
+def test_command_refuses_before_it_runs_anything(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refusal(capsys, *arguments)
+    assert capsys.readouterr().out == ""
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command says that has to end with status 2."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
 
 
 def test_list_says_every_case_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,12 +127,32 @@ TEST_CASE("a disk that fails to sync is an error that leaves the old file") {
   CHECK(folder.num_files() == 1);
 }
 
-TEST_CASE("a folder that is not there or has the name is an error of the system") {
+TEST_CASE("a folder that is not there is an error of the system") {
   const TemporaryFolder folder;
   CHECK_THROWS_WITH_AS(AsideFile(folder / "missing/file"), doctest::Contains("cannot create"), std::system_error);
+}
+
+TEST_CASE("a folder or a pipe that has the name stays, and is an error") {
+  const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "taken");
-  CHECK_THROWS_WITH_AS(AsideFile(folder / "taken").replace(), doctest::Contains("cannot rename to"), std::system_error);
-  CHECK(folder.num_files() == 1);
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  for (const std::string name : {"taken", "pipe"}) {
+    CHECK_THROWS_WITH_AS(AsideFile(folder / name), doctest::Contains("expected a regular file"), std::system_error);
+  }
+  CHECK(std::filesystem::is_fifo(folder / "pipe"));
+  CHECK(folder.num_files() == 2);
+}
+
+TEST_CASE("a link stays one, and the file behind it is replaced") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "elsewhere");
+  write_file(folder / "elsewhere/file", "old");
+  std::filesystem::create_symlink(folder / "elsewhere/file", folder / "link");
+  AsideFile file(folder / "link");
+  put(file, "new");
+  file.replace();
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  CHECK(read_file(folder / "elsewhere/file") == "new");
 }
 
 // Each looks for abandoned files while the others make theirs: between a file's creation and its lock it looks abandoned.

@@ -193,6 +193,18 @@ def test_a_prioritized_model_plays_as_a_plain_dqn(tmp_path: Path) -> None:
     )
 
 
+def test_an_agent_waits_for_its_first_window() -> None:
+    agent = PrioritizedDQN("MlpPolicy", "CartPole-v1", **small(learning_starts=0, train_freq=1, n_steps=10))
+    agent.learn(30)
+    assert agent._n_updates > 0
+
+
+@pytest.mark.parametrize("name", ["beta", "final_beta"])
+def test_an_exponent_outside_of_zero_and_one_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: expected a number from 0 to 1, got -1"):
+        PrioritizedDQN("MlpPolicy", "CartPole-v1", **small(**{name: -1}))
+
+
 def test_a_buffer_without_priorities_is_refused() -> None:
     with pytest.raises(TypeError, match="expected a PrioritizedReplayBuffer, got ReplayBuffer"):
         PrioritizedDQN("MlpPolicy", "CartPole-v1", **small(), **OURS)

@@ -271,6 +271,7 @@ def test_n_step_returns_need_the_discount_of_the_algorithm() -> None:
         ({"frame_stack": 3}, "frame_stack: expected axis 0"),
         ({"channels_order": "both"}, "channels_order: expected 'first', 'last' or None, got 'both'"),
         ({"frame_stack": {"x": 2}}, "frame_stack"),
+        ({"n_step": 3}, "n_step: expected SB3's name for it, n_steps"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_by_name(options: dict[str, Any], text: str) -> None:

@@ -106,9 +106,7 @@ def test_snapshot_survives_a_kill_between_two_names(tmp_path: Path, monkeypatch:
     assert best.best_mean(folder) == 11.0
 
 
-def test_boundary_that_an_interrupt_made_is_not_evaluated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupt_waits_for_no_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def pressed() -> Iterator[Callable[[], bool]]:
         yield lambda: True
@@ -120,7 +118,9 @@ def test_boundary_that_an_interrupt_made_is_not_evaluated(
 
 
 def test_stop_evaluation_without_evaluations_is_refused() -> None:
-    with pytest.raises(ConfigError, match="stop_evaluation: expected best_episodes beside it, got 9"):
+    with pytest.raises(
+        ConfigError, match="stop_evaluation: expected None, or best_episodes beside it, got 9"
+    ):
         resolve("noisy", "CartPole-v1", {"best_episodes": 0, "stop_evaluation": 9.0})
 
 

@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mujigae import cli
-from mujigae.training import checkpoint, session
+from mujigae.envs.steps import StepStream
+from mujigae.training import checkpoint, run_folder, session
 from mujigae.training.config import Config
 from mujigae.training.display import Display
-from mujigae.training.log import RunLog
 
 SMALL = [
     *("--num-envs", "2", "--hidden-sizes", "8", "--head-size", "0", "--num-threads", "1"),
@@ -206,6 +207,16 @@ def test_record_draws_the_distributions_of_a_categorical_agent(
         assert trained.read_bytes() != untrained.read_bytes(), name
 
 
+def test_film_that_cannot_take_its_name_is_one_line(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("dqn", "--steps", "60", "--name", "a") == 0
+    capsys.readouterr()
+    (tmp_path / "runs" / "a" / "play.gif").mkdir()
+    line = error_of(capsys, "record", "a", "--max-steps", "5")
+    assert line == "mujigae: runs/a/play.gif: cannot be written: Is a directory"
+
+
 def test_run_without_a_finished_game_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("dqn", "--env", "mujigae/Chain-v0", "--steps", "4") == 0
     assert "curve: none (" in capsys.readouterr().out
@@ -333,6 +344,9 @@ def test_help_of_evaluate_explains_its_last_line(capsys: pytest.CaptureFixture[s
         (["train", "dqn", "--steps"], "train: Missing value for argument '--steps'"),
         (["train", "dqn", "--loss", "l1"], "train: invalid choice 'l1' for argument '--loss'"),
         (["train", "dqn", "--steps", "0"], "steps: expected at least 1, got 0"),
+        (["train", "dqn", "--eval-episodes", "-3"], "eval_episodes: expected at least 0, got -3"),
+        (["train", "dqn", "--batch-size", "9999999"], "batch_size: expected at most the replay's capacity"),
+        (["train", "dqn", "--device", "meta"], "device: expected a device of this machine, got 'meta'"),
         (["train", "dqn", "--device", "warp"], "device: expected a device of this machine, got 'warp'"),
         (["train", "dqn", "--prefetch", "5000"], "prefetch: expected 0 to 1024, got 5000"),
         (["train", "dqn", "--capacity", "99999999999"], "capacity: expected at most 2^31 rows"),
@@ -382,12 +396,59 @@ def test_corrupt_checkpoint_is_one_line_and_stays_as_it_was(
 def test_full_disk_under_the_logs_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(self: RunLog, progress: Any) -> None:
+    def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(RunLog, "observe", full)
+    monkeypatch.setattr("os.fsync", full)
     line = error_of(capsys, "train", "dqn", "--name", "a", *SMALL)
-    assert line == "mujigae: runs/a: the logs could not be written (No space left on device)"
+    assert line == "mujigae: runs/a/progress.csv: could not be written (No space left on device)"
+
+
+def test_error_of_the_environment_is_not_taken_for_one_of_the_disk(
+    without_pictures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: Any, action: Any) -> Any:
+        raise ConnectionResetError("simulator socket closed")
+
+    monkeypatch.setattr("mujigae.envs.steps.StepStream.step", lost)
+    with pytest.raises(ConnectionResetError):
+        train("dqn", "--steps", "60")
+
+
+def test_reward_that_is_no_number_names_environment_and_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = StepStream.step
+    monkeypatch.setattr(
+        StepStream, "step", lambda *args: step(*args)._replace(reward=np.float64([1, np.nan]))
+    )
+    line = error_of(capsys, "train", "dqn", *SMALL)
+    assert (
+        "CartPole-v1, step 2: the replay refuses what the environment returned: reward[1]: expected" in line
+    )
+
+
+def test_second_process_does_not_train_in_the_same_folder(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("dqn", "--steps", "60", "--name", "a") == 0
+    capsys.readouterr()
+    folder = tmp_path / "runs" / "a"
+    with run_folder.locked(folder):
+        line = error_of(capsys, "train", "--resume", "a", "--steps", "120")
+    assert line == "mujigae: runs/a: another process is training in this folder"
+    assert checkpoint.latest(folder).name == "checkpoint-60"
+    assert cli.main(["train", "--resume", "a", "--steps", "120"]) == 0
+
+
+def test_resume_of_a_replay_of_another_configuration_is_refused(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("n_step", "--steps", "60", "--name", "a") == 0
+    capsys.readouterr()
+    path = tmp_path / "runs" / "a" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"n_step": 2}))
+    assert "expected n_step 2, got 3" in error_of(capsys, "train", "--resume", "a", "--steps", "120")
 
 
 def test_missing_train_extra_names_the_pip_command() -> None:

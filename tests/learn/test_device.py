@@ -89,9 +89,10 @@ def test_an_out_of_another_size_is_refused(make: Any) -> None:
         buffer.sample(9, out=out)
 
 
-def test_a_device_that_torch_does_not_know_is_refused() -> None:
-    with pytest.raises(ValueError, match="device: expected a torch device, got 'no such device'"):
-        mujigae.ReplayBuffer(5, OBS, ((), np.int64), device="no such device")
+@pytest.mark.parametrize("device", ["no such device", "cuda:99", "meta"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(ValueError, match=f"device: expected a device of this machine, got '{device}'"):
+        mujigae.ReplayBuffer(5, OBS, ((), np.int64), device=device)
 
 
 def test_tensors_may_be_added() -> None:

@@ -3,6 +3,7 @@
 //   path.PID-N.tmp  --replace-->  path        an older file of that name goes
 //                   --publish-->  path        an older file of that name stays, and is an error
 //
+// A path that is a link means the file behind it; what is neither a regular file nor a new name is refused.
 // It is new (O_EXCL) and locked while it is written. One that nobody has locked was left behind by a killed process: it is
 // removed by the next AsideFile for the same path.
 // Throws std::system_error. Threads: none; the owner locks.

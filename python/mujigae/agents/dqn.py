@@ -28,9 +28,9 @@ from mujigae.agents.learner import (
     weighted_loss,
 )
 from mujigae.agents.spaces import check_spaces
-from mujigae.errors import ConfigError
 from mujigae.losses import LOSSES
 from mujigae.networks import QNetwork, build_network
+from mujigae.replay.device import checked_device
 from mujigae.training.config import Config
 from mujigae.training.seeds import child_seed
 
@@ -61,7 +61,7 @@ class DQN:
     def __init__(self, config: Config, observation_space: Any, action_space: Any) -> None:
         self.config = config
         self.spaces = check_spaces(observation_space, action_space)
-        self.device = _checked_device(config.device)
+        self.device = checked_device(config.device)
         self.online = self._build()
         self.target = self._build()
         self.target.requires_grad_(False)
@@ -259,16 +259,6 @@ def explore(
         return greedy
     is_random = rng.random(len(greedy)) < epsilon
     return np.where(is_random, rng.integers(num_actions, size=len(greedy)), greedy)
-
-
-def _checked_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # CUDA that is absent is an AssertionError in some builds
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device: expected a device of this machine, got {name!r} ({reason})") from None
-    return device
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -93,6 +93,8 @@ class ReplayBuffer(buffers.ReplayBuffer):
             raise ValueError(
                 f"gamma: expected the algorithm's discount, since n_steps is {n_steps}, got None"
             )
+        if "n_step" in options:
+            raise TypeError("n_step: expected SB3's name for it, n_steps")
         self.buffer_size = max(buffer_size // n_envs, 1)
         self.optimize_memory_usage = optimize_memory_usage
         self.handle_timeout_termination = handle_timeout_termination
@@ -273,6 +275,9 @@ class PrioritizedDQN(DQN):
         double_q: bool = False,
         **kwargs: Any,
     ) -> None:
+        for name, value in (("beta", beta), ("final_beta", final_beta)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: expected a number from 0 to 1, got {value!r}")
         self.alpha, self.beta, self.final_beta, self.double_q = alpha, beta, final_beta, double_q
         super().__init__(policy, env, *args, **kwargs)
 
@@ -289,7 +294,13 @@ class PrioritizedDQN(DQN):
             super()._setup_model()
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Draws `gradient_steps` batches; each is one update of the network and of its rows' priorities."""
+        """Draws `gradient_steps` batches; each is one update of the network and of its rows' priorities.
+
+        Does nothing while no window of n_steps is complete.
+        """
+        assert isinstance(self.replay_buffer, PrioritizedReplayBuffer)
+        if len(self.replay_buffer.replay) == 0:
+            return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         beta = self.final_beta + (self.beta - self.final_beta) * self._current_progress_remaining

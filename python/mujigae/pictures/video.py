@@ -62,8 +62,11 @@ def record(
     with aside_folder as aside:
         thinned = _write_mp4(_checked(frames), Path(aside) / mp4.name, fps, gif_side)
         _write_gif(thinned, Path(aside) / gif.name, fps)
-        os.replace(Path(aside) / mp4.name, mp4)
-        os.replace(Path(aside) / gif.name, gif)
+        for path in (mp4, gif):
+            try:
+                os.replace(Path(aside) / path.name, path)
+            except OSError as error:
+                raise MujigaeError(f"{path}: cannot be written: {error.strerror}") from error
     return gif, mp4
 
 

@@ -9,15 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from mujigae.errors import require
+from mujigae.errors import ConfigError, require
 from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch
 from mujigae.replay.spaces import ArraySpec, ObsLayout
 
-__all__ = ["Placement"]
+__all__ = ["Placement", "checked_device"]
 
 Arrays = tuple[Any, ...]  # a batch as the core sees it: with several observations, obs and next_obs are lists
 Leaf = tuple[tuple[int, ...], Any]  # shape and dtype
+
+
+def checked_device(device: Any) -> Any:
+    """The torch.device that `device` names; ConfigError (a ValueError) for one that nothing can be put on and read from."""
+    torch = require("torch", "train")
+    try:
+        known = torch.device(device)
+        torch.empty(1, device=known).cpu()
+    except (
+        RuntimeError,
+        TypeError,
+        AssertionError,
+    ) as error:  # CUDA that is absent is an AssertionError in some builds
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device: expected a device of this machine, got {device!r} ({reason})") from None
+    return known
 
 
 class Placement:
@@ -33,16 +49,12 @@ class Placement:
 
     @staticmethod
     def of(device: Any, obs: ObsLayout, action: ArraySpec, frames_on_device: bool = False) -> Placement:
-        """None: NumPy. Anything else: a torch device, or ValueError if torch does not know it."""
+        """None: NumPy. Anything else: a torch device, or ValueError if torch does not know it or this machine lacks it."""
         if device is None:
             if frames_on_device:
                 raise ValueError("frames_on_device: expected a device to hold the frames, got device=None")
             return Placement(obs, action)
-        torch = require("torch", "train")
-        try:
-            known = torch.device(device)
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(f"device: expected a torch device, got {device!r}") from error
+        known = checked_device(device)
         if frames_on_device:
             from mujigae.replay.device_frames import FramesOnDevice
 

@@ -109,8 +109,9 @@ def _flatten(space: Any, name: str, arrays: list[Any], argument: str = "observat
         return {key: _flatten(child, _join(name, key), arrays, argument) for key, child in children.items()}
     if isinstance(children, tuple | list) and not _is_shape_and_dtype(children):
         return tuple(_flatten(child, _join(name, i), arrays, argument) for i, child in enumerate(children))
-    shape, dtype = children if isinstance(children, tuple) else _shape_and_dtype(children, name or argument)
-    arrays.append((name or argument, tuple(int(extent) for extent in shape), np.dtype(dtype)))
+    label = f"{argument}[{name}]" if name else argument
+    shape, dtype = children if isinstance(children, tuple) else _shape_and_dtype(children, label)
+    arrays.append((name or argument, tuple(int(extent) for extent in shape), _dtype(dtype, label)))
     return len(arrays) - 1
 
 
@@ -132,11 +133,19 @@ def _is_shape_and_dtype(value: Sequence[Any]) -> bool:
 
 def _shape_and_dtype(space: Any, name: str) -> tuple[Any, Any]:
     shape, dtype = getattr(space, "shape", None), getattr(space, "dtype", None)
-    if shape is None or dtype is None:
+    if not isinstance(shape, tuple | list) or dtype is None:
         raise TypeError(
             f"{name}: expected a space with shape and dtype, a dict or a tuple of them, got {space!r}"
         )
     return shape, dtype
+
+
+def _dtype(dtype: Any, name: str) -> np.dtype[Any]:
+    try:
+        checked: np.dtype[Any] = np.dtype(dtype)
+        return checked
+    except TypeError:
+        raise TypeError(f"{name}: expected a NumPy dtype, got {dtype!r}") from None
 
 
 def _stacks(frame_stack: int | Mapping[str, int] | None, names: list[str]) -> dict[str, int]:

@@ -9,8 +9,12 @@ The games are others than those of `mujigae evaluate`, so its score of the snaps
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mujigae.envs.make import make
 from mujigae.training import checkpoint
@@ -36,11 +40,17 @@ class BestSnapshot:
         self._environment = make(env_options(config, num_envs=num_envs), training=False)
         self._table = Table(folder / "evaluations.csv", EVALUATION_COLUMNS, training.counters.steps)
 
-    def observe(self, progress: Progress) -> Row:
-        """Evaluates, writes the line, tells the counters, and keeps the network if no earlier one scored as much."""
-        row = self._evaluated(progress)
+    def observe(self, progress: Progress, should_stop: Callable[[], bool] = lambda: False) -> Row | None:
+        """Evaluates, writes the line, tells the counters, and keeps the network if no earlier one scored as much.
+
+        Does nothing but return None where `should_stop()` cuts the games short: whoever stops a run waits for none.
+        """
+        scores = self._scores(should_stop)
+        if len(scores) < self._training.config.best_episodes:
+            return None
+        row = self._row(progress, scores)
         self._table.append(row)
-        self._table.flush()
+        self._table.sync()
         mean = row["mean_return"]
         self._training.counters.evaluation = mean
         if mean is not None and mean > best_mean(self._folder):
@@ -51,15 +61,19 @@ class BestSnapshot:
         self._table.close()
         self._environment.close()
 
-    def _evaluated(self, progress: Progress) -> Row:
+    def _scores(self, should_stop: Callable[[], bool]) -> NDArray[np.float64]:
         config = self._training.config
-        scores = evaluate(
+        return evaluate(
             self._training.agent,
             self._environment,
             num_episodes=config.best_episodes,
             epsilon=config.eval_epsilon,
             seed=child_seed(config.seed, "evaluation", self._training.counters.boundaries),
+            should_stop=should_stop,
         )
+
+    @staticmethod
+    def _row(progress: Progress, scores: NDArray[np.float64]) -> Row:
         return {
             "step": progress.step,
             "frames": progress.frames,

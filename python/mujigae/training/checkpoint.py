@@ -238,9 +238,10 @@ def _counters(path: Path, state: Mapping[str, Any]) -> Counters:
 
 def _check_same_replay(buffer: Any, expected: Any, path: Path) -> None:
     """The saved buffer has to be the kind and size that the configuration makes."""
+    names = ("capacity", "num_envs", "n_step", "gamma")
     for what, got, wanted in (
         ("a", type(buffer).__name__, type(expected).__name__),
-        ("capacity", buffer.capacity, expected.capacity),
+        *((name, getattr(buffer, name), getattr(expected, name)) for name in names),
     ):
         if got != wanted:
             raise CheckpointError(f"{path}: expected {what} {wanted}, got {got}")

@@ -314,13 +314,18 @@ def check_values(config: Config) -> None:
         config.capacity >= config.num_envs, "capacity", f"a row per environment ({config.num_envs})"
     )
     refuse_unless(
+        config.batch_size <= config.capacity,
+        "batch_size",
+        f"at most the replay's capacity ({config.capacity})",
+    )
+    refuse_unless(
         not config.cuda_graphs or config.device.startswith("cuda"), "cuda_graphs", "device=cuda beside it"
     )
     refuse_unless(not (config.prefetch and config.frames_on_device), "prefetch", "0 with frames_on_device")
     refuse_unless(
         config.stop_evaluation is None or config.best_episodes > 0,
         "stop_evaluation",
-        "best_episodes beside it",
+        "None, or best_episodes beside it",
     )
     if config.epsilon_schedule == "exponential":
         for name in ("epsilon_start", "epsilon_end"):

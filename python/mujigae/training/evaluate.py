@@ -7,7 +7,7 @@ plays a fixed number of games, and what it plays beyond them is not counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,18 +22,25 @@ MAX_NUM_ENVS = 10  # environments side by side in an evaluation
 
 
 def evaluate(
-    agent: Any, environment: Environment, *, num_episodes: int, epsilon: float, seed: int
+    agent: Any,
+    environment: Environment,
+    *,
+    num_episodes: int,
+    epsilon: float,
+    seed: int,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.float64]:
     """Raw undiscounted returns [num_episodes]: the first games of each environment after a reset.
 
-    `agent.act_greedily(obs, epsilon, rng)` plays; its own random state is not moved.
+    `agent.act_greedily(obs, epsilon, rng)` plays; its own random state is not moved. Once `should_stop()` the games that
+    have ended are all there is.
     """
     stream = environment.stream
     stream.reset(seed)
     rng = np.random.default_rng(child_seed(seed, "evaluation", 1))
     left = quotas(num_episodes, stream.num_envs)
     scores: list[list[float]] = [[] for _ in left]
-    while any(left):
+    while any(left) and not should_stop():
         steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
         for episode in steps.episodes:
             if left[episode.env_id] > 0:

@@ -11,11 +11,13 @@ import csv
 import io
 import os
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mujigae.errors import CheckpointError, ConfigError, require
+from mujigae.errors import CheckpointError, ConfigError, MujigaeError, require
 from mujigae.training.loop import Progress, Training
 
 __all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Table", "Window"]
@@ -86,7 +88,8 @@ class RunLog:
         self._progress = Table(folder / "progress.csv", PROGRESS_COLUMNS, step)
         self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
         writer = require("torch.utils.tensorboard", "train").SummaryWriter
-        self._tensorboard = writer(folder / "tensorboard", purge_step=step + 1 if step else None)
+        with written_to(folder / "tensorboard") as path:
+            self._tensorboard = writer(path, purge_step=step + 1 if step else None)
         self._window = Window(step, training.counters.seconds)
 
     def observe(self, progress: Progress) -> Row | None:
@@ -101,10 +104,11 @@ class RunLog:
         self._window = Window(progress.step, progress.seconds)
         return row
 
-    def flush(self) -> None:
-        """Hands everything to the operating system; call it before a checkpoint is taken."""
-        for sink in (self._progress, self._episodes, self._tensorboard):
-            sink.flush()
+    def sync(self) -> None:
+        """Puts every row on the disk; call it before a checkpoint is taken, which counts on them."""
+        self._progress.sync()
+        self._episodes.sync()
+        self._tensorboard.flush()
 
     def close(self) -> None:
         for sink in (self._progress, self._episodes, self._tensorboard):
@@ -167,19 +171,37 @@ class Table:
     """One CSV file, opened for appending after the rows past `step` are cut off."""
 
     def __init__(self, path: Path, columns: list[str], step: int) -> None:
-        self._columns = columns
-        _rewrite(path, [columns, *_rows_up_to(path, columns, step)])
-        self._file = path.open("a", encoding="utf-8", newline="")
+        self._path, self._columns = path, columns
+        with written_to(path):
+            _rewrite(path, [columns, *_rows_up_to(path, columns, step)])
+            self._file = path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def append(self, row: Row) -> None:
-        self._writer.writerow(["" if row[name] is None else row[name] for name in self._columns])
+        with written_to(self._path):
+            self._writer.writerow(["" if row[name] is None else row[name] for name in self._columns])
 
     def flush(self) -> None:
-        self._file.flush()
+        with written_to(self._path):
+            self._file.flush()
+
+    def sync(self) -> None:
+        self.flush()
+        with written_to(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        with written_to(self._path):
+            self._file.close()
+
+
+@contextmanager
+def written_to(path: Path) -> Iterator[Path]:
+    """Tells which file it was that the system could not write."""
+    try:
+        yield path
+    except OSError as error:
+        raise MujigaeError(f"{path}: could not be written ({error.strerror or error})") from error
 
 
 def _rewrite(path: Path, rows: list[list[str]]) -> None:
@@ -194,7 +216,7 @@ def _rows_up_to(path: Path, columns: list[str], step: int) -> list[list[str]]:
     """The rows whose step is at most `step`; a last line torn by a crash has no newline and goes."""
     if not path.exists() or step == 0:
         return []
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes().decode(errors="replace")
     rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
     if not rows or rows[0] != columns:
         raise ConfigError(f"{path}: expected the columns {','.join(columns)}")

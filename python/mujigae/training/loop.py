@@ -197,9 +197,19 @@ def _store(training: Training, steps: Steps, closing: bool) -> None:
     if len(steps.env_ids) == 0:
         return
     truncated = ~steps.terminated if closing else steps.truncated
-    training.buffer.add(
-        steps.obs, steps.action, reward, steps.next_obs, steps.terminated, truncated, env_ids=steps.env_ids
-    )
+    try:
+        training.buffer.add(
+            steps.obs,
+            steps.action,
+            reward,
+            steps.next_obs,
+            steps.terminated,
+            truncated,
+            env_ids=steps.env_ids,
+        )
+    except (TypeError, ValueError) as error:
+        where = f"{training.config.env_id}, step {training.counters.steps}"
+        raise MujigaeError(f"{where}: the replay refuses what the environment returned: {error}") from error
 
 
 def _count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:

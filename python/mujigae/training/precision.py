@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from mujigae.errors import ConfigError
+from mujigae.replay.device import checked_device
 
 __all__ = ["faster_precision"]
 
@@ -19,13 +19,11 @@ def faster_precision(device: str, num_threads: int) -> Literal["float32", "bfloa
 
     Raises ConfigError for a device that is not there. The number of torch's threads is left as it was.
     """
+    checked_device(device)
     previous = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
         return "bfloat16" if _bfloat16_is_faster(device) else "float32"
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device: expected a device of this machine, got {device!r} ({reason})") from None
     finally:
         torch.set_num_threads(previous)
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from mujigae.envs.make import Environment
 
 __all__ = [
-    *("Network", "create", "default_name", "find", "load_player", "protocol_line", "read_config"),
+    *("Network", "create", "default_name", "find", "load_player", "locked", "protocol_line", "read_config"),
     "write_config",
 ]
 
@@ -47,6 +50,30 @@ def create(root: Path, name: str) -> Path:
             number += 1
         except OSError as error:
             raise MujigaeError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in `folder`; MujigaeError where one does already. Windows has no such lock."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    import fcntl
+
+    with suppress(OSError):  # a file system without locks
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MujigaeError(f"{folder}: another process is training in this folder") from None
 
 
 def find(run: Path, root: Path = Path("runs")) -> Path:

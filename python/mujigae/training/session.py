@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -47,7 +48,8 @@ def train_run(config: Config, *, root: Path, name: str | None = None, say: Say =
     for package in ("torch.utils.tensorboard", "safetensors.torch"):
         require(package, "train")
     folder = run_folder.create(root, name or run_folder.default_name(config))
-    return _train(training, folder, say)
+    with run_folder.locked(folder):
+        return _train(training, folder, say)
 
 
 def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) -> Outcome:
@@ -56,9 +58,10 @@ def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) ->
     fixed = sorted(changes.keys() - set(BUDGETS))
     if fixed:
         raise ConfigError(f"{fixed[0]}: cannot change when a run is resumed; {', '.join(BUDGETS)} can")
-    training = build(replace(config, **changes))  # type: ignore[arg-type]
-    checkpoint.restore(training, checkpoint.latest(folder))
-    return _train(training, folder, say)
+    with run_folder.locked(folder):
+        training = build(replace(config, **changes))  # type: ignore[arg-type]
+        checkpoint.restore(training, checkpoint.latest(folder))
+        return _train(training, folder, say)
 
 
 def evaluate_run(
@@ -130,25 +133,19 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
 
 
 def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -> None:
-    """Runs the loop; at each boundary the logs are handed over before the checkpoint that counts on them.
-
-    A boundary that a Ctrl-C made is not evaluated: whoever stops a run does not want to wait for whole games.
-    """
-    try:
-        with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
-            best = None
-            if training.config.best_episodes:
-                best = stack.enter_context(closing(BestSnapshot(folder, training)))
-            for progress in run(training, should_stop):
-                row = log.observe(progress)
-                if progress.is_boundary:
-                    if best is not None and not should_stop():
-                        best.observe(progress)
-                    log.flush()
-                    checkpoint.save(training, folder)
-                display.show(progress, row)
-    except OSError as error:
-        raise MujigaeError(f"{folder}: the logs could not be written ({error.strerror or error})") from error
+    """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
+    with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
+        best = None
+        if training.config.best_episodes:
+            best = stack.enter_context(closing(BestSnapshot(folder, training)))
+        for progress in run(training, should_stop):
+            row = log.observe(progress)
+            if progress.is_boundary:
+                if best is not None:
+                    best.observe(progress, should_stop)
+                log.sync()
+                checkpoint.save(training, folder)
+            display.show(progress, row)
 
 
 def _draw(folder: Path, say: Say) -> None:
@@ -187,6 +184,7 @@ def _interrupt_flag() -> Iterator[Callable[[], bool]]:
     def ask(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         flag.set()
+        print("\nstopping with a checkpoint; Ctrl-C again stops without one", file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, ask)
     try:
