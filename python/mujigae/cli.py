@@ -45,9 +45,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(list(sys.argv[1:] if argv is None else argv))
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has left, as `| head` does
+    except BrokenPipeError:
+        if _is_read():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
         return EXIT_BROKEN_PIPE
+
+
+def _is_read() -> bool:
+    """False where whoever read the output has left, as `| head` does."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _run(args: list[str]) -> int:

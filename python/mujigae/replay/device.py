@@ -26,11 +26,7 @@ def checked_device(device: Any) -> Any:
     try:
         known = torch.device(device)
         torch.empty(1, device=known).cpu()
-    except (
-        RuntimeError,
-        TypeError,
-        AssertionError,
-    ) as error:  # CUDA that is absent is an AssertionError in some builds
+    except (RuntimeError, TypeError, AssertionError) as error:  # AssertionError: some builds without CUDA
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device: expected a device of this machine, got {device!r} ({reason})") from None
     return known
