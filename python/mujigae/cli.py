@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import select
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -46,19 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        if _is_read():
+        if not _has_lost_its_reader():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
         return EXIT_BROKEN_PIPE
 
 
-def _is_read() -> bool:
-    """False where whoever read the output has left, as `| head` does."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return False
-    return True
+def _has_lost_its_reader() -> bool:
+    """Whether the output goes into a pipe that nobody reads any more, as after `| head`."""
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    return bool(output.poll(0))
 
 
 def _run(args: list[str]) -> int:
