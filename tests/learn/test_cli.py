@@ -217,6 +217,18 @@ def test_film_that_cannot_take_its_name_is_one_line(
     assert line == "mujigae: runs/a/play.gif: cannot be written: Is a directory"
 
 
+def test_interrupt_of_the_pictures_leaves_a_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> list[Path]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "record_run", interrupted)
+    assert train("dqn", "--steps", "200", "--name", "a") == 0
+    assert last_line(capsys).startswith("film: none (interrupted); the run is whole")
+    assert (tmp_path / "runs" / "a" / "curve.png").exists()
+
+
 def test_run_without_a_finished_game_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("dqn", "--env", "mujigae/Chain-v0", "--steps", "4") == 0
     assert "curve: none (" in capsys.readouterr().out

@@ -149,7 +149,7 @@ def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -
 
 
 def _draw(folder: Path, say: Say) -> None:
-    """The pictures of a finished run; one that cannot be drawn (no game finished) is no reason to fail."""
+    """The pictures of a finished run; one that cannot be drawn (no game finished, Ctrl-C) is no reason to fail."""
     from mujigae.pictures import curves
 
     pictures: dict[str, Callable[[], Path]] = {
@@ -161,6 +161,11 @@ def _draw(folder: Path, say: Say) -> None:
             say(f"{what}: {draw()}")
         except MujigaeError as error:
             say(f"{what}: none ({error})")
+        except KeyboardInterrupt:
+            say(
+                f"{what}: none (interrupted); the run is whole, and `mujigae plot` and `mujigae record` draw it"
+            )
+            return
 
 
 def _unchecked_support(config: Config) -> str | None:
