@@ -1,0 +1,191 @@
+"""The command line, when something goes wrong: one line, status 2, and nothing lost or half-done."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import SMALL, error_of, train
+
+from mujigae import cli
+from mujigae.envs.steps import StepStream
+from mujigae.training import checkpoint, run_folder
+
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["trian"], "unknown command 'trian'; did you mean train?"),
+        (["train"], "train: expected a preset (mujigae info lists them) or --resume RUN, got neither"),
+        (["train", "rainbw"], "preset: unknown preset 'rainbw'; did you mean rainbow?"),
+        (
+            ["train", "dqn", "--env", "CartPol-v1"],
+            "env_id: unknown environment 'CartPol-v1'; did you mean CartPole-v1",
+        ),
+        (
+            ["train", "dqn", "--env", "ALE/Pongg-v5"],
+            "env_id: unknown environment 'ALE/Pongg-v5'; did you mean ALE/Pong-v5",
+        ),
+        (["train", "dqn", "--env", "Pendulum-v1"], "action_space: DQN handles Discrete actions"),
+        (
+            ["train", "dqn", "--env", "FrozenLake-v1"],
+            "observation_space: DQN handles Discrete actions and Box",
+        ),
+        (
+            ["train", "dqn", "--batch-sise", "3"],
+            "train: unknown option '--batch-sise'; did you mean --batch-size",
+        ),
+        (["train", "dqn", "--steps", "many"], "train: Error parsing --steps: invalid literal for int()"),
+        (["train", "dqn", "--steps"], "train: Missing value for argument '--steps'"),
+        (["train", "dqn", "--loss", "l1"], "train: invalid choice 'l1' for argument '--loss'"),
+        (["train", "dqn", "--steps", "0"], "steps: expected at least 1, got 0"),
+        (["train", "dqn", "--eval-episodes", "-3"], "eval_episodes: expected at least 0, got -3"),
+        (["train", "dqn", "--batch-size", "9999999"], "batch_size: expected at most the replay's capacity"),
+        (["train", "dqn", "--device", "meta"], "device: expected a device of this machine, got 'meta'"),
+        (["train", "dqn", "--device", "warp"], "device: expected a device of this machine, got 'warp'"),
+        (["train", "dqn", "--prefetch", "5000"], "prefetch: expected 0 to 1024, got 5000"),
+        (["train", "dqn", "--capacity", "99999999999"], "capacity: expected at most 2^31 rows"),
+        (["train", "c51", "--v-max", "20"], "v_max: expected at least 100"),
+        (["train", "dqn", "stray"], "train: unknown option 'stray'"),
+        (["train", "--resume", "nowhere"], "nowhere: not a run folder, it has no config.json"),
+        (["evaluate", "nowhere"], "nowhere: not a run folder, it has no config.json"),
+        (["evaluate"], "evaluate: "),
+        (["record", "nowhere"], "nowhere: not a run folder"),
+        (["plot", "nowhere"], "nowhere: not a run folder"),
+        (["plot"], "plot: "),
+        (["record", "nowhere", "--max-steps", "0"], "max_steps: expected at least 1, got 0"),
+        (["info", "more"], "info: expected no arguments, got 'more'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    assert message in error_of(capsys, *args)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_traceback_is_shown_when_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(["train", "rainbw", "--traceback"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("MUJIGAE_TRACEBACK", "1")
+    assert cli.main(["train", "rainbw"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["agent.safetensors", "state.json", "replay.mujigae"])
+def test_corrupt_checkpoint_is_one_line_and_stays_as_it_was(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert train("dqn", "--steps", "50", "--name", "a") == 0
+    capsys.readouterr()
+    path = tmp_path / "runs" / "a" / "checkpoint-50" / name
+    path.write_bytes(path.read_bytes()[:-3] + b"xyz")
+    assert f"checkpoint-50/{name}: " in error_of(capsys, "train", "--resume", "runs/a", "--steps", "100")
+    assert json.loads((tmp_path / "runs" / "a" / "config.json").read_text())["steps"] == 50
+    assert path.read_bytes().endswith(b"xyz")
+
+
+def test_full_disk_under_the_logs_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    line = error_of(capsys, "train", "dqn", "--name", "a", *SMALL)
+    assert line == "mujigae: runs/a/progress.csv: could not be written (No space left on device)"
+
+
+def test_error_of_the_environment_is_not_taken_for_one_of_the_disk(
+    without_pictures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: Any, action: Any) -> Any:
+        raise ConnectionResetError("simulator socket closed")
+
+    monkeypatch.setattr("mujigae.envs.steps.StepStream.step", lost)
+    with pytest.raises(ConnectionResetError):
+        train("dqn", "--steps", "60")
+
+
+def test_reward_that_is_no_number_names_environment_and_step(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = StepStream.step
+    monkeypatch.setattr(
+        StepStream, "step", lambda *args: step(*args)._replace(reward=np.float64([1, np.nan]))
+    )
+    line = error_of(capsys, "train", "dqn", *SMALL)
+    assert (
+        "CartPole-v1, step 2: the replay refuses what the environment returned: reward[1]: expected" in line
+    )
+
+
+def test_second_process_does_not_train_in_the_same_folder(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("dqn", "--steps", "60", "--name", "a") == 0
+    capsys.readouterr()
+    folder = tmp_path / "runs" / "a"
+    with run_folder.locked(folder):
+        line = error_of(capsys, "train", "--resume", "a", "--steps", "120")
+    assert line == "mujigae: runs/a: another process is training in this folder"
+    assert checkpoint.latest(folder).name == "checkpoint-60"
+    assert cli.main(["train", "--resume", "a", "--steps", "120"]) == 0
+
+
+def test_resume_of_a_replay_of_another_configuration_is_refused(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("n_step", "--steps", "60", "--name", "a") == 0
+    capsys.readouterr()
+    path = tmp_path / "runs" / "a" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"n_step": 2}))
+    assert "expected n_step 2, got 3" in error_of(capsys, "train", "--resume", "a", "--steps", "120")
+
+
+def test_missing_train_extra_names_the_pip_command() -> None:
+    extra = (
+        "torch",
+        "tyro",
+        "rich",
+        "gymnasium",
+        "safetensors",
+        "tensorboard",
+        "matplotlib",
+        "imageio",
+        "ale_py",
+    )
+    script = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in {}: raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from mujigae.cli import main; sys.exit(main({}))"
+    )
+
+    def run(missing: tuple[str, ...], *args: str) -> subprocess.CompletedProcess[str]:
+        code = script.format(missing, list(args))
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    info = run(extra, "info")
+    assert (info.returncode, info.stderr) == (0, "")
+    assert "preset rainbow" in info.stdout
+    assert "torch is not installed" in info.stdout
+    for missing, args, package in ((extra, (), "tyro"), (("torch",), ("train", "dqn"), "torch")):
+        result = run(missing, *args)
+        expected = (
+            f'mujigae: {package} is not installed; it comes with: python -m pip install "mujigae[train]"\n'
+        )
+        assert (result.returncode, result.stderr) == (2, expected)
