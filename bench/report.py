@@ -58,10 +58,10 @@ def training() -> str:
 
 def times_to_stop() -> list[str]:
     """When the runs that reached their stop score, over 20 games at least, were first there."""
-    logs = {run["command"]: run["training"] for _, run in summaries()}
+    logs = [(folder, run["training"]) for folder, run in summaries()]
     return [
-        f"`{command}`: a mean of {log['stop_score']:g} over 20 games {when(log, 20)}, over 100 games {when(log, 100)}."
-        for command, log in logs.items()
+        f"[{folder}](bench/results/{folder}): a mean of {log['stop_score']:g} over 20 games {when(log, 20)}, over 100 games {when(log, 100)}."
+        for folder, log in logs
         if log.get("minutes_to_stop_score", {}).get("20") is not None
     ]
 

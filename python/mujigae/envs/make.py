@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
 import os
 import re
 import sys
@@ -122,12 +123,7 @@ def family_of(env_id: str) -> str:
     "atari"; "vector" (1-D Box); "pixels" (uint8 Box [C, H, W] or [H, W]); "tiny_pixels" (a side below 12);
     "other".
     """
-    if _is_atari(env_id):
-        return "atari"
-    env = _open(env_id, render_mode=None)
-    family = _family_of_space(env.observation_space)
-    env.close()
-    return family
+    return "atari" if _is_atari(env_id) else _family_by_opening(env_id)
 
 
 def unknown_environment(env_id: str, known: Iterable[str]) -> ConfigError:
@@ -182,6 +178,14 @@ def _make_gymnasium(options: EnvOptions, *, render: bool) -> Environment:
         family=_family_of_space(envs[0].observation_space),
         _picture=envs[0].render if render else None,
     )
+
+
+@functools.cache  # a command asks more than once
+def _family_by_opening(env_id: str) -> str:
+    env = _open(env_id, render_mode=None)
+    family = _family_of_space(env.observation_space)
+    env.close()
+    return family
 
 
 def _open(env_id: str, *, render_mode: str | None) -> gymnasium.Env[Any, Any]:

@@ -298,8 +298,7 @@ class PrioritizedDQN(DQN):
 
         Does nothing while no window of n_steps is complete.
         """
-        assert isinstance(self.replay_buffer, PrioritizedReplayBuffer)
-        if len(self.replay_buffer.replay) == 0:
+        if len(self._prioritized.replay) == 0:
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
@@ -310,9 +309,13 @@ class PrioritizedDQN(DQN):
         self.logger.record("train/beta", beta)
         self.logger.record("train/loss", np.mean(losses))
 
+    @property
+    def _prioritized(self) -> PrioritizedReplayBuffer:
+        assert isinstance(self.replay_buffer, PrioritizedReplayBuffer)
+        return self.replay_buffer
+
     def _update(self, batch_size: int, beta: float) -> float:
-        buffer = self.replay_buffer
-        assert isinstance(buffer, PrioritizedReplayBuffer)
+        buffer = self._prioritized
         data = buffer.sample(batch_size, self._vec_normalize_env, beta)
         target = self._target(data)  # [B, 1]
         value = self.q_net(data.observations).gather(1, data.actions.long())  # [B, 1]

@@ -248,7 +248,7 @@ class ReplayBuffer:
         """Writes everything that decides the future: rows, priorities, generator. Atomic and checksummed.
 
         Loading it gives a buffer in memory, of one with `path` too. Raises OSError, and leaves an existing file as it was,
-        when the file cannot be written; ValueError for the buffer's own `path`.
+        when the file cannot be written or `path` is a folder, a device or a pipe; ValueError for the buffer's own `path`.
         """
         self._core.save(as_path(path), self._description())
 

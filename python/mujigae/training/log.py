@@ -11,13 +11,12 @@ import csv
 import io
 import os
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mujigae.errors import CheckpointError, ConfigError, MujigaeError, require
+from mujigae.errors import CheckpointError, ConfigError, require
+from mujigae.training.files import write_whole, written_to
 from mujigae.training.loop import Progress, Training
 
 __all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Table", "Window"]
@@ -172,8 +171,10 @@ class Table:
 
     def __init__(self, path: Path, columns: list[str], step: int) -> None:
         self._path, self._columns = path, columns
+        kept = io.StringIO()
+        csv.writer(kept, lineterminator="\n").writerows([columns, *_rows_up_to(path, columns, step)])
+        write_whole(path, kept.getvalue())
         with written_to(path):
-            _rewrite(path, [columns, *_rows_up_to(path, columns, step)])
             self._file = path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
 
@@ -193,23 +194,6 @@ class Table:
     def close(self) -> None:
         with written_to(self._path):
             self._file.close()
-
-
-@contextmanager
-def written_to(path: Path) -> Iterator[Path]:
-    """Tells which file it was that the system could not write."""
-    try:
-        yield path
-    except OSError as error:
-        raise MujigaeError(f"{path}: could not be written ({error.strerror or error})") from error
-
-
-def _rewrite(path: Path, rows: list[list[str]]) -> None:
-    """In one piece: a kill leaves the file of before."""
-    aside = path.with_name(f".{path.name}.tmp")
-    with aside.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-    os.replace(aside, path)
 
 
 def _rows_up_to(path: Path, columns: list[str], step: int) -> list[list[str]]:

@@ -7,17 +7,18 @@ curve.png  play.gif  play.mp4
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mujigae.errors import ConfigError, MujigaeError
 from mujigae.training.config import Config
+from mujigae.training.files import write_whole
 
 if TYPE_CHECKING:
     from mujigae.agents.dqn import DQN
@@ -54,26 +55,25 @@ def create(root: Path, name: str) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from training in `folder`; MujigaeError where one does already. Windows has no such lock."""
-    if sys.platform == "win32":
-        yield
-        return
+    """Keeps other processes from training in `folder`; MujigaeError where one does already."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _lock(descriptor, folder)
+        if not _lock(descriptor):
+            raise MujigaeError(f"{folder}: another process is training in this folder")
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: Path) -> None:
-    import fcntl
-
-    with suppress(OSError):  # a file system without locks
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MujigaeError(f"{folder}: another process is training in this folder") from None
+def _lock(descriptor: int) -> bool:
+    """False where somebody else has the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def find(run: Path, root: Path = Path("runs")) -> Path:
@@ -96,12 +96,7 @@ def read_config(folder: Path) -> Config:
 def write_config(folder: Path, config: Config, protocol: str) -> None:
     """Writes config.json and protocol.txt, each in one piece."""
     for name, text in (("config.json", config.to_json()), ("protocol.txt", protocol + "\n")):
-        aside = folder / f".{name}.tmp"
-        try:
-            aside.write_text(text, encoding="utf-8")
-            os.replace(aside, folder / name)
-        except OSError as error:
-            raise MujigaeError(f"{folder / name}: cannot be written: {error.strerror}") from error
+        write_whole(folder / name, text)
 
 
 def protocol_line(config: Config, environment: Environment) -> str:
@@ -129,11 +124,8 @@ def load_player(
     from mujigae.training.loop import env_options
 
     config = read_config(folder)
-    changes: dict[str, Any] = {
-        "compile": False,
-        "cuda_graphs": False,
-    }  # for learning, and not found everywhere
-    config = replace(config, **changes, device=device or config.device)
+    # What speeds up learning is not found on every machine, and nothing is learned here.
+    config = replace(config, compile=False, cuda_graphs=False, device=device or config.device)
     checkpoint = None
     if network != "untrained":
         checkpoint = best(folder) if network == "best" else latest(folder)
