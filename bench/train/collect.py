@@ -83,7 +83,7 @@ def minutes_to(score: float | None, num_games: int, episodes: list[dict[str, str
 
 def evaluation(run: Path, num_episodes: int, network: Literal["latest", "best"] = "latest") -> dict[str, Any]:
     """The trained agent in environments of its own: raw rewards, whole games."""
-    from mujigae.training.session import evaluate_run
+    from mujigae.runs.session import evaluate_run
 
     scores = evaluate_run(run, num_episodes, network=network)
     return {

@@ -9,8 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mujigae.training import loop, session
-from mujigae.training.presets import resolve
+from mujigae.config.presets import resolve
+from mujigae.runs import session
+from mujigae.training import loop
 
 NAME = "mujigae rainbow"
 PACKAGES = ("torch", "numpy", "gymnasium", "ale-py")

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "mujigae/arena.hpp"
+#include "mujigae/storage/arena.hpp"
 #include "mujigae/check.hpp"
-#include "mujigae/random.hpp"
+#include "mujigae/sampling/random.hpp"
 
 namespace mujigae::bindings {
 

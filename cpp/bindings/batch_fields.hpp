@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "arrays.hpp"
-#include "mujigae/batch.hpp"
-#include "mujigae/frame_ring.hpp"
+#include "mujigae/replay/batch.hpp"
+#include "mujigae/frames/frame_ring.hpp"
 
 namespace mujigae::bindings {
 

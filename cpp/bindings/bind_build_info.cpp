@@ -3,7 +3,7 @@
 #include "arrays.hpp"
 #include "module.hpp"
 #include "mujigae/instruction_set.hpp"
-#include "mujigae/power.hpp"
+#include "mujigae/sampling/power.hpp"
 
 namespace mujigae::bindings {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "arrays.hpp"
 #include "module.hpp"
-#include "mujigae/available_memory.hpp"
-#include "mujigae/frame_ring.hpp"
+#include "mujigae/storage/available_memory.hpp"
+#include "mujigae/frames/frame_ring.hpp"
 
 namespace mujigae::bindings {
 namespace {

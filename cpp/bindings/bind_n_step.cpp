@@ -3,7 +3,7 @@
 
 #include "arrays.hpp"
 #include "module.hpp"
-#include "mujigae/n_step.hpp"
+#include "mujigae/replay/n_step.hpp"
 
 namespace mujigae::bindings {
 namespace {

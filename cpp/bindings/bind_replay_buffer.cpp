@@ -12,7 +12,7 @@
 #include "batch_fields.hpp"
 #include "exact_step.hpp"
 #include "module.hpp"
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 
 namespace mujigae::bindings {
 namespace {

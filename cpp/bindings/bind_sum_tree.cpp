@@ -5,8 +5,8 @@
 #include "arrays.hpp"
 #include "locking.hpp"
 #include "module.hpp"
-#include "mujigae/available_memory.hpp"
-#include "mujigae/sum_tree.hpp"
+#include "mujigae/storage/available_memory.hpp"
+#include "mujigae/sampling/sum_tree.hpp"
 
 namespace mujigae::bindings {
 namespace {

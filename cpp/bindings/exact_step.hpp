@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "batch_fields.hpp"
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 
 namespace mujigae::bindings {
 

@@ -17,9 +17,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+from mujigae.config.presets import FAMILIES, PRESETS, default_environment, defaults, resolve
+from mujigae.config.run import Config, close_matches, field_types
 from mujigae.errors import ConfigError, MujigaeError, require
-from mujigae.training.config import Config, close_matches, field_types
-from mujigae.training.presets import FAMILIES, PRESETS, default_environment, defaults, resolve
 
 __all__ = ["main"]
 
@@ -97,7 +97,7 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _train(args: list[str]) -> int:
-    from mujigae.training.options import parse, train_options
+    from mujigae.config.options import parse, train_options
 
     given = [arg for arg in args if arg not in ("-h", "--help")]
     chosen = parse(train_options({"env_id": ""}), given, "train")
@@ -123,7 +123,7 @@ def _changes(options: Any, base: dict[str, Any]) -> dict[str, Any]:
 
 def _base_values(chosen: Any, changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """The configuration before the options: a resumed run's own, or what preset and environment choose."""
-    from mujigae.training.run_folder import find, read_config
+    from mujigae.runs.folder import find, read_config
 
     if chosen.resume is not None:
         saved = vars(read_config(find(chosen.resume, chosen.runs)))
@@ -134,15 +134,15 @@ def _base_values(chosen: Any, changes: dict[str, Any] | None = None) -> dict[str
 
 
 def _train_new(options: Any, env_id: str, changes: dict[str, Any]) -> int:
-    from mujigae.training.session import train_run
+    from mujigae.runs.session import train_run
 
     config = resolve(options.preset, env_id, changes)
     return _conclude(train_run(config, root=options.runs, name=options.name), options.eval_episodes)
 
 
 def _resume(options: Any, changes: dict[str, Any]) -> int:
-    from mujigae.training.run_folder import find
-    from mujigae.training.session import resume_run
+    from mujigae.runs.folder import find
+    from mujigae.runs.session import resume_run
 
     if options.name is not None:
         raise ConfigError("name: cannot change when a run is resumed")
@@ -159,8 +159,8 @@ def _conclude(outcome: Any, eval_episodes: int) -> int:
 
 
 def _evaluate(args: list[str]) -> int:
-    from mujigae.training.options import EvaluateOptions, parse
-    from mujigae.training.run_folder import find
+    from mujigae.config.options import EvaluateOptions, parse
+    from mujigae.runs.folder import find
 
     options = parse(EvaluateOptions, args, "evaluate")
     _print_scores(find(options.run), options.episodes, options.device, best=options.best)
@@ -168,8 +168,8 @@ def _evaluate(args: list[str]) -> int:
 
 
 def _print_scores(folder: Path, num_episodes: int, device: str | None, best: bool = False) -> None:
+    from mujigae.runs.session import evaluate_run
     from mujigae.training.evaluate import summary
-    from mujigae.training.session import evaluate_run
 
     if num_episodes < 1:
         raise ConfigError(f"episodes: expected at least 1, got {num_episodes}")
@@ -179,9 +179,9 @@ def _print_scores(folder: Path, num_episodes: int, device: str | None, best: boo
 
 
 def _record(args: list[str]) -> int:
-    from mujigae.training.options import RecordOptions, parse
-    from mujigae.training.run_folder import find
-    from mujigae.training.session import record_run
+    from mujigae.config.options import RecordOptions, parse
+    from mujigae.runs.folder import find
+    from mujigae.runs.session import record_run
 
     options = parse(RecordOptions, args, "record")
     if options.max_steps < 1:
@@ -195,9 +195,9 @@ def _record(args: list[str]) -> int:
 
 
 def _plot(args: list[str]) -> int:
+    from mujigae.config.options import PlotOptions, parse
     from mujigae.pictures import bands, curves
-    from mujigae.training.options import PlotOptions, parse
-    from mujigae.training.run_folder import find
+    from mujigae.runs.folder import find
 
     options = parse(PlotOptions, args, "plot")
     if not options.runs:

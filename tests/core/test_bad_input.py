@@ -21,7 +21,7 @@ Row = tuple[str, Any, type[Exception], str]
 
 def content(buffer: Any, folder: Path) -> bytes:
     """All that a buffer holds: the snapshot of a compiled one, the pickle of a twin's core."""
-    if type(buffer).__module__ == "mujigae.replay.reference":
+    if type(buffer).__module__.startswith("mujigae.replay.reference"):
         return pickle.dumps(buffer._core)
     buffer.save(folder / "snapshot")
     return (folder / "snapshot").read_bytes()

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 
 namespace mujigae {

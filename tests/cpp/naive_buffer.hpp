@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 
 namespace mujigae {
 

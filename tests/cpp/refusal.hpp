@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "mujigae/snapshot.hpp"
+#include "mujigae/replay/snapshot.hpp"
 
 namespace mujigae {
 

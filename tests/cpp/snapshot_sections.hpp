@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "mujigae/crc32.hpp"
+#include "mujigae/storage/crc32.hpp"
 
 namespace mujigae {
 

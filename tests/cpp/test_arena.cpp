@@ -1,4 +1,4 @@
-#include "mujigae/arena.hpp"
+#include "mujigae/storage/arena.hpp"
 
 #include <doctest/doctest.h>
 

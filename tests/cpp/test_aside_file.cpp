@@ -1,4 +1,4 @@
-#include "mujigae/aside_file.hpp"
+#include "mujigae/storage/aside_file.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "mujigae/available_memory.hpp"
+#include "mujigae/storage/available_memory.hpp"
 
 #include <doctest/doctest.h>
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "mujigae/batch.hpp"
+#include "mujigae/replay/batch.hpp"
 
 using namespace mujigae;
 

@@ -1,11 +1,11 @@
-#include "mujigae/buffer_settings.hpp"
+#include "mujigae/replay/buffer_settings.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cstdint>
 #include <stdexcept>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 
 using namespace mujigae;

@@ -1,4 +1,4 @@
-#include "mujigae/chunks.hpp"
+#include "mujigae/storage/chunks.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "mujigae/coded_frame_log.hpp"
+#include "mujigae/frames/coded_frame_log.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "mujigae/crc32.hpp"
+#include "mujigae/storage/crc32.hpp"
 #include "temporary_folder.hpp"
 
 using namespace mujigae;

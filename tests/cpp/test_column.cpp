@@ -1,4 +1,4 @@
-#include "mujigae/column.hpp"
+#include "mujigae/storage/column.hpp"
 
 #include <doctest/doctest.h>
 

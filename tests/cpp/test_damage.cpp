@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 #include "temporary_folder.hpp"
 

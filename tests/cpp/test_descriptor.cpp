@@ -4,7 +4,7 @@
 #include <string>
 #include <system_error>
 
-#include "mujigae/descriptor.hpp"
+#include "mujigae/storage/descriptor.hpp"
 #include "temporary_folder.hpp"
 
 using namespace mujigae;

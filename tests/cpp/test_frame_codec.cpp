@@ -1,4 +1,4 @@
-#include "mujigae/frame_codec.hpp"
+#include "mujigae/frames/frame_codec.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "mujigae/crc32.hpp"
+#include "mujigae/storage/crc32.hpp"
 
 using namespace mujigae;
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "mujigae/frame_copies.hpp"
+#include "mujigae/frames/frame_copies.hpp"
 
 using namespace mujigae;
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <vector>
 
-#include "mujigae/frame_mirror.hpp"
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/frames/frame_mirror.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 
 using namespace mujigae;

@@ -1,4 +1,4 @@
-#include "mujigae/frame_ring.hpp"
+#include "mujigae/frames/frame_ring.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "mujigae/gather.hpp"
+#include "mujigae/replay/gather.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 
 using namespace mujigae;

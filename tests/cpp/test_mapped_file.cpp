@@ -1,4 +1,4 @@
-#include "mujigae/mapped_file.hpp"
+#include "mujigae/storage/mapped_file.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 #include "refusal.hpp"
 #include "snapshot_sections.hpp"

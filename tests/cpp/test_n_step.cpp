@@ -1,4 +1,4 @@
-#include "mujigae/n_step.hpp"
+#include "mujigae/replay/n_step.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "mujigae/pages.hpp"
+#include "mujigae/storage/pages.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "mujigae/power.hpp"
+#include "mujigae/sampling/power.hpp"
 
 #include <doctest/doctest.h>
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 #include "refusal.hpp"
 #include "temporary_folder.hpp"

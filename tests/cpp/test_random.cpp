@@ -1,4 +1,4 @@
-#include "mujigae/random.hpp"
+#include "mujigae/sampling/random.hpp"
 
 #include <doctest/doctest.h>
 

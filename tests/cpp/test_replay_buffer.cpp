@@ -1,4 +1,4 @@
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 
 #include <doctest/doctest.h>
 

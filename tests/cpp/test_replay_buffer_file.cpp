@@ -24,8 +24,8 @@
 #include "counting_buffer.hpp"
 #include "refusal.hpp"
 #include "temporary_folder.hpp"
-#include "mujigae/crc32.hpp"
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/storage/crc32.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "temporary_folder.hpp"
 
 namespace {

@@ -15,8 +15,8 @@
 #include "refusal.hpp"
 #include "snapshot_sections.hpp"
 #include "temporary_folder.hpp"
-#include "mujigae/frame_codec.hpp"
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/frames/frame_codec.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "snapshot_sections.hpp"
 #include "temporary_folder.hpp"
 

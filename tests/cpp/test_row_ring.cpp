@@ -1,4 +1,4 @@
-#include "mujigae/row_ring.hpp"
+#include "mujigae/replay/row_ring.hpp"
 
 #include <doctest/doctest.h>
 

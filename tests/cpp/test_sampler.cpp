@@ -1,4 +1,4 @@
-#include "mujigae/sampler.hpp"
+#include "mujigae/sampling/sampler.hpp"
 
 #include <doctest/doctest.h>
 

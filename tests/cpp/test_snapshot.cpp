@@ -1,4 +1,4 @@
-#include "mujigae/snapshot.hpp"
+#include "mujigae/replay/snapshot.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 #include "temporary_folder.hpp"
 

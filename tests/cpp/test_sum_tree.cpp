@@ -1,4 +1,4 @@
-#include "mujigae/sum_tree.hpp"
+#include "mujigae/sampling/sum_tree.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "mujigae/random.hpp"
+#include "mujigae/sampling/random.hpp"
 
 using mujigae::Philox;
 using mujigae::SumTree;

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "mujigae/replay_buffer.hpp"
+#include "mujigae/replay/replay_buffer.hpp"
 #include "naive_buffer.hpp"
 #include "temporary_folder.hpp"
 

@@ -1,4 +1,4 @@
-#include "mujigae/words.hpp"
+#include "mujigae/replay/words.hpp"
 
 #include <doctest/doctest.h>
 

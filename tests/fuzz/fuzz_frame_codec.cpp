@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "mujigae/frame_codec.hpp"
+#include "mujigae/frames/frame_codec.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace mujigae;

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mujigae.training import session
+from mujigae.runs import session
 
 torch.set_num_threads(1)
 

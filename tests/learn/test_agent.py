@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mujigae.agents.dqn import DQN, explore
 from mujigae.agents.learner import persistent_state, step_target
+from mujigae.config.run import Config
 from mujigae.errors import ConfigError
-from mujigae.training.config import Config
 
 torch.set_num_threads(1)  # small tensors; a second thread only waits
 

@@ -13,11 +13,11 @@ import pytest
 from test_resume import SMALL, assert_equal
 
 from mujigae import cli
+from mujigae.config.presets import resolve
 from mujigae.errors import CheckpointError, ConfigError
-from mujigae.training import best, checkpoint, session
-from mujigae.training.best import EVALUATION_COLUMNS
+from mujigae.runs import best, checkpoint, session
+from mujigae.runs.best import EVALUATION_COLUMNS
 from mujigae.training.loop import build, run
-from mujigae.training.presets import resolve
 
 EVALUATED: dict[str, Any] = {**SMALL, "best_episodes": 3}
 

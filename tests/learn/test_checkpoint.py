@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from mujigae.config.presets import resolve
 from mujigae.errors import CheckpointError
-from mujigae.training import checkpoint
+from mujigae.runs import checkpoint
 from mujigae.training.loop import Training, build, run
-from mujigae.training.presets import resolve
 
 FILES = ("agent.safetensors", "state.json", "replay.mujigae")
 

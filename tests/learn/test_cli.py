@@ -14,9 +14,9 @@ import pytest
 from command_line import SMALL, error_of, last_line, train
 
 from mujigae import cli
-from mujigae.training import checkpoint, session
-from mujigae.training.config import Config
-from mujigae.training.display import Display
+from mujigae.config.run import Config
+from mujigae.runs import checkpoint, session
+from mujigae.runs.display import Display
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 

@@ -15,7 +15,8 @@ from command_line import SMALL, error_of, train
 
 from mujigae import cli
 from mujigae.envs.steps import StepStream
-from mujigae.training import checkpoint, run_folder
+from mujigae.runs import checkpoint
+from mujigae.runs import folder as run_folder
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import mujigae
+from mujigae.config.presets import resolve
 from mujigae.replay import device_frames
 from mujigae.training.loop import build, run
-from mujigae.training.presets import resolve
 
 SPACE = {"image": ((4, 5, 3), np.uint8), "speed": ((2,), np.float32), "flag": ((), np.bool_)}
 

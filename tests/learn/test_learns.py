@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from mujigae.config.presets import resolve
 from mujigae.envs.make import make
+from mujigae.runs.session import evaluate_run, train_run
 from mujigae.training.evaluate import evaluate
 from mujigae.training.loop import build, env_options, run
-from mujigae.training.presets import resolve
-from mujigae.training.session import evaluate_run, train_run
 
 SHORT = {
     "hidden_sizes": (32,),

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from mujigae.config.presets import resolve
 from mujigae.envs.steps import Episode
 from mujigae.errors import ConfigError
 from mujigae.networks import NoisyLinear
-from mujigae.training.display import Display, describe, human_bytes, human_time, seconds_left
-from mujigae.training.log import EPISODE_COLUMNS, PROGRESS_COLUMNS, RunLog, mean_of_last
+from mujigae.runs.display import Display, describe, human_bytes, human_time, seconds_left
+from mujigae.runs.log import EPISODE_COLUMNS, PROGRESS_COLUMNS, RunLog, mean_of_last
 from mujigae.training.loop import Progress, Training, build, run
-from mujigae.training.presets import resolve
 
 SMALL: dict[str, Any] = {
     "num_envs": 2,

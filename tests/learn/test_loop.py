@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from mujigae.config.presets import resolve
+from mujigae.config.run import Config
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import MujigaeError
-from mujigae.training.config import Config
+from mujigae.seeds import child_seed
 from mujigae.training.loop import Training, build, is_finished, run
-from mujigae.training.presets import resolve
-from mujigae.training.seeds import child_seed
 
 SMALL: dict[str, Any] = {
     "num_envs": 3,

@@ -7,10 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from mujigae.errors import ConfigError
-from mujigae.training.config import Config, field_docs
-from mujigae.training.precision import faster_precision
-from mujigae.training.presets import (
+from mujigae.config.presets import (
     CATEGORICAL_FAMILIES,
     ENVIRONMENTS,
     FAMILIES,
@@ -18,6 +15,9 @@ from mujigae.training.presets import (
     PRESETS,
     resolve,
 )
+from mujigae.config.run import Config, field_docs
+from mujigae.errors import ConfigError
+from mujigae.training.precision import faster_precision
 
 PARTS = ("double", "dueling", "prioritized", "n_step", "noisy", "loss")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from mujigae.training import checkpoint
+from mujigae.config.presets import resolve
+from mujigae.runs import checkpoint
 from mujigae.training.loop import Training, build, run
-from mujigae.training.presets import resolve
 
 SMALL: dict[str, Any] = {
     "num_envs": 3,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mujigae.training.config import Config
+from mujigae.config.run import Config
 from mujigae.training.schedules import beta_at, epsilon_at, exponential, linear
 
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from mujigae.agents.dqn import DQN, Learned
 from mujigae.agents.graphs import NUM_ORDINARY_CALLS, Graphed
+from mujigae.config.presets import resolve
+from mujigae.config.run import Config
 from mujigae.errors import ConfigError, MujigaeError
 from mujigae.replay.batch import Batch
-from mujigae.training.config import Config
 from mujigae.training.loop import Training, build, run
-from mujigae.training.presets import resolve
 
 SMALL: dict[str, Any] = {
     "num_envs": 3,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mujigae import cli
-from mujigae.training.presets import resolve
-from mujigae.training.session import Outcome
+from mujigae.config.presets import resolve
+from mujigae.runs.session import Outcome
 
 EPISODES = "step,frames,seconds,env_id,score,length_steps\n" + "".join(
     f"{10 * i},{40 * i},{i},0,{float(i)},10\n" for i in range(1, 41)
@@ -53,7 +53,7 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
         configs[name] = dict(vars(config))
         return Outcome(root / name, False)
 
-    monkeypatch.setattr("mujigae.training.session.train_run", keep)
+    monkeypatch.setattr("mujigae.runs.session.train_run", keep)
     for name, options in modules["parts"].RUNS.items():
         assert cli.main(["train", "pong", *options, "--precision", "float32", "--name", name]) == 0
     parts = ("double", "dueling", "prioritized", "noisy", "loss")

@@ -28,11 +28,11 @@ from mujigae.agents.learner import (
     weighted_loss,
 )
 from mujigae.agents.spaces import check_spaces
+from mujigae.config.run import Config
 from mujigae.losses import LOSSES
 from mujigae.networks import QNetwork, build_network
 from mujigae.replay.device import checked_device
-from mujigae.training.config import Config
-from mujigae.training.seeds import child_seed
+from mujigae.seeds import child_seed
 
 if TYPE_CHECKING:
     from mujigae.replay.batch import Batch

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mujigae.envs.make import Environment
-from mujigae.training.seeds import child_seed
+from mujigae.seeds import child_seed
 
 __all__ = ["MAX_NUM_ENVS", "Moment", "evaluate", "play", "quotas", "standard_error", "summary"]
 

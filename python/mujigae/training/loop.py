@@ -21,13 +21,13 @@ import numpy as np
 
 import mujigae
 from mujigae.agents.dqn import DQN, Learned
+from mujigae.config.run import Config
 from mujigae.envs.make import Environment, EnvOptions, make
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.seeds import child_seed
 from mujigae.training.allocator import keep_freed_memory
-from mujigae.training.config import Config
 from mujigae.training.schedules import beta_at, epsilon_at
-from mujigae.training.seeds import child_seed
 
 __all__ = ["Counters", "Progress", "Training", "build", "env_options", "is_finished", "make_buffer", "run"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mujigae.training.config import Config
+from mujigae.config.run import Config
 
 __all__ = ["beta_at", "epsilon_at", "exponential", "linear"]
 

@@ -1,0 +1,50 @@
+// Where a batch goes: memory of the caller's, or recycled memory of the buffer's own.
+//
+// Fields in order: each obs, action, reward, each next_obs, discount, terminated, weight, key. Every field of a BatchMemory
+// begins at a cache line of its own. Small fields share one block of the arena, so that a small batch costs one block;
+// a large field has its own, so that whoever keeps the keys does not keep the observations.
+//
+// Threads: none; a BatchMemory may be let go by any.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "mujigae/storage/arena.hpp"
+#include "mujigae/replay/buffer_settings.hpp"
+
+namespace mujigae {
+
+struct BatchView {  // [B, ...] each
+  std::int64_t batch_size;
+  std::vector<std::byte*> obs, next_obs;
+  std::byte* action;
+  float* reward;
+  float* discount;
+  bool* terminated;
+  float* weight;
+  std::int64_t* key;
+  bool wants_places = false;  // obs and next_obs are int64 [B, k]: places in the mirrors (frame_mirror.hpp)
+};
+
+// The bytes of one row of each field.
+std::vector<std::int64_t> row_bytes_of(const std::vector<ObsLayout>& obs, std::int64_t action_bytes);
+std::vector<std::byte*> fields_of(const BatchView& batch);
+BatchView view_of(std::int64_t batch_size, std::span<std::byte* const> fields);
+
+struct BatchMemory {
+  static constexpr std::int64_t kSmallBytes = 1 << 16;
+
+  BatchMemory() = default;
+  BatchMemory(Arena& arena, std::int64_t batch_size, const std::vector<std::int64_t>& row_bytes);
+
+  BatchView view{};
+  std::vector<std::shared_ptr<std::byte>> owners;  // of each field; of small ones the same
+};
+
+void copy_batch(const BatchView& from, const BatchView& to, const std::vector<std::int64_t>& row_bytes);
+
+}  // namespace mujigae

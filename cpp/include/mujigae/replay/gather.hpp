@@ -1,0 +1,33 @@
+// From drawn slots to a batch: n-step windows, keys, actions and the frames of both stacks.
+//
+//   block of 64 rows   ask for them -> windows; ask for their frames -> copy the frames
+//
+// A row is a record and one or two runs of frames, each a trip to memory. So a block's rows are asked for all
+// at once, then read, then their frames are asked for all at once.
+// O(B (n + bytes)). Threads: none; the owner locks. What is left to be copied may be by anybody (frame_copies.hpp), as long as the
+// frame logs keep the frames.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mujigae/replay/batch.hpp"
+#include "mujigae/replay/row_ring.hpp"
+#include "mujigae/frames/frame_copies.hpp"
+#include "mujigae/frames/frame_ring.hpp"
+
+namespace mujigae {
+
+struct GatherSource {
+  const RowRing& rows;
+  const std::vector<std::vector<StackLane>>& stacks;  // [lane][obs]
+  const BufferSettings& settings;
+};
+
+// Everything but the weights, and but the observations of a batch that wants places.
+void gather(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out);
+// ... and but the observations, which are on their way; a small batch has them at once.
+FrameCopies gather_behind(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out);
+
+}  // namespace mujigae

@@ -1,0 +1,173 @@
+// Add transitions of many environments, draw n-step batches of them: the whole of a replay buffer behind one mutex.
+//
+//   add      RowRing + StackLane     one row and (mostly) one frame for each transition
+//   sample   Sampler -> slots -> n-step windows -> frames copied straight into the caller's memory
+//
+// One-step rows are stored and windows are worked out when a batch is drawn, so n_step and gamma may change at any time, every
+// start can be drawn, and no window or stack crosses an episode. An obs that differs from the next_obs before it starts a new
+// episode (the environment was reset behind our back).
+//
+// Rows, frames and priorities lie in memory, or in a mapped file that outlives the process: see cpp/README.md.
+//
+// With prefetch d, batch t + d is drawn when batch t is handed out (prefetch_queue.hpp). It is dropped, and drawn again from the
+// same random numbers, when another batch size, n_step, gamma or alpha is asked for. Frames that it still reads are not evicted
+// before it has them: add waits.
+//
+// All memory arguments are checked by the caller; values are checked here, before the first change. When memory or disk run out
+// within add, the steps before the one that found no room stay.
+// O(bytes) add and sample, plus O(log N) for priorities. Threads: any may call anything.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mujigae/storage/arena.hpp"
+#include "mujigae/replay/batch.hpp"
+#include "mujigae/replay/buffer_settings.hpp"
+#include "mujigae/replay/row_ring.hpp"
+#include "mujigae/frames/frame_mirror.hpp"
+#include "mujigae/frames/frame_ring.hpp"
+#include "mujigae/storage/mapped_file.hpp"
+#include "mujigae/replay/prefetch_queue.hpp"
+#include "mujigae/sampling/random.hpp"
+#include "mujigae/sampling/sampler.hpp"
+#include "mujigae/replay/snapshot.hpp"
+
+namespace mujigae {
+
+// Transitions [T, E, ...] in order, C-contiguous; one pointer for each observation.
+struct StepsView {
+  std::int64_t num_steps;                   // T
+  std::span<const std::int64_t> env_ids;    // [E]
+  std::vector<const std::byte*> obs, next_obs;
+  const std::byte* action;
+  const double* reward;
+  const bool* terminated;
+  const bool* truncated;
+};
+
+struct Words;  // integers read one by one, each checked
+
+// Frames of one observation that its mirror lacks, and where they belong.
+struct NewFrames {
+  std::int64_t num_places;
+  std::vector<std::int64_t> places;  // [N]
+  std::vector<std::byte> frames;     // [N, frame_bytes]
+};
+
+template <Sampler S>
+class ReplayBuffer {
+ public:
+  // A size that does not fit into memory (or onto the disk of the file) is refused before anything is allocated. A new file is
+  // published, an old one read: a SnapshotError when it is damaged beyond what a kill can do.
+  ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings,
+               std::unique_ptr<MappedFile> file = nullptr);
+  ~ReplayBuffer();  // flushes a file
+
+  void add(const StepsView& steps);
+  // Into the caller's memory, or into recycled memory. No beta: the sampler's own.
+  void sample(std::optional<double> beta, const BatchView& out);
+  BatchMemory sample(std::optional<double> beta, std::int64_t batch_size);
+  // The same for frames that have a second home: batches name their places there (frame_mirror.hpp), and `news` is what has to
+  // be brought before. False, and nothing drawn: at least `max_frames` were new; bring those and call again. A caller that lost
+  // some restarts. Nothing is prefetched.
+  bool sample_places(std::optional<double> beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news);
+  void restart_mirrors();
+  void clear();
+
+  std::int64_t update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
+    requires S::kHasPriorities;
+  void set_alpha(double alpha)
+    requires S::kHasPriorities;
+  void set_beta(double beta)
+    requires S::kHasPriorities;
+  typename S::Settings sampler_settings() const
+    requires S::kHasPriorities;
+  double max_priority() const
+    requires S::kHasPriorities;
+
+  void set_n_step(std::int64_t n_step);
+  void set_gamma(double gamma);
+  std::int64_t n_step() const;
+  double gamma() const;
+  std::int64_t size() const;  // rows that can be drawn
+  std::int64_t num_added() const;
+  std::int64_t num_silent_boundaries() const;
+  std::int64_t nbytes() const;
+  std::string why_invalid() const;
+
+  // The whole state behind `meta`, the caller's description of how to construct the buffer again. Load takes a buffer
+  // constructed in that way; after a SnapshotError it must be thrown away.
+  void save(const std::string& path, const std::string& meta) const;
+  void load(const std::string& path);
+  void load(SnapshotReader& reader);  // whose META has been read
+  std::vector<std::byte> to_bytes(const std::string& meta) const;
+
+  // In a file: what has been added up to now survives any kill. Without one: nothing to do.
+  void flush();
+
+  const std::vector<ObsLayout>& obs() const { return settings_.obs; }
+  std::int64_t num_envs() const { return settings_.num_envs; }
+
+ private:
+  struct RowPointers;
+
+  std::unique_lock<std::mutex> lock() const;
+  void put_stacks_in_file();
+  void check(const StepsView& steps) const;
+  void check_stack_rolls(const StepsView& steps, std::int64_t row) const;
+  void add_row(std::int64_t lane, const RowPointers& row);
+  bool is_interrupted(std::int64_t lane, const RowPointers& row) const;
+  void evict_oldest(std::int64_t lane);
+  void announce_ready(std::int64_t lane, std::int64_t old_ready_end);
+  void announce_all();
+  void fill(double beta, const BatchView& out);
+  void fill_places(std::span<const std::int64_t> slots, const BatchView& out) const;
+  DrawnBatch take_ahead(double beta, std::int64_t batch_size);
+  DrawnBatch draw_ahead(std::int64_t batch_size);
+  void put_places(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const;
+  NewFrames new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const;
+  StackLane& stacks(std::int64_t lane, std::size_t obs) { return stacks_[static_cast<std::size_t>(lane)][obs]; }
+  const StackLane& stacks(std::int64_t lane, std::size_t obs) const { return stacks_[static_cast<std::size_t>(lane)][obs]; }
+
+  void write(SnapshotWriter& writer, const std::string& meta) const;
+  std::vector<std::int64_t> head(std::uint64_t counter) const;
+  void set_head(Words& words);
+  void save_rows(SnapshotWriter& writer) const;
+  void save_frames(SnapshotWriter& writer) const;
+  void load_rows(SnapshotReader& reader);
+  void load_frames(SnapshotReader& reader);
+  std::string why_rows_invalid() const;
+  std::string why_episodes_invalid(std::int64_t lane) const;
+  std::string why_stacks_invalid(std::int64_t lane, std::size_t obs) const;
+
+  std::vector<std::int64_t> state() const;
+  void adopt_file();
+  void adopt_lane(std::int64_t lane, bool is_closed);
+  std::int64_t first_whole_row(std::int64_t lane) const;
+  bool is_whole(std::int64_t lane, std::int64_t row, std::span<const std::int64_t> first_frames) const;
+
+  BufferSettings settings_;
+  std::unique_ptr<MappedFile> file_;  // what follows lies in it
+  std::vector<std::int64_t> row_bytes_;  // of each field of a batch
+  RowRing rows_;
+  std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
+  S sampler_;
+  Philox random_;
+  std::vector<FrameMirror> mirrors_;  // [obs]; none until they are asked for
+  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches
+  mutable PrefetchQueue ahead_;  // saving finishes it, which nobody can tell
+  std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
+  mutable std::mutex mutex_;
+};
+
+std::string read_snapshot_meta(SnapshotReader& reader);  // the first section of every snapshot
+std::string read_snapshot_meta(const std::string& path);
+
+}  // namespace mujigae

@@ -1,0 +1,152 @@
+// The rows of every lane (one lane per environment): rewards, actions, flags and the stacks that they refer to.
+//
+//   lane       rows  first ............ episode_start ..... next        counted from 0 for ever
+//   slot = offset + row % slots         each lane owns `slots` neighbouring slots of the columns
+//   key  = generation << 32 | slot      generation = row / slots: a key outlives its row and can tell
+//
+// A row can be drawn when its window is complete: n rows from it on, or its episode's end. In a lane these are the rows from
+// `first` up to ready_end(n), without gaps. A lane holds at most `capacity` of them and evicts its own oldest row.
+//
+// A row is a record, whose length is a multiple of 8:
+//
+//   reward  float64 | stack of each observation  8 bytes each | checksum  uint32 | flags  uint8 | action
+//
+// so a draw goes to memory once for it, and not once for every column. With one observation and an action of up to 8 bytes it takes
+// 32 bytes, half a cache line. The records are memory that costs nothing until it is touched, or a part of a mapped file. There
+// the checksum is of a row's number and contents, so that a row that never reached the disk, or was overwritten since, can be told.
+//
+// Everything is O(1) in the number of rows. Threads: none; the owner locks.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "mujigae/storage/column.hpp"
+#include "mujigae/frames/frame_ring.hpp"
+#include "mujigae/storage/mapped_file.hpp"
+#include "mujigae/replay/n_step.hpp"
+
+namespace mujigae {
+
+struct Lane {
+  std::int64_t offset, capacity, slots;
+  std::int64_t first = 0, next = 0, episode_start = 0;
+  std::int64_t issued_end = 0;  // the rows before it could be drawn at some time: their keys may be known
+
+  std::int64_t num_held() const { return next - first; }
+  bool has_open_episode() const { return episode_start < next; }
+  std::int64_t slot(std::int64_t row) const { return offset + row % slots; }
+  std::int64_t ready_end(std::int64_t n_step) const { return std::max({first, episode_start, next - n_step + 1}); }
+  std::int64_t num_ready(std::int64_t n_step) const { return ready_end(n_step) - first; }
+};
+
+class RowRing {
+ public:
+  enum Flag : std::uint8_t { kTerminated = 1, kTruncated = 2, kInterrupted = 4 };  // interrupted: reset behind our back
+  struct Row {
+    std::int64_t lane, row;
+  };
+  struct Place {
+    Row row;
+    std::int64_t key;
+  };
+
+  // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
+  RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
+             std::int64_t num_obs, MappedFile* file = nullptr);
+
+  std::int64_t append(std::int64_t lane, double reward, std::uint8_t flags, const std::byte* action);  // -> slot
+  void interrupt(std::int64_t lane);  // the open episode of the lane ended with its newest row
+  void clear();
+
+  std::int64_t num_ready(std::int64_t n_step) const;  // rows that can be drawn
+
+  // The newest row that was written in a slot or will be (it may lie outside first..next), and its key. A lane that is asked
+  // for again and again is looked up once; nothing may be added or evicted meanwhile.
+  class Places {
+   public:
+    explicit Places(const RowRing& rows) : rows_(rows) { look_up(0); }
+    Place operator[](std::int64_t slot) {
+      if (static_cast<std::uint64_t>(slot - offset_) >= static_cast<std::uint64_t>(slots_)) look_up(rows_.lane_of(slot));
+      const std::int64_t at = slot - offset_, generation = generation_of_first_ + (at < first_at_ ? 1 : 0);
+      return {{lane_, generation * slots_ + at}, generation << 32 | slot};
+    }
+
+   private:
+    void look_up(std::int64_t lane);
+
+    const RowRing& rows_;
+    std::int64_t lane_ = 0, offset_ = 0, slots_ = 0, generation_of_first_ = 0, first_at_ = 0;
+  };
+  Place place_in(std::int64_t slot) const { return Places(*this)[slot]; }
+  Row row_in(std::int64_t slot) const { return place_in(slot).row; }
+  std::int64_t key_of(std::int64_t slot) const { return place_in(slot).key; }
+  // The row of a key: IndexError when it was never issued.
+  Row row_of_key(std::int64_t key, std::size_t at) const;
+  bool is_held(const Row& row) const;
+  bool is_ready(const Row& row, std::int64_t n_step) const;
+
+  Window window(const Row& row, std::int64_t n_step, double gamma) const;
+  // ... of the row in `slot`, which becomes the slot of the window's last row.
+  Window window(const Lane& lane, std::int64_t& slot, std::int64_t n_step, double gamma) const {
+    std::int64_t next = slot;
+    return n_step_window(n_step, gamma, [&](std::int64_t) {
+      slot = next;
+      next = slot + 1 == lane.offset + lane.slots ? lane.offset : slot + 1;
+      return StepOutcome{reward(slot), (flags(slot) & kTerminated) != 0, flags(slot) != 0};
+    });
+  }
+  // The row in the slot and the last one of its window will be read soon.
+  void ask_for(std::int64_t slot, std::int64_t n_step) const {
+    const std::byte* const first = record(slot);
+    const std::byte* const end = record(std::min(slot + n_step, num_slots_));
+    for (const std::byte* at = first; at < end; at += kLine) __builtin_prefetch(at);
+    __builtin_prefetch(end - 1);
+  }
+
+  // In a file: whether the row is as it was written. The newest row of an open episode may have been interrupted since.
+  bool is_whole(const Row& row, bool may_be_interrupted) const;
+  void reopen_episode(std::int64_t lane);  // the newest row was not interrupted after all
+
+  double& reward(std::int64_t slot) { return *reinterpret_cast<double*>(record(slot)); }
+  double reward(std::int64_t slot) const { return *reinterpret_cast<const double*>(record(slot)); }
+  Stack& stack(std::int64_t obs, std::int64_t slot) { return reinterpret_cast<Stack*>(record(slot) + kStacksAt)[obs]; }
+  const Stack& stack(std::int64_t obs, std::int64_t slot) const { return reinterpret_cast<const Stack*>(record(slot) + kStacksAt)[obs]; }
+  std::uint8_t& flags(std::int64_t slot) { return *reinterpret_cast<std::uint8_t*>(record(slot) + flags_at()); }
+  std::uint8_t flags(std::int64_t slot) const { return *reinterpret_cast<const std::uint8_t*>(record(slot) + flags_at()); }
+  std::byte* action(std::int64_t slot) { return record(slot) + flags_at() + 1; }
+  const std::byte* action(std::int64_t slot) const { return record(slot) + flags_at() + 1; }
+
+  Lane& lane(std::int64_t e) { return lanes_[index(e)]; }
+  const Lane& lane(std::int64_t e) const { return lanes_[index(e)]; }
+  std::int64_t num_lanes() const { return static_cast<std::int64_t>(lanes_.size()); }
+  std::int64_t num_slots() const { return num_slots_; }
+  std::int64_t num_obs() const { return num_obs_; }
+  std::int64_t action_bytes() const { return action_bytes_; }
+  std::int64_t nbytes() const;
+
+ private:
+  static constexpr std::int64_t kLine = 64, kStacksAt = sizeof(double);
+
+  static std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+  std::int64_t checksum_at() const { return kStacksAt + num_obs_ * static_cast<std::int64_t>(sizeof(Stack)); }
+  std::int64_t flags_at() const { return checksum_at() + static_cast<std::int64_t>(sizeof(std::uint32_t)); }
+  std::byte* record(std::int64_t slot) { return records_.data() + slot * record_bytes_; }
+  const std::byte* record(std::int64_t slot) const { return records_.data() + slot * record_bytes_; }
+  std::uint32_t& checksum(std::int64_t slot) { return *reinterpret_cast<std::uint32_t*>(record(slot) + checksum_at()); }
+  std::uint32_t checksum(std::int64_t slot) const { return *reinterpret_cast<const std::uint32_t*>(record(slot) + checksum_at()); }
+
+  std::int64_t lane_of(std::int64_t slot) const;
+  std::uint32_t right_checksum(const Row& row, std::uint8_t flags) const;
+  void seal(const Row& row);
+
+  std::int64_t action_bytes_, num_obs_, record_bytes_;
+  bool is_in_file_;
+  std::vector<Lane> lanes_;
+  std::int64_t num_slots_ = 0;
+  Column<std::byte> records_;
+};
+
+}  // namespace mujigae

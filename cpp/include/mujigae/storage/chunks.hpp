@@ -1,0 +1,61 @@
+// Memory in chunks of one size, numbered from 0 for ever: new ones come at the end, old ones go at the front.
+//
+// In memory (pages.hpp), where a large one that was dropped waits to be used again; or each in a place of a mapped file: chunk n lies in
+// place n % num_places. A place takes up the disk from reserve on until its chunk is dropped.
+// O(1) everything. Threads: none; the owner locks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+#include "mujigae/storage/mapped_file.hpp"
+#include "mujigae/storage/pages.hpp"
+
+namespace mujigae {
+
+class Chunks {
+ public:
+  explicit Chunks(std::int64_t chunk_bytes) : chunk_bytes_(chunk_bytes) {}
+
+  std::byte* operator[](std::int64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk - first_)].begin; }
+  void reserve(std::int64_t end);  // all chunks before `end` are there
+  void drop_before(std::int64_t chunk);
+  void restart_at(std::int64_t chunk);  // none are there
+
+  // In a file: places for so many chunks, from `begin` on; to be given before the first chunk.
+  struct Places {
+    MappedFile* file = nullptr;
+    std::byte* begin = nullptr;
+    std::int64_t count = 0;
+  };
+  static std::int64_t place_bytes(std::int64_t chunk_bytes) { return round_up_to(kPlaceAlignment, chunk_bytes); }
+  void put_in(const Places& places, std::int64_t chunk_bytes);
+  bool adopt(std::int64_t first, std::int64_t end);  // those of an earlier process; false: there is no place for so many
+  bool is_in_file() const { return places_.file != nullptr; }
+
+  std::int64_t first() const { return first_; }
+  std::int64_t end() const { return first_ + static_cast<std::int64_t>(chunks_.size()); }
+  std::int64_t nbytes() const;
+
+ private:
+  static constexpr std::int64_t kPlaceAlignment = 4096;
+
+  struct Chunk {
+    std::byte* begin;
+    Pages memory;  // none in a file
+  };
+
+  std::int64_t place_bytes() const { return place_bytes(chunk_bytes_); }
+  std::byte* place_of(std::int64_t chunk) const { return places_.begin + chunk % places_.count * place_bytes(); }
+  Chunk make(std::int64_t chunk);
+  void release_places(std::int64_t first, std::int64_t count) const;
+
+  std::int64_t chunk_bytes_;
+  std::int64_t first_ = 0;
+  std::deque<Chunk> chunks_;
+  Pages spare_;
+  Places places_;
+};
+
+}  // namespace mujigae

@@ -1,0 +1,122 @@
+#include "mujigae/replay/prefetch_queue.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <stdexcept>
+#include <utility>
+
+#include "mujigae/check.hpp"
+
+namespace mujigae {
+namespace {
+
+constexpr std::uint32_t kDrawn = section_tag("DRAW");
+constexpr std::int64_t kHeadBytes = 2 * sizeof(std::int64_t), kLeafBytes = sizeof(double);
+
+// Counters go round after 2^64.
+bool is_after(std::uint64_t later, std::uint64_t earlier) { return static_cast<std::int64_t>(later - earlier) > 0; }
+
+}  // namespace
+
+DrawnBatch PrefetchQueue::pop() {
+  DrawnBatch batch = std::move(batches_.front());
+  batches_.pop_front();
+  batch.frames.finish();
+  return batch;
+}
+
+void PrefetchQueue::finish() {
+  for (DrawnBatch& batch : batches_) batch.frames.finish();
+}
+
+void PrefetchQueue::drop(Philox& random) {
+  random = Philox(random.key(), first_counter(random));
+  batches_.clear();
+}
+
+std::int64_t PrefetchQueue::nbytes() const {
+  const std::int64_t row_bytes = std::accumulate(row_bytes_.begin(), row_bytes_.end(), kLeafBytes);
+  std::int64_t bytes = 0;
+  for (const DrawnBatch& batch : batches_) bytes += batch.batch_size() * row_bytes;
+  return bytes;
+}
+
+std::string PrefetchQueue::why_invalid() const {
+  if (is_full()) return concat(batches_.size(), " batches are drawn ahead, at most ", depth_, " should be");
+  for (std::size_t i = 0; i < batches_.size(); ++i) {
+    const DrawnBatch& batch = batches_[i];
+    if (!is_for(batch.batch_size())) return "batches of different sizes are drawn ahead";
+    if (i > 0 && !is_after(batch.counter, batches_[i - 1].counter)) return "batches drawn ahead are out of order";
+    const auto is_leaf = [](double leaf) { return leaf > 0.0 && std::isfinite(leaf); };
+    if (!std::all_of(batch.leaves.begin(), batch.leaves.end(), is_leaf)) return "a batch drawn ahead has a leaf that is not positive";
+  }
+  return {};
+}
+
+// --- snapshots
+
+// The weights come with the hand-out.
+template <class Visit>
+void PrefetchQueue::for_each_saved_field(const BatchView& batch, const Visit& visit) const {
+  const std::vector<std::byte*> fields = fields_of(batch);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (fields[i] == reinterpret_cast<std::byte*>(batch.weight)) continue;
+    visit(std::span(fields[i], static_cast<std::size_t>(row_bytes_[i] * batch.batch_size)));
+  }
+}
+
+std::int64_t PrefetchQueue::saved_row_bytes() const {
+  return std::accumulate(row_bytes_.begin(), row_bytes_.end(), kLeafBytes - static_cast<std::int64_t>(sizeof(float)));
+}
+
+void PrefetchQueue::save(SnapshotWriter& writer) {
+  finish();
+  for (const DrawnBatch& batch : batches_) {
+    const std::array<std::int64_t, 2> head = {std::bit_cast<std::int64_t>(batch.counter), batch.batch_size()};
+    writer.begin_section(kDrawn, static_cast<std::uint64_t>(kHeadBytes + batch.batch_size() * saved_row_bytes()));
+    writer.write_values(std::span<const std::int64_t>(head));
+    writer.write_values(std::span<const double>(batch.leaves));
+    for_each_saved_field(batch.memory.view, [&writer](std::span<std::byte> bytes) { writer.write(bytes); });
+    writer.end_section();
+  }
+}
+
+DrawnBatch PrefetchQueue::read_batch(SnapshotReader& reader, Arena& arena) const {
+  const std::uint64_t length = reader.begin_section(kDrawn);
+  std::array<std::int64_t, 2> head;
+  if (length < sizeof head) reader.fail("a batch drawn ahead without a size");
+  reader.read(std::as_writable_bytes(std::span(head)));
+  const auto payload = static_cast<std::int64_t>(length) - kHeadBytes;
+  if (head[1] < 1 || head[1] > payload || payload % head[1] != 0 || payload / head[1] != saved_row_bytes()) {
+    reader.fail("a batch drawn ahead of another size than its section");
+  }
+  DrawnBatch batch{std::bit_cast<std::uint64_t>(head[0]), std::vector<double>(static_cast<std::size_t>(head[1])),
+                   BatchMemory(arena, head[1], row_bytes_), {}};
+  reader.read(std::as_writable_bytes(std::span(batch.leaves)));
+  for_each_saved_field(batch.memory.view, [&reader](std::span<std::byte> bytes) { reader.read(bytes); });
+  reader.end_section();
+  return batch;
+}
+
+void PrefetchQueue::load(SnapshotReader& reader, const RowRing& rows, const Philox& random, Arena& arena) {
+  batches_.clear();
+  while (reader.next_is(kDrawn)) {
+    push(read_batch(reader, arena));
+    const BatchView& batch = batches_.back().memory.view;
+    const auto* flags = reinterpret_cast<const unsigned char*>(batch.terminated);
+    if (!std::all_of(flags, flags + batch.batch_size, [](unsigned char flag) { return flag <= 1; })) reader.fail("unknown flags");
+    try {
+      for (std::int64_t i = 0; i < batch.batch_size; ++i) rows.row_of_key(batch.key[i], static_cast<std::size_t>(i));
+    } catch (const std::out_of_range& error) {
+      reader.fail(error.what());
+    }
+    if (const std::string reason = why_invalid(); !reason.empty()) reader.fail(reason);
+  }
+  if (!is_empty() && !is_after(random.counter(), batches_.back().counter)) reader.fail("a batch drawn ahead by numbers to come");
+}
+
+}  // namespace mujigae

@@ -1,0 +1,367 @@
+#include "mujigae/replay/replay_buffer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "mujigae/check.hpp"
+
+namespace mujigae {
+namespace {
+
+std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const BufferSettings& settings,
+                                        std::int64_t num_sampler_words) {
+  constexpr std::int64_t kCounters = 7, kLaneWords = 4, kLogWords = 5;  // see ReplayBuffer::state
+  const std::int64_t lane_words = kLaneWords + kLogWords * static_cast<std::int64_t>(settings.obs.size());
+  if (file) file->map_states(kCounters + settings.num_envs * lane_words + num_sampler_words);
+  return file;
+}
+
+}  // namespace
+
+template <Sampler S>
+struct ReplayBuffer<S>::RowPointers {
+  const StepsView& steps;
+  const std::vector<ObsLayout>& layouts;
+  std::int64_t index;  // in [0, T x E)
+
+  const std::byte* obs(std::size_t c) const { return steps.obs[c] + index * layouts[c].bytes(); }
+  const std::byte* next_obs(std::size_t c) const { return steps.next_obs[c] + index * layouts[c].bytes(); }
+  const std::byte* newest_frame(std::size_t c) const { return next_obs(c) + layouts[c].bytes() - layouts[c].frame_bytes; }
+  std::uint8_t flags() const {  // both at once: terminated wins
+    if (steps.terminated[index]) return RowRing::kTerminated;
+    return steps.truncated[index] ? std::uint8_t{RowRing::kTruncated} : std::uint8_t{0};
+  }
+};
+
+template <Sampler S>
+ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings,
+                              std::unique_ptr<MappedFile> file)
+    : settings_(checked(settings, S::kHasPriorities, file.get())),
+      file_(with_states(std::move(file), settings, S::kHasPriorities ? 3 : 0)),
+      row_bytes_(row_bytes_of(settings.obs, settings.action_bytes)),
+      rows_(settings.capacity, settings.num_envs, num_spare_slots(settings), settings.action_bytes,
+            static_cast<std::int64_t>(settings.obs.size()), file_.get()),
+      stacks_(static_cast<std::size_t>(settings.num_envs)),
+      sampler_(sampler_settings, rows_.num_slots(), file_.get()),
+      random_(settings.key),
+      ahead_(settings.prefetch, row_bytes_) {
+  for (std::int64_t e = 0; e < settings.num_envs; ++e) {
+    for (const ObsLayout& obs : settings.obs) {
+      stacks_[static_cast<std::size_t>(e)].emplace_back(make_frame_log(obs, rows_.lane(e).slots, settings.compress), obs.stack);
+    }
+  }
+  if (!file_) return;
+  put_stacks_in_file();
+  if (file_->is_new()) {
+    file_->publish(state());
+  } else {
+    adopt_file();
+  }
+}
+
+template <Sampler S>
+std::unique_lock<std::mutex> ReplayBuffer<S>::lock() const {
+  if (file_) file_->check_owner();
+  return std::unique_lock(mutex_);
+}
+
+// --- add
+
+template <Sampler S>
+void ReplayBuffer<S>::add(const StepsView& steps) {
+  const auto locked = lock();
+  check(steps);
+  const auto num_envs = static_cast<std::int64_t>(steps.env_ids.size());
+  for (std::int64_t t = 0; t < steps.num_steps; ++t) {
+    for (const std::int64_t env : steps.env_ids) {
+      for (std::size_t c = 0; c < settings_.obs.size(); ++c) stacks(env, c).reserve(settings_.obs[c].stack + 1);
+    }
+    sampler_.reserve(num_envs * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // no lane is longer than the first
+    for (std::int64_t i = 0; i < num_envs; ++i) {
+      add_row(steps.env_ids[static_cast<std::size_t>(i)], {steps, settings_.obs, t * num_envs + i});
+    }
+    sampler_.commit();
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::check(const StepsView& steps) const {
+  check_env_ids(steps.env_ids, settings_.num_envs);
+  const std::int64_t num_rows = steps.num_steps * static_cast<std::int64_t>(steps.env_ids.size());
+  for (std::int64_t row = 0; row < num_rows; ++row) {
+    if (!std::isfinite(steps.reward[row])) fail_value("reward[", row, "]: expected a finite number, got ", steps.reward[row]);
+    if (settings_.validate) check_stack_rolls(steps, row);
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::check_stack_rolls(const StepsView& steps, std::int64_t row) const {
+  const RowPointers pointers{steps, settings_.obs, row};
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    const ObsLayout& layout = settings_.obs[c];
+    const auto overlap = static_cast<std::size_t>(layout.bytes() - layout.frame_bytes);
+    if (std::memcmp(pointers.next_obs(c), pointers.obs(c) + layout.frame_bytes, overlap) == 0) continue;
+    fail_value("next_obs[", row, "]: expected its first ", layout.stack - 1, " frames to be the last ", layout.stack - 1,
+               " of obs (frame_stack ", layout.stack, "), got other frames");
+  }
+}
+
+template <Sampler S>
+bool ReplayBuffer<S>::is_interrupted(std::int64_t lane, const RowPointers& row) const {
+  if (!settings_.validate) return false;
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    if (!stacks(lane, c).equals_current(row.obs(c))) return true;
+  }
+  return false;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::add_row(std::int64_t lane_index, const RowPointers& row) {
+  Lane& lane = rows_.lane(lane_index);
+  const std::int64_t old_ready_end = lane.ready_end(settings_.n_step);
+  if (lane.has_open_episode() && is_interrupted(lane_index, row)) {
+    rows_.interrupt(lane_index);
+    ++num_silent_boundaries_;
+  }
+  if (lane.num_held() == lane.slots) evict_oldest(lane_index);
+  const bool starts_episode = !lane.has_open_episode();
+  const std::int64_t slot = lane.slot(lane.next);
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    StackLane& stack_lane = stacks(lane_index, c);
+    rows_.stack(static_cast<std::int64_t>(c), slot) = starts_episode ? stack_lane.start(row.obs(c)) : stack_lane.current();
+    stack_lane.append(row.newest_frame(c));
+  }
+  rows_.append(lane_index, row.steps.reward[row.index], row.flags(), row.steps.action + row.index * settings_.action_bytes);
+  sampler_.write(slot);
+  announce_ready(lane_index, old_ready_end);
+  while (lane.num_ready(settings_.n_step) > lane.capacity) evict_oldest(lane_index);
+  ++num_added_;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::evict_oldest(std::int64_t lane_index) {
+  Lane& lane = rows_.lane(lane_index);
+  sampler_.leave(lane.slot(lane.first++));
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    const Stack& oldest = rows_.stack(static_cast<std::int64_t>(c), lane.slot(lane.first));  // a lane never evicts its last row
+    if (stacks(lane_index, c).frees_before(oldest.oldest())) ahead_.finish();
+    stacks(lane_index, c).drop_before(oldest.oldest());
+  }
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::announce_ready(std::int64_t lane_index, std::int64_t old_ready_end) {
+  Lane& lane = rows_.lane(lane_index);
+  for (std::int64_t row = std::max(old_ready_end, lane.first); row < lane.ready_end(settings_.n_step); ++row) {
+    sampler_.enter(lane.slot(row));
+  }
+  lane.issued_end = std::max(lane.issued_end, lane.ready_end(settings_.n_step));
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::clear() {
+  const auto locked = lock();
+  ahead_.drop(random_);
+  rows_.clear();
+  sampler_.clear();
+  num_added_ = num_silent_boundaries_ = 0;
+  for (auto& lane : stacks_) {
+    for (StackLane& stack_lane : lane) stack_lane.clear();
+  }
+  if (file_) file_->flush(state(), false);  // the rows are gone from the disk as well
+}
+
+// --- priorities
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
+  requires S::kHasPriorities
+{
+  const auto locked = lock();
+  if (keys.size() != priorities.size()) {
+    fail_value("priorities: expected ", keys.size(), " of them, one for each key, got ", priorities.size());
+  }
+  sampler_.check_priorities(priorities);
+  std::vector<RowRing::Row> rows;
+  rows.reserve(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) rows.push_back(rows_.row_of_key(keys[i], i));
+  sampler_.reserve(static_cast<std::int64_t>(keys.size()));
+  std::int64_t applied = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (!rows_.is_held(rows[i])) continue;
+    const std::int64_t slot = rows_.lane(rows[i].lane).slot(rows[i].row);
+    sampler_.set_priority(slot, priorities[i]);
+    if (rows_.is_ready(rows[i], settings_.n_step)) sampler_.enter(slot);
+    ++applied;
+  }
+  sampler_.commit();
+  return applied;
+}
+
+// --- settings that may change between samples
+
+template <Sampler S>
+void ReplayBuffer<S>::announce_all() {
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
+    Lane& lane = rows_.lane(e);
+    sampler_.reserve(2 * lane.num_held());
+    for (std::int64_t row = lane.first; row < lane.next; ++row) sampler_.leave(lane.slot(row));
+    while (lane.num_ready(settings_.n_step) > lane.capacity) evict_oldest(e);
+    announce_ready(e, lane.first);
+  }
+  sampler_.commit();
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_n_step(std::int64_t n_step) {
+  const auto locked = lock();
+  check_n_step(n_step);
+  if (n_step == settings_.n_step) return;
+  ahead_.drop(random_);
+  settings_.n_step = n_step;
+  announce_all();
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_gamma(double gamma) {
+  const auto locked = lock();
+  check_gamma(gamma);
+  if (gamma == settings_.gamma) return;
+  ahead_.drop(random_);
+  settings_.gamma = gamma;
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_alpha(double alpha)
+  requires S::kHasPriorities
+{
+  const auto locked = lock();
+  if (alpha == sampler_.settings().alpha) return;
+  sampler_.set_alpha(alpha);
+  ahead_.drop(random_);
+  announce_all();
+}
+
+template <Sampler S>
+void ReplayBuffer<S>::set_beta(double beta)
+  requires S::kHasPriorities
+{
+  const auto locked = lock();
+  sampler_.set_beta(beta);
+}
+
+template <Sampler S>
+typename S::Settings ReplayBuffer<S>::sampler_settings() const
+  requires S::kHasPriorities
+{
+  const std::lock_guard lock(mutex_);
+  return sampler_.settings();
+}
+
+template <Sampler S>
+double ReplayBuffer<S>::max_priority() const
+  requires S::kHasPriorities
+{
+  const std::lock_guard lock(mutex_);
+  return sampler_.max_priority();
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::n_step() const {
+  const std::lock_guard lock(mutex_);
+  return settings_.n_step;
+}
+
+template <Sampler S>
+double ReplayBuffer<S>::gamma() const {
+  const std::lock_guard lock(mutex_);
+  return settings_.gamma;
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::size() const {
+  const std::lock_guard lock(mutex_);
+  return rows_.num_ready(settings_.n_step);
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::num_added() const {
+  const std::lock_guard lock(mutex_);
+  return num_added_;
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::num_silent_boundaries() const {
+  const std::lock_guard lock(mutex_);
+  return num_silent_boundaries_;
+}
+
+template <Sampler S>
+std::int64_t ReplayBuffer<S>::nbytes() const {
+  const std::lock_guard lock(mutex_);
+  std::int64_t bytes = rows_.nbytes() + sampler_.nbytes() + ahead_.nbytes();
+  for (const auto& lane : stacks_) {
+    for (const StackLane& stack_lane : lane) bytes += stack_lane.log().nbytes();
+  }
+  return bytes;
+}
+
+// --- checks of our own state
+
+template <Sampler S>
+std::string ReplayBuffer<S>::why_invalid() const {
+  const auto locked = lock();
+  std::string reason = why_rows_invalid();
+  if (reason.empty()) reason = ahead_.why_invalid();
+  return reason.empty() ? sampler_.why_invalid(rows_, settings_.n_step) : reason;
+}
+
+template <Sampler S>
+std::string ReplayBuffer<S>::why_rows_invalid() const {
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
+    const Lane& lane = rows_.lane(e);
+    if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots ||
+        lane.num_ready(settings_.n_step) > lane.capacity) {
+      return concat("lane ", e, " holds rows ", lane.first, " to ", lane.next, " in ", lane.slots, " slots");
+    }
+    std::string reason = why_episodes_invalid(e);
+    for (std::size_t c = 0; c < settings_.obs.size() && reason.empty(); ++c) reason = why_stacks_invalid(e, c);
+    if (!reason.empty()) return reason;
+  }
+  return {};
+}
+
+// The open episode begins after the last row that ended one: a window then never walks past the rows held.
+template <Sampler S>
+std::string ReplayBuffer<S>::why_episodes_invalid(std::int64_t lane_index) const {
+  const Lane& lane = rows_.lane(lane_index);
+  if (lane.num_held() == 0 && lane.has_open_episode()) return concat("lane ", lane_index, " has an open episode without rows");
+  std::int64_t last_end = lane.next;
+  while (last_end > lane.first && rows_.flags(lane.slot(last_end - 1)) == 0) --last_end;
+  const bool is_right = last_end > lane.first ? lane.episode_start == last_end : lane.episode_start <= lane.first;
+  return is_right ? "" : concat("the open episode of lane ", lane_index, " begins at row ", lane.episode_start);
+}
+
+// Every stack has its frames and those of its successor, and no stack needs older frames than the one before it.
+template <Sampler S>
+std::string ReplayBuffer<S>::why_stacks_invalid(std::int64_t lane_index, std::size_t obs) const {
+  const Lane& lane = rows_.lane(lane_index);
+  const StackLane& stack_lane = stacks(lane_index, obs);
+  std::int64_t oldest = stack_lane.log().begin();
+  for (std::int64_t row = lane.first; row < lane.next; ++row) {
+    const Stack& stack = rows_.stack(static_cast<std::int64_t>(obs), lane.slot(row));
+    if (stack.depth() >= stack_lane.stack() || stack.padding() > Padding::kRepeat || stack.oldest() < oldest ||
+        stack.newest() + 1 >= stack_lane.log().end()) {
+      return concat("row ", row, " of lane ", lane_index, " refers to frames that are not held");
+    }
+    oldest = stack.oldest();
+  }
+  const bool is_used = lane.num_held() > 0;
+  return is_used && stack_lane.current().oldest() < oldest ? concat("the current stack of lane ", lane_index, " is too old") : "";
+}
+
+template class ReplayBuffer<UniformSampler>;
+template class ReplayBuffer<PrioritizedSampler>;
+
+}  // namespace mujigae

@@ -1,0 +1,216 @@
+#include "mujigae/replay/snapshot.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "mujigae/check.hpp"
+
+namespace mujigae {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+constexpr std::array<char, 8> kMagic = {'M', 'U', 'J', 'I', 'G', 'A', 'E', '\n'};
+constexpr std::size_t kBufferBytes = 1 << 20;
+
+struct SectionHead {
+  std::uint32_t tag;
+  std::uint64_t length;
+
+  std::array<std::byte, 12> bytes() const {
+    std::array<std::byte, 12> out;
+    std::memcpy(out.data(), &tag, 4);
+    std::memcpy(out.data() + 4, &length, 8);
+    return out;
+  }
+};
+
+std::array<std::byte, 12> file_head(std::uint32_t version) {
+  std::array<std::byte, 12> out;
+  std::memcpy(out.data(), kMagic.data(), kMagic.size());
+  std::memcpy(out.data() + kMagic.size(), &version, 4);
+  return out;
+}
+
+std::string readable(std::uint32_t tag) {
+  std::string text;
+  for (int i = 0; i < 4; ++i) {
+    const auto letter = static_cast<unsigned char>(tag >> (8 * i));
+    text += letter >= 32 && letter < 127 ? static_cast<char>(letter) : '?';
+  }
+  return text;
+}
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+  return std::as_bytes(std::span(&value, 1));
+}
+
+}  // namespace
+
+// --- SnapshotWriter
+
+SnapshotWriter::SnapshotWriter() { put_head(); }
+
+SnapshotWriter::SnapshotWriter(const std::string& path) : file_(path) {
+  buffer_.reserve(kBufferBytes);
+  put_head();
+}
+
+void SnapshotWriter::put_head() {
+  const auto head = file_head(kVersion);
+  put(head);
+  put(bytes_of(crc32(head)));
+}
+
+void SnapshotWriter::put(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t count = file_ ? std::min(bytes.size(), kBufferBytes - buffer_.size()) : bytes.size();
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
+    bytes = bytes.subspan(count);
+    if (file_ && buffer_.size() == kBufferBytes) flush();
+  }
+}
+
+void SnapshotWriter::flush() {
+  for (std::size_t written = 0; written < buffer_.size();) {
+    const ssize_t count = ::write(file_->descriptor(), buffer_.data() + written, buffer_.size() - written);
+    if (count < 0 && errno != EINTR) fail_system("cannot write " + file_->name());
+    if (count > 0) written += static_cast<std::size_t>(count);
+  }
+  buffer_.clear();
+}
+
+void SnapshotWriter::begin_section(std::uint32_t tag, std::uint64_t length) {
+  const auto head = SectionHead{tag, length}.bytes();
+  put(head);
+  put(bytes_of(crc32(head)));
+  crc_ = 0;
+  left_ = length;
+}
+
+void SnapshotWriter::write(std::span<const std::byte> bytes) {
+  if (bytes.size() > left_) throw std::logic_error("a snapshot section is longer than announced");
+  left_ -= bytes.size();
+  crc_ = crc32(bytes, crc_);
+  put(bytes);
+}
+
+void SnapshotWriter::end_section() {
+  if (left_ != 0) throw std::logic_error("a snapshot section is shorter than announced");
+  put(bytes_of(crc_));
+}
+
+void SnapshotWriter::commit() {
+  begin_section(section_tag("END "), 0);
+  end_section();
+  if (!file_) return;
+  flush();
+  file_->replace();
+}
+
+// --- SnapshotReader
+
+SnapshotReader::SnapshotReader(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (!file_) fail_system("cannot open " + path);
+  read_head();
+}
+
+SnapshotReader::SnapshotReader(int file, const std::string& path) : path_(path), file_(::dup(file)) {
+  if (!file_) fail_system("cannot open " + path);
+  read_head();
+}
+
+SnapshotReader::SnapshotReader(std::span<const std::byte> memory)
+    : path_("a snapshot in memory"), memory_(memory), size_(memory.size()) {
+  read_head();
+}
+
+void SnapshotReader::read_head() {
+  if (file_) {
+    struct stat status;
+    if (::fstat(*file_, &status) != 0) fail_system("cannot read " + path_);
+    if (!S_ISREG(status.st_mode)) fail("not a regular file");
+    size_ = static_cast<std::uint64_t>(status.st_size);
+  }
+  std::array<std::byte, 12> head;
+  if (size_ < head.size() + 4) fail("too short for a mujigae snapshot");
+  get(head);
+  if (std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) fail("not a mujigae snapshot");
+  std::uint32_t version, crc;
+  std::memcpy(&version, head.data() + kMagic.size(), 4);
+  get(std::as_writable_bytes(std::span(&crc, 1)));
+  if (crc != crc32(head)) fail("the checksum of the header does not match");
+  if (version != SnapshotWriter::kVersion) fail(concat("format version ", version, ", this build reads ", SnapshotWriter::kVersion));
+}
+
+void SnapshotReader::fail(const std::string& what) const { throw SnapshotError(concat(path_, ": ", what, " (at byte ", position_, ")")); }
+
+void SnapshotReader::get(std::span<std::byte> bytes) {
+  if (bytes.size() > size_ - position_) fail("the file ends too early");
+  if (!file_ && !bytes.empty()) std::memcpy(bytes.data(), memory_.data() + position_, bytes.size());
+  while (file_ && !bytes.empty()) {
+    const ssize_t count = ::pread(*file_, bytes.data(), bytes.size(), static_cast<off_t>(position_));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_system("cannot read " + path_);
+    if (count == 0) fail("the file ends too early");
+    position_ += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  position_ += bytes.size();
+}
+
+bool SnapshotReader::next_is(std::uint32_t tag) {
+  const std::uint64_t here = position_;
+  std::uint32_t found = 0;
+  if (size_ - position_ >= sizeof(found)) get(std::as_writable_bytes(std::span(&found, 1)));
+  position_ = here;
+  return found == tag;
+}
+
+std::uint64_t SnapshotReader::begin_section(std::uint32_t tag) {
+  std::array<std::byte, 12> bytes;
+  std::uint32_t crc;
+  get(bytes);
+  get(std::as_writable_bytes(std::span(&crc, 1)));
+  if (crc != crc32(bytes)) fail("the checksum of a section's head does not match");
+  SectionHead head;
+  std::memcpy(&head.tag, bytes.data(), 4);
+  std::memcpy(&head.length, bytes.data() + 4, 8);
+  if (head.tag != tag) fail(concat("expected section '", readable(tag), "', got '", readable(head.tag), "'"));
+  if (size_ - position_ < 4 || head.length > size_ - position_ - 4) {
+    fail(concat("section '", readable(tag), "' claims ", head.length, " bytes, more than the file has"));
+  }
+  crc_ = 0;
+  left_ = head.length;
+  return head.length;
+}
+
+void SnapshotReader::read(std::span<std::byte> bytes) {
+  if (bytes.size() > left_) fail("a section is shorter than its contents");
+  get(bytes);
+  left_ -= bytes.size();
+  crc_ = crc32(bytes, crc_);
+}
+
+void SnapshotReader::end_section() {
+  if (left_ != 0) fail("a section is longer than its contents");
+  std::uint32_t crc;
+  get(std::as_writable_bytes(std::span(&crc, 1)));
+  if (crc != crc_) fail("the checksum of a section does not match");
+}
+
+void SnapshotReader::finish() {
+  if (begin_section(section_tag("END ")) != 0) fail("the last section is not empty");
+  end_section();
+  if (position_ != size_) fail("bytes after the end");
+}
+
+}  // namespace mujigae

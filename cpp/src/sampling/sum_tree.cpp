@@ -1,0 +1,294 @@
+#include "mujigae/sampling/sum_tree.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+
+#include "mujigae/check.hpp"
+#include "mujigae/instruction_set.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace mujigae {
+namespace {
+
+constexpr std::int64_t kFanOut = SumTree::kFanOut;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// A sum carried as an unevaluated pair (Knuth's two-sum), rounded only where it is read. Adding zero leaves it unchanged.
+struct RunningSum {
+  double high = 0.0, low = 0.0;
+
+  double add(double x) {
+    const double sum = high + x;
+    const double x_part = sum - high;
+    low += (high - (sum - x_part)) + (x - x_part);
+    high = sum;
+    return high + low;
+  }
+};
+
+using TreeView = SumTree::View;
+
+struct Group {  // descents side by side; whole blocks of random words
+  static constexpr std::size_t kSize = 16;
+  std::size_t count;
+  double targets[kSize];  // what is left of them
+  std::int64_t nodes[kSize];
+};
+
+const double* children_at(const TreeView& tree, std::size_t height) {
+  return height == 0 ? tree.leaves : tree.totals[height - 1];
+}
+
+// The last leaf before `end` that is not zero; there is one. Up to the first node with something to the left, and down again.
+std::int64_t last_positive_before(const TreeView& tree, std::int64_t end) {
+  std::size_t height = 0;
+  std::int64_t child = end - 1;
+  while (children_at(tree, height)[child] <= 0.0) {
+    while (child % kFanOut == 0) {  // the first of its node
+      child /= kFanOut;
+      ++height;
+    }
+    --child;
+  }
+  for (; height > 0; --height) {
+    child = child * kFanOut + kFanOut - 1;
+    while (children_at(tree, height - 1)[child] <= 0.0) --child;
+  }
+  return child;
+}
+
+inline void prefetch_node(const double* children, std::int64_t node) {
+  __builtin_prefetch(children + node * kFanOut);
+  __builtin_prefetch(children + node * kFanOut + kFanOut / 2);
+}
+
+namespace scalar {
+#include "four_lanes.inl"
+#include "sum_tree_kernels.inl"
+}  // namespace scalar
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC target("avx2,popcnt")
+namespace avx2 {
+#include "four_lanes.inl"
+#include "sum_tree_kernels.inl"
+}  // namespace avx2
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,popcnt")
+namespace avx512 {
+#include "four_lanes.inl"
+#include "sum_tree_kernels.inl"
+}  // namespace avx512
+#pragma GCC pop_options
+#endif
+
+struct Kernels {
+  decltype(&scalar::descend_all) descend_all;
+  decltype(&scalar::find_leaves) find_leaves;
+  decltype(&scalar::sum_nodes) sum_nodes;
+  decltype(&scalar::sum_nodes_and_prefixes) sum_nodes_and_prefixes;
+  decltype(&scalar::are_valid) are_valid;
+};
+
+#define MUJIGAE_KERNELS(set) \
+  Kernels { set::descend_all, set::find_leaves, set::sum_nodes, set::sum_nodes_and_prefixes, set::are_valid }
+
+const Kernels& kernels() {
+  static const Kernels chosen = [] {
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+    if (active_instruction_set() == InstructionSet::kAvx2) return MUJIGAE_KERNELS(avx2);
+    if (active_instruction_set() == InstructionSet::kAvx512) return MUJIGAE_KERNELS(avx512);
+#endif
+    return MUJIGAE_KERNELS(scalar);
+  }();
+  return chosen;
+}
+
+// Fills groups of targets and finds them. While the leaves of one group are on their way from memory, the next one goes down.
+template <class Fill>
+void find_groups(const TreeView& tree, std::span<std::int64_t> out, const Fill& fill) {
+  const Kernels& run = kernels();
+  Group groups[2];
+  std::size_t begin = 0;
+  for (std::size_t g = 0; begin < out.size(); ++g, begin += Group::kSize) {
+    Group& group = groups[g % 2];
+    group.count = std::min(Group::kSize, out.size() - begin);
+    fill(begin, group);
+    run.descend_all(tree, group);
+    if (g > 0) run.find_leaves(tree, groups[1 - g % 2], out.data() + begin - Group::kSize);
+  }
+  if (begin > 0) run.find_leaves(tree, groups[(begin / Group::kSize - 1) % 2], out.data() + begin - Group::kSize);
+}
+
+std::int64_t round_up(std::int64_t count) { return (count + kFanOut - 1) / kFanOut * kFanOut; }
+
+double sum_left_to_right(const double* values) {
+  RunningSum sum;
+  double total = 0.0;
+  for (std::int64_t i = 0; i < kFanOut; ++i) total = sum.add(values[i]);
+  return total;
+}
+
+}  // namespace
+
+SumTree::SumTree(std::int64_t capacity) : capacity_(capacity) {
+  if (capacity < 1 || capacity > kMaxCapacity) fail_value("capacity: expected 1 to 2^40, got ", capacity);
+  leaves_ = Column<double>(round_up(capacity));
+  std::int64_t num_children = leaves_.size() / kFanOut;
+  do {
+    Level level;
+    level.totals = Column<double>(round_up(num_children));
+    level.prefixes = Column<double>(level.totals.size());
+    num_children = level.totals.size() / kFanOut;
+    level.stamp = Column<std::uint32_t>(num_children);
+    levels_.push_back(std::move(level));
+  } while (num_children > 1);
+}
+
+void SumTree::check(std::span<const std::int64_t> indices, std::span<const double> values) const {
+  if (indices.size() != values.size()) {
+    fail_value("values: expected ", indices.size(), " of them, one for each index, got ", values.size());
+  }
+  if (kernels().are_valid(indices.data(), values.data(), indices.size(), capacity_)) return;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (indices[i] < 0 || indices[i] >= capacity_) {
+      fail_index("indices[", i, "]: expected 0 <= index < ", capacity_, ", got ", indices[i]);
+    }
+    if (values[i] != 0.0 && !(values[i] >= kMinValue && values[i] <= kMaxValue)) {
+      fail_value("values[", i, "]: expected 0, or a number from 2^-900 to 2^900, got ", values[i]);
+    }
+  }
+}
+
+void SumTree::update(std::span<const std::int64_t> indices, std::span<const double> values) {
+  check(indices, values);
+  touched_.resize(std::max(touched_.size(), indices.size()));
+  if (++num_updates_ == 0) {  // once in 2^32 updates the stamps start over
+    for (Level& level : levels_) std::fill(level.stamp.begin(), level.stamp.end(), 0);
+    num_updates_ = 1;
+  }
+  std::size_t count = write_leaves(indices, values);
+  kernels().sum_nodes(leaves_.data(), touched_.data(), count, levels_[0].totals.data());
+  for (std::size_t height = 0; height < levels_.size(); ++height) {
+    Level& level = levels_[height];
+    double* totals = height + 1 < levels_.size() ? levels_[height + 1].totals.data() : &total_;
+    count = touch_parents(level, count);
+    kernels().sum_nodes_and_prefixes(level.totals.data(), touched_.data(), count, totals, level.prefixes.data());
+  }
+}
+
+// Leaves the blocks written in touched_, runs of one block once; returns how many.
+std::size_t SumTree::write_leaves(std::span<const std::int64_t> indices, std::span<const double> values) {
+  constexpr std::size_t kAhead = 16;
+  std::size_t count = 0;
+  std::int64_t previous = -1;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (i + kAhead < indices.size()) prefetch_node(leaves_.data(), indices[i + kAhead] / kFanOut);
+    leaves_[indices[i]] = values[i] + 0.0;  // -0.0 becomes 0.0
+    const std::int64_t block = indices[i] / kFanOut;
+    touched_[count] = block;
+    count += block != previous ? 1 : 0;
+    previous = block;
+  }
+  return count;
+}
+
+// The nodes of `level` above the `count` children in touched_ take their place, each once; returns how many.
+std::size_t SumTree::touch_parents(Level& level, std::size_t count) {
+  std::size_t num_nodes = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t node = touched_[i] / kFanOut;
+    std::uint32_t& stamp = level.stamp[node];
+    touched_[num_nodes] = node;
+    num_nodes += stamp != num_updates_ ? 1 : 0;
+    stamp = num_updates_;
+    prefetch_node(level.totals.data(), node);
+    prefetch_node(level.prefixes.data(), node);
+  }
+  return num_nodes;
+}
+
+void SumTree::clear() {
+  std::fill(leaves_.begin(), leaves_.end(), 0.0);
+  for (Level& level : levels_) {
+    std::fill(level.totals.begin(), level.totals.end(), 0.0);
+    std::fill(level.prefixes.begin(), level.prefixes.end(), 0.0);
+  }
+  total_ = 0.0;
+}
+
+void SumTree::find(std::span<const double> targets, std::span<std::int64_t> out) const {
+  if (!(total() > 0.0)) fail_value("find: every leaf is zero, nothing can be found");
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (!(targets[i] >= 0.0)) fail_value("targets[", i, "]: expected a number of at least 0, got ", targets[i]);
+  }
+  find_groups(view(), out, [&](std::size_t begin, Group& group) {
+    std::copy_n(targets.data() + begin, group.count, group.targets);
+  });
+}
+
+void SumTree::sample(Philox& random, bool stratified, std::span<std::int64_t> out) const {
+  if (out.empty()) fail_value("batch_size: expected at least 1, got 0");
+  if (!(total() > 0.0)) fail_value("sample: every leaf is zero, nothing can be drawn");
+  const double slice = stratified ? total() / static_cast<double>(out.size()) : total();
+  std::array<std::uint64_t, Group::kSize> words;
+  find_groups(view(), out, [&](std::size_t begin, Group& group) {
+    random.fill(std::span(words).first(group.count));
+    for (std::size_t i = 0; i < group.count; ++i) {
+      group.targets[i] = ((stratified ? static_cast<double>(begin + i) : 0.0) + unit_interval(words[i])) * slice;
+    }
+  });
+}
+
+SumTree::View SumTree::view() const {
+  View view{leaves_.data(), {}, {}, {}, levels_.size(), total_};
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    view.totals[level] = levels_[level].totals.data();
+    view.prefixes[level] = levels_[level].prefixes.data();
+    view.num_below[level] = level == 0 ? leaves_.size() / kFanOut : levels_[level - 1].num_nodes();
+  }
+  return view;
+}
+
+double SumTree::min_positive() const {
+  double smallest = std::numeric_limits<double>::infinity();
+  for (const double leaf : leaves_) smallest = leaf > 0.0 && leaf < smallest ? leaf : smallest;
+  return smallest;
+}
+
+std::int64_t SumTree::nbytes() const {
+  std::int64_t bytes = leaves_.nbytes();
+  for (const Level& level : levels_) bytes += level.totals.nbytes() + level.prefixes.nbytes() + level.stamp.nbytes();
+  return bytes;
+}
+
+std::string SumTree::why_invalid() const {
+  for (std::int64_t i = 0; i < leaves_.size(); ++i) {
+    if (!(leaves_[i] >= 0.0 && leaves_[i] <= kMaxValue)) return concat("leaf ", i, " is ", leaves_[i]);
+  }
+  const Column<double>* children = &leaves_;
+  for (std::size_t height = 0; height < levels_.size(); ++height) {
+    const Level& level = levels_[height];
+    for (std::int64_t node = 0; node < level.num_nodes(); ++node) {
+      RunningSum sum;
+      for (std::int64_t i = node * kFanOut; i < (node + 1) * kFanOut; ++i) {
+        const double expected = i * kFanOut < children->size() ? sum_left_to_right(children->data() + i * kFanOut) : 0.0;
+        if (level.totals[i] != expected) return concat("level ", height, " total ", i, " is not the sum of its children");
+        if (level.prefixes[i] != sum.high + sum.low) return concat("level ", height, " prefix ", i, " is stale");
+        sum.add(level.totals[i]);
+      }
+    }
+    children = &level.totals;
+  }
+  return total_ == sum_left_to_right(children->data()) ? "" : "the total is not the sum of the root's children";
+}
+
+}  // namespace mujigae

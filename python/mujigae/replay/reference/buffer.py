@@ -1,0 +1,379 @@
+"""The engine's specification: the same interface in plain NumPy, short enough to read in one sitting, and slow.
+
+Every core test runs on this and on the compiled engine, and batches are compared bit for bit. Only `power` is shared.
+Observations are stored twice and whole, windows are found by walking, trees are rebuilt at every change: nothing here is clever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mujigae import _core
+from mujigae.replay import buffer, prioritized
+from mujigae.replay.arguments import as_int
+from mujigae.replay.batch import Batch, Validity
+from mujigae.replay.reference.parts import (
+    MAX_VALUE,
+    MIN_VALUE,
+    FrameRing,
+    NStepAccumulator,
+    Philox,
+    SumTree,
+    check_env_ids,
+    check_n_step_and_gamma,
+    check_rewards,
+    window_of,
+)
+
+__all__ = ["FrameRing", "NStepAccumulator", "PrioritizedReplayBuffer", "ReplayBuffer", "SumTree"]
+
+MAX_PREFETCH = 1024  # batches
+
+
+@dataclass
+class Row:
+    """One transition, whole."""
+
+    obs: list[Any]
+    action: Any
+    reward: float
+    next_obs: list[Any]
+    terminated: bool
+    ended: bool  # terminated, truncated, or the environment was reset behind our back
+    priority: float = 1.0
+
+
+class Lane:
+    """The rows of one environment, oldest first; row i of `rows` is the (first + i)-th ever added."""
+
+    def __init__(self, capacity: int, num_spare: int, offset: int) -> None:
+        self.capacity, self.num_slots, self.offset = capacity, capacity + num_spare, offset
+        self.rows: list[Row] = []
+        self.first = 0
+        self.issued_end = 0  # rows before it could be drawn at some time: their keys may be known
+
+    def num_ready(self, n_step: int) -> int:
+        """Rows whose window is complete, n steps or the episode's end: all but the newest of an open episode."""
+        waiting = 0
+        while waiting < min(n_step - 1, len(self.rows)) and not self.rows[-1 - waiting].ended:
+            waiting += 1
+        return len(self.rows) - waiting
+
+    def evict(self, n_step: int) -> None:
+        while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
+            self.rows.pop(0)
+            self.first += 1
+        self.issued_end = max(self.issued_end, self.first + self.num_ready(n_step))
+
+    def slot(self, i: int) -> int:
+        return self.offset + (self.first + i) % self.num_slots
+
+    def key(self, i: int) -> int:
+        return (self.first + i) // self.num_slots << 32 | self.slot(i)
+
+
+@dataclass
+class Drawn:
+    """A batch drawn ahead: whole, but for the weights of the beta with which it will be handed out."""
+
+    counter: int  # of the generator before the draw
+    arrays: Callable[[Any], tuple[Any, ...]]  # of the weights
+    leaves: list[float]
+
+
+class UniformBuffer:
+    """The core behind `ReplayBuffer`, with the interface of `_core.UniformBuffer`."""
+
+    def __init__(
+        self,
+        capacity: int,
+        num_envs: int,
+        n_step: int,
+        gamma: float,
+        obs: list[Any],
+        stacks: list[int],
+        action: Any,
+        validate: bool,
+        seed: Any,
+        compress: bool,
+        file: Any,
+        prefetch: int,
+    ) -> None:
+        del compress  # changes nothing but the memory
+        if file is not None:
+            raise ValueError("path: the reference keeps everything in memory")
+        if num_envs < 1:
+            raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
+        if capacity < num_envs:
+            raise ValueError(f"capacity: expected at least num_envs = {num_envs}, got {capacity}")
+        check_n_step_and_gamma(n_step, gamma)
+        if not 0 <= prefetch <= MAX_PREFETCH:
+            raise ValueError(f"prefetch: expected 0 to {MAX_PREFETCH}, got {prefetch}")
+        self._n_step, self._gamma, self._stacks, self._validate = n_step, gamma, stacks, validate
+        self._lanes: list[Lane] = []
+        self._num_slots = 0
+        for e in range(num_envs):
+            share = capacity // num_envs + (e < capacity % num_envs)
+            self._lanes.append(Lane(share, n_step - 1 + max(stacks), self._num_slots))
+            self._num_slots += self._lanes[-1].num_slots
+        self._random = Philox(seed)
+        self._prefetch, self._ahead = prefetch, list[Drawn]()
+        self._new_priority = 1.0
+        self.num_added = self.num_silent_boundaries = 0
+
+    def add_exact(self, *step: Any) -> int | None:
+        """Every step is converted here: None."""
+        return None
+
+    def add(
+        self,
+        obs: list[Any],
+        action: Any,
+        reward: Any,
+        next_obs: list[Any],
+        terminated: Any,
+        truncated: Any,
+        env_ids: Any,
+        num_steps: int,
+    ) -> None:
+        check_env_ids(env_ids, len(self._lanes))
+        check_rewards(reward)
+        if self._validate:
+            self._check_stacks_roll(obs, next_obs)
+        for i in range(len(reward)):
+            row = Row(
+                [o[i].copy() for o in obs],
+                action[i].copy(),
+                float(reward[i]),
+                [o[i].copy() for o in next_obs],
+                bool(terminated[i]),
+                bool(terminated[i] or truncated[i]),
+                self._new_priority,
+            )
+            self._add_row(self._lanes[env_ids[i % len(env_ids)]], row)
+
+    def _check_stacks_roll(self, obs: list[Any], next_obs: list[Any]) -> None:
+        for i in range(len(obs[0])):
+            for c, stack in enumerate(self._stacks):
+                step = len(obs[c][i]) // stack if stack > 1 else 0
+                if stack > 1 and next_obs[c][i][:-step].tobytes() != obs[c][i][step:].tobytes():
+                    raise ValueError(
+                        f"next_obs[{i}]: expected its first {stack - 1} frames to be the last of obs"
+                    )
+
+    def _add_row(self, lane: Lane, row: Row) -> None:
+        if lane.rows and not lane.rows[-1].ended:
+            last = lane.rows[-1]
+            if self._validate and any(
+                a.tobytes() != b.tobytes() for a, b in zip(last.next_obs, row.obs, strict=True)
+            ):
+                last.ended = True
+                self.num_silent_boundaries += 1
+        lane.rows.append(row)
+        lane.evict(self._n_step)
+        self.num_added += 1
+
+    def _draw(self, batch_size: int) -> tuple[list[tuple[Lane, int]], list[float]]:
+        """Rows, and their leaves when they were drawn."""
+        ready = [(lane, i) for lane in self._lanes for i in range(lane.num_ready(self._n_step))]
+        words = self._random.words(batch_size)
+        return [ready[word * len(ready) >> 64] for word in words], [1.0] * batch_size
+
+    def _weights(self, leaves: list[float], beta: float | None) -> Any:
+        return np.ones(len(leaves), np.float32)
+
+    def _check_can_draw(self, beta: float | None) -> None:
+        if len(self) == 0:
+            raise ValueError("sample: expected at least one row whose n-step window is complete, got none")
+
+    def sample(self, batch_size: Any, beta: float | None, out: Any) -> Any:
+        size = as_int("batch_size", batch_size)
+        if size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {size}")
+        self._check_can_draw(beta)
+        if self._ahead and len(self._ahead[0].leaves) != size:
+            self._drop_ahead()
+        while len(self._ahead) <= self._prefetch:
+            self._ahead.append(self._draw_ahead(size))
+        drawn = self._ahead.pop(0)
+        arrays = drawn.arrays(self._weights(drawn.leaves, beta))
+        return Batch(*arrays) if out is None else _refill(out, arrays)
+
+    def _drop_ahead(self) -> None:
+        """The next batch is drawn again, with the numbers that the oldest one dropped was drawn with."""
+        if self._ahead:
+            self._random.counter = self._ahead[0].counter
+        self._ahead.clear()
+
+    def _draw_ahead(self, batch_size: int) -> Drawn:
+        counter = self._random.counter
+        drawn, leaves = self._draw(batch_size)
+        rows = [lane.rows[i] for lane, i in drawn]
+        windows = [
+            window_of([(r.reward, r.terminated, r.ended) for r in lane.rows[i:]], self._n_step, self.gamma)
+            for lane, i in drawn
+        ]
+        last = [lane.rows[i + window[2] - 1] for (lane, i), window in zip(drawn, windows, strict=True)]
+        before = (
+            _alone([np.stack([row.obs[c] for row in rows]) for c in range(len(self._stacks))]),
+            np.stack([row.action for row in rows]),
+            np.array([window[0] for window in windows], np.float32),
+            _alone([np.stack([row.next_obs[c] for row in last]) for c in range(len(self._stacks))]),
+            np.array([window[1] for window in windows], np.float32),
+            np.array([window[3] for window in windows], np.bool_),
+        )
+        key = np.array([lane.key(i) for lane, i in drawn], np.int64)
+        return Drawn(counter, lambda weight: (*before, weight, key), leaves)
+
+    def clear(self) -> None:
+        self._drop_ahead()
+        for lane in self._lanes:
+            lane.first += len(lane.rows)
+            lane.issued_end = lane.first
+            lane.rows.clear()
+        self._new_priority = 1.0
+        self.num_added = self.num_silent_boundaries = 0
+
+    @property
+    def n_step(self) -> int:
+        return self._n_step
+
+    @n_step.setter
+    def n_step(self, n_step: int) -> None:
+        check_n_step_and_gamma(n_step, self.gamma)
+        if n_step != self._n_step:
+            self._drop_ahead()
+        self._n_step = n_step
+        for lane in self._lanes:
+            lane.evict(n_step)
+
+    @property
+    def gamma(self) -> float:
+        return self._gamma
+
+    @gamma.setter
+    def gamma(self, gamma: float) -> None:
+        check_n_step_and_gamma(self._n_step, gamma)
+        if gamma != self._gamma:
+            self._drop_ahead()
+        self._gamma = gamma
+
+    def flush(self) -> None:
+        """Nothing to do in memory."""
+
+    def check_valid(self) -> Validity:
+        return Validity(all(lane.num_ready(self._n_step) <= lane.capacity for lane in self._lanes), "")
+
+    def __len__(self) -> int:
+        return sum(lane.num_ready(self._n_step) for lane in self._lanes)
+
+
+class PrioritizedBuffer(UniformBuffer):
+    """The core behind `PrioritizedReplayBuffer`, with the interface of `_core.PrioritizedBuffer`."""
+
+    def __init__(self, *, alpha: float, beta: float, eps: float, stratified: bool, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._alpha, self.beta, self._eps, self._stratified = alpha, beta, eps, stratified
+
+    @property
+    def alpha(self) -> float:
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        if alpha != self._alpha:
+            self._drop_ahead()
+        self._alpha = alpha
+
+    def _ready_leaves(self) -> dict[int, tuple[Lane, int, float]]:
+        return {
+            lane.slot(i): (lane, i, self._leaf(lane.rows[i].priority))
+            for lane in self._lanes
+            for i in range(lane.num_ready(self._n_step))
+        }
+
+    def _draw(self, batch_size: int) -> tuple[list[tuple[Lane, int]], list[float]]:
+        ready = self._ready_leaves()
+        tree = SumTree(self._num_slots)
+        tree.update(list(ready), [leaf for _, _, leaf in ready.values()])
+        tree._random = self._random
+        drawn = [ready[int(slot)] for slot in tree.sample(batch_size, self._stratified)]
+        return [(lane, i) for lane, i, _ in drawn], [leaf for _, _, leaf in drawn]
+
+    def _weights(self, leaves: list[float], beta: float | None) -> Any:
+        exponent = self.beta if beta is None else beta
+        return _core.power([min(leaves) / leaf for leaf in leaves], exponent).astype(np.float32)
+
+    def _check_can_draw(self, beta: float | None) -> None:
+        if beta is not None and not 0.0 <= beta < math.inf:
+            raise ValueError(f"beta: expected a finite number of at least 0, got {beta}")
+        super()._check_can_draw(beta)
+        if all(leaf == 0.0 for _, _, leaf in self._ready_leaves().values()):
+            raise ValueError("sample: every leaf is zero, nothing can be drawn")
+
+    def _leaf(self, priority: float) -> float:
+        value = float(_core.power(priority + self._eps, self.alpha))
+        return 0.0 if value == 0.0 and priority + self._eps == 0.0 else max(value, MIN_VALUE)
+
+    def update_priorities(self, key: Any, priorities: Any) -> int:
+        keys, values = [int(k) for k in key], np.asarray(priorities, np.float64)
+        if len(keys) != len(values):
+            raise ValueError(f"priorities: expected {len(keys)} of them, got {len(values)}")
+        for i, value in enumerate(values):
+            if not (math.isfinite(value) and value >= 0.0 and self._leaf(value) <= MAX_VALUE):
+                raise ValueError(f"priorities[{i}]: expected a finite number of at least 0, got {value}")
+        held = {lane.key(i): row for lane in self._lanes for i, row in enumerate(lane.rows)}
+        for i, one in enumerate(keys):
+            if not self._was_issued(one):
+                raise IndexError(f"key[{i}]: expected a key that was issued, got {one}")
+        for one, value in zip(keys, values, strict=True):
+            if one in held:
+                held[one].priority = float(value)
+                self._new_priority = max(self._new_priority, float(value))
+        return sum(one in held for one in keys)
+
+    def _was_issued(self, key: int) -> bool:
+        generation, slot = key >> 32, key & 0xFFFFFFFF
+        for lane in self._lanes:
+            if key >= 0 and lane.offset <= slot < lane.offset + lane.num_slots:
+                return generation * lane.num_slots + slot - lane.offset < lane.issued_end
+        return False
+
+    @property
+    def max_priority(self) -> float:
+        return self._new_priority
+
+
+def _alone(arrays: list[Any]) -> Any:
+    """One observation is an array, several are a list of them."""
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _refill(out: Any, arrays: Any) -> Any:
+    for old, new in zip(out, arrays, strict=True):
+        for to, values in zip(old, new, strict=True) if isinstance(old, list) else [(old, new)]:
+            to[...] = values
+    return out
+
+
+class ReplayBuffer(buffer.ReplayBuffer):
+    """`mujigae.ReplayBuffer` on the plain core; it is not saved."""
+
+    __reduce__ = object.__reduce__  # plain Python: pickled as it is
+
+    def _make_core(self, **arguments: Any) -> Any:
+        return UniformBuffer(**arguments)
+
+
+class PrioritizedReplayBuffer(prioritized.PrioritizedReplayBuffer):
+    """`mujigae.PrioritizedReplayBuffer` on the plain core; it is not saved."""
+
+    __reduce__ = object.__reduce__
+
+    def _make_core(self, **arguments: Any) -> Any:
+        return PrioritizedBuffer(**arguments)

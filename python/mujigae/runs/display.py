@@ -1,0 +1,118 @@
+"""What a person sees while a run trains: a live bar in a terminal, else a plain line every ten seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from typing import Any, Self, TextIO
+
+from mujigae.errors import require
+from mujigae.runs.log import Row
+from mujigae.training.loop import Progress, Training
+
+__all__ = ["Display", "describe", "human_bytes", "human_time", "seconds_left"]
+
+PLAIN_PERIOD_SECONDS = 10.0
+
+
+class Display:
+    """A context manager; `show` takes every Progress, with the row of progress.csv where one was closed."""
+
+    def __init__(self, training: Training, stream: TextIO | None = None) -> None:
+        self._training = training
+        self._stream = sys.stdout if stream is None else stream
+        self._start = (training.counters.steps, training.counters.seconds)
+        self._row: Row = {}
+        self._bar: Any = _bar(self._stream) if self._stream.isatty() else None
+        self._shown_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self._training.config.steps, text="")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, progress: Progress, row: Row | None) -> None:
+        """Draws what has changed, at most as often as an eye can follow."""
+        self._row = row or self._row
+        period = 0.2 if self._bar is not None else PLAIN_PERIOD_SECONDS
+        now = time.monotonic()
+        if now - self._shown_at < period and not progress.is_boundary:
+            return
+        self._shown_at = now
+        text = describe(self._training, progress, self._row, self._start)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=progress.step, text=text)
+        else:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        """Where whoever read the lines has left (`| head`), the training goes on without them."""
+        with contextlib.suppress(BrokenPipeError):
+            print(text, file=self._stream, flush=True)
+
+
+def describe(training: Training, progress: Progress, row: Row, start: tuple[int, float]) -> str:
+    """One line: steps, speed, return, loss, epsilon, buffer memory, time left."""
+    scores = list(training.counters.recent_scores)[-20:]
+    score = f"{sum(scores) / len(scores):.1f}" if scores else "-"
+    loss = row.get("loss")
+    left = seconds_left(training, progress, start)
+    parts = [
+        f"step {progress.step:,}/{training.config.steps:,}",
+        f"{steps_per_second(progress, start):,.0f} steps/s",
+        f"return {score} (last {len(scores)} of {training.counters.episodes})",
+        f"loss {'-' if loss is None else format(loss, '.4g')}",
+        f"epsilon {progress.epsilon:.3f}",
+        f"replay {human_bytes(training.buffer.nbytes)}",
+        f"left {human_time(left)}",
+    ]
+    return "  ".join(parts)
+
+
+def steps_per_second(progress: Progress, start: tuple[int, float]) -> float:
+    """Mean speed since this process began to train."""
+    start_step, start_seconds = start
+    return (progress.step - start_step) / max(progress.seconds - start_seconds, 1e-9)
+
+
+def seconds_left(training: Training, progress: Progress, start: tuple[int, float]) -> float:
+    """Until the first budget is used up, at the mean speed so far; infinite where nothing is known."""
+    config = training.config
+    speed = steps_per_second(progress, start)
+    by_steps = (config.steps - progress.step) / speed if speed > 0 else math.inf
+    by_minutes = math.inf if config.minutes is None else 60 * config.minutes - progress.seconds
+    return max(0.0, min(by_steps, by_minutes))
+
+
+def human_bytes(num_bytes: float) -> str:
+    """1,234,567 -> 1.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 999.5:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.3g} TB"
+
+
+def human_time(seconds: float) -> str:
+    """3725 -> 1:02:05."""
+    if math.isinf(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _bar(stream: TextIO) -> Any:
+    progress, console = require("rich.progress", "train"), require("rich.console", "train")
+    columns = [
+        progress.BarColumn(bar_width=20),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[text]}"),
+    ]
+    return progress.Progress(*columns, console=console.Console(file=stream), refresh_per_second=5)

@@ -1,0 +1,137 @@
+"""The folder of one run: making a new one, reading an old one, loading its agent.
+
+config.json  protocol.txt  progress.csv  episodes.csv  tensorboard/  checkpoint-<step>/
+evaluations.csv and best/ (with best_episodes)
+curve.png  play.gif  play.mp4
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mujigae.errors import ConfigError, MujigaeError
+from mujigae.config.run import Config
+from mujigae.runs.files import write_whole
+
+if TYPE_CHECKING:
+    from mujigae.agents.dqn import DQN
+    from mujigae.envs.make import Environment
+
+__all__ = [
+    *("Network", "create", "default_name", "find", "load_player", "locked", "protocol_line", "read_config"),
+    "write_config",
+]
+
+Network = Literal[
+    "latest", "best", "untrained"
+]  # the latest checkpoint's, the best snapshot's, the one before training
+
+
+def default_name(config: Config) -> str:
+    """`rainbow-CartPole-v1-0`: preset, environment and seed, in letters that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.preset}-{config.env_id}-{config.seed}")
+
+
+def create(root: Path, name: str) -> Path:
+    """A new folder `root/name`; where that exists, `name-2`, `name-3` ... Nothing is ever overwritten."""
+    number = 1
+    while True:
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise MujigaeError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in `folder`; MujigaeError where one does already."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not _lock(descriptor):
+            raise MujigaeError(f"{folder}: another process is training in this folder")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """False where somebody else has the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def find(run: Path, root: Path = Path("runs")) -> Path:
+    """The folder of a run given as a path, or as a name below `root`; raises ConfigError if it is not one."""
+    for folder in (run, root / run):
+        if (folder / "config.json").is_file():
+            return folder
+    raise ConfigError(f"{run}: not a run folder, it has no config.json")
+
+
+def read_config(folder: Path) -> Config:
+    """The configuration that the run was made with; raises ConfigError naming the file."""
+    path = folder / "config.json"
+    try:
+        return Config.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def write_config(folder: Path, config: Config, protocol: str) -> None:
+    """Writes config.json and protocol.txt, each in one piece."""
+    for name, text in (("config.json", config.to_json()), ("protocol.txt", protocol + "\n")):
+        write_whole(folder / name, text)
+
+
+def protocol_line(config: Config, environment: Environment) -> str:
+    """Everything a score depends on, in one line: the environment's part, then the learner's."""
+    rewards = "clipped to [-1, 1]" if config.clip_rewards else "raw"
+    return f"{environment.protocol}; learner's rewards {rewards}; evaluation epsilon {config.eval_epsilon:g}"
+
+
+def load_player(
+    folder: Path,
+    *,
+    num_envs: int,
+    device: str | None = None,
+    render: bool = False,
+    network: Network = "latest",
+) -> tuple[Config, Environment, DQN]:
+    """The configuration, an environment for evaluation, and the agent with the network that is asked for.
+
+    Raises ConfigError for a folder that is no run, CheckpointError for a checkpoint that cannot be trusted.
+    """
+    from mujigae.agents.dqn import DQN
+    from mujigae.envs.make import make
+    from mujigae.errors import require
+    from mujigae.runs.checkpoint import best, latest, restore_agent
+    from mujigae.training.loop import env_options
+
+    config = read_config(folder)
+    # What speeds up learning is not found on every machine, and nothing is learned here.
+    config = replace(config, compile=False, cuda_graphs=False, device=device or config.device)
+    checkpoint = None
+    if network != "untrained":
+        checkpoint = best(folder) if network == "best" else latest(folder)
+    require("torch", "train").set_num_threads(config.num_threads or 1)
+    environment = make(env_options(config, num_envs=num_envs), training=False, render=render)
+    agent = DQN(config, environment.observation_space, environment.action_space)
+    if checkpoint is not None:
+        restore_agent(agent, checkpoint)
+    return config, environment, agent

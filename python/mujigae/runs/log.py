@@ -1,0 +1,210 @@
+"""What a run writes while it trains: progress.csv, episodes.csv and TensorBoard scalars.
+
+All three are append-only. A resume first puts files without the lines past the checkpoint's step in their
+place, so that each is what the run would have written without the stop. A row of progress.csv closes a window of
+log_period_steps; so does every checkpoint, where a resumed run begins.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mujigae.errors import CheckpointError, ConfigError, require
+from mujigae.runs.files import write_whole, written_to
+from mujigae.training.loop import Progress, Training
+
+__all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Table", "Window"]
+
+PROGRESS_COLUMNS = [
+    *("step", "frames", "updates", "seconds", "steps_per_second", "updates_per_second"),
+    *("episodes", "mean_return_20", "mean_return_100", "loss", "mean_q", "epsilon", "noise_scale", "beta"),
+    *("mean_priority", "max_priority", "replay_ratio", "buffer_size", "buffer_bytes"),
+]
+EPISODE_COLUMNS = ["step", "frames", "seconds", "env_id", "score", "length_steps"]
+
+Row = dict[str, float | None]  # None: nothing to say yet, an empty cell
+
+_TENSORBOARD = {
+    "return/mean_20": "mean_return_20",
+    "return/mean_100": "mean_return_100",
+    "train/loss": "loss",
+    "train/mean_q": "mean_q",
+    "train/mean_priority": "mean_priority",
+    "train/max_priority": "max_priority",
+    "train/epsilon": "epsilon",
+    "train/noise_scale": "noise_scale",
+    "train/beta": "beta",
+    "speed/steps_per_second": "steps_per_second",
+    "speed/updates_per_second": "updates_per_second",
+    "replay/ratio": "replay_ratio",
+    "replay/size": "buffer_size",
+    "replay/bytes": "buffer_bytes",
+}
+
+
+@dataclass
+class Window:
+    """Sums since the last row; torch tensors are summed where they live and read once a window."""
+
+    start_step: int
+    start_seconds: float
+    num_updates: int = 0
+    num_drawn: int = 0
+    sums: dict[str, Any] = field(default_factory=dict)
+    max_priority: Any = None
+
+    def add(self, progress: Progress) -> None:
+        for learned in progress.learned:
+            self.num_updates += 1
+            self.num_drawn += len(learned.td)
+            largest = learned.td.max()
+            self.max_priority = largest if self.max_priority is None else largest.maximum(self.max_priority)
+            for name, value in (("loss", learned.loss), ("mean_q", learned.mean_q)):
+                self.sums[name] = self.sums.get(name, 0.0) + value
+            self.sums["mean_priority"] = self.sums.get("mean_priority", 0.0) + learned.td.mean()
+
+    def learning(self) -> Row:
+        """Means over the updates of the window, and the largest priority that they gave."""
+        means: Row = {
+            name: float(self.sums[name]) / self.num_updates if self.num_updates else None
+            for name in ("loss", "mean_q", "mean_priority")
+        }
+        return means | {"max_priority": None if self.max_priority is None else float(self.max_priority)}
+
+
+class RunLog:
+    """Takes every Progress of a run; `observe` returns the row that it closed, if it closed one."""
+
+    def __init__(self, folder: Path, training: Training) -> None:
+        self._training = training
+        step = training.counters.steps
+        self._progress = Table(folder / "progress.csv", PROGRESS_COLUMNS, step)
+        self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
+        writer = require("torch.utils.tensorboard", "train").SummaryWriter
+        with written_to(folder / "tensorboard") as path:
+            self._tensorboard = writer(path, purge_step=step + 1 if step else None)
+        self._window = Window(step, training.counters.seconds)
+
+    def observe(self, progress: Progress) -> Row | None:
+        """Logs one vector step."""
+        self._window.add(progress)
+        for episode in progress.episodes:
+            self._log_episode(progress, dict(episode._asdict()))
+        if not (progress.is_boundary or self._is_due(progress.step)):
+            return None
+        row = make_row(self._training, progress, self._window)
+        self._log_row(row)
+        self._window = Window(progress.step, progress.seconds)
+        return row
+
+    def sync(self) -> None:
+        """Puts every row on the disk; call it before a checkpoint is taken, which counts on them."""
+        self._progress.sync()
+        self._episodes.sync()
+        self._tensorboard.flush()
+
+    def close(self) -> None:
+        for sink in (self._progress, self._episodes, self._tensorboard):
+            sink.close()
+
+    def _is_due(self, step: int) -> bool:
+        period = self._training.config.log_period_steps
+        return step // period > self._window.start_step // period
+
+    def _log_episode(self, progress: Progress, episode: Row) -> None:
+        where: Row = {"step": progress.step, "frames": progress.frames, "seconds": round(progress.seconds, 3)}
+        self._episodes.append(where | episode)
+        self._tensorboard.add_scalar("episode/score", episode["score"], progress.step)
+        self._tensorboard.add_scalar("episode/length_steps", episode["length_steps"], progress.step)
+
+    def _log_row(self, row: Row) -> None:
+        self._progress.append(row)
+        self._progress.flush()
+        self._episodes.flush()
+        for tag, column in _TENSORBOARD.items():
+            if row[column] is not None:
+                self._tensorboard.add_scalar(tag, row[column], row["step"])
+
+
+def make_row(training: Training, progress: Progress, window: Window) -> Row:
+    """One line of progress.csv: speeds and learning over `window`, returns over the last games.
+
+    replay_ratio is how many rows were drawn for each that was collected; noise_scale the mean |sigma| of
+    noisy layers.
+    """
+    counters = training.counters
+    seconds = max(progress.seconds - window.start_seconds, 1e-9)
+    num_steps = progress.step - window.start_step
+    return {
+        "step": progress.step,
+        "frames": progress.frames,
+        "updates": training.agent.num_updates_done,
+        "seconds": round(progress.seconds, 3),
+        "steps_per_second": round(num_steps / seconds, 1),
+        "updates_per_second": round(window.num_updates / seconds, 1),
+        "episodes": counters.episodes,
+        "mean_return_20": mean_of_last(counters.recent_scores, 20),
+        "mean_return_100": mean_of_last(counters.recent_scores, 100),
+        **window.learning(),
+        "epsilon": progress.epsilon,
+        "noise_scale": training.agent.online.noise_scale(),
+        "beta": progress.beta if training.config.prioritized else None,
+        "replay_ratio": window.num_drawn / max(num_steps, 1),
+        "buffer_size": len(training.buffer),
+        "buffer_bytes": training.buffer.nbytes,
+    }
+
+
+def mean_of_last(scores: deque[float], num_games: int) -> float | None:
+    """The mean of the last `num_games` scores; None while fewer have finished."""
+    return sum(list(scores)[-num_games:]) / num_games if len(scores) >= num_games else None
+
+
+class Table:
+    """One CSV file, opened for appending after the rows past `step` are cut off."""
+
+    def __init__(self, path: Path, columns: list[str], step: int) -> None:
+        self._path, self._columns = path, columns
+        kept = io.StringIO()
+        csv.writer(kept, lineterminator="\n").writerows([columns, *_rows_up_to(path, columns, step)])
+        write_whole(path, kept.getvalue())
+        with written_to(path):
+            self._file = path.open("a", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+
+    def append(self, row: Row) -> None:
+        with written_to(self._path):
+            self._writer.writerow(["" if row[name] is None else row[name] for name in self._columns])
+
+    def flush(self) -> None:
+        with written_to(self._path):
+            self._file.flush()
+
+    def sync(self) -> None:
+        self.flush()
+        with written_to(self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        with written_to(self._path):
+            self._file.close()
+
+
+def _rows_up_to(path: Path, columns: list[str], step: int) -> list[list[str]]:
+    """The rows whose step is at most `step`; a last line torn by a crash has no newline and goes."""
+    if not path.exists() or step == 0:
+        return []
+    text = path.read_bytes().decode(errors="replace")
+    rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
+    if not rows or rows[0] != columns:
+        raise ConfigError(f"{path}: expected the columns {','.join(columns)}")
+    try:
+        return [row for row in rows[1:] if int(row[0]) <= step]
+    except (IndexError, ValueError):
+        raise CheckpointError(f"{path}: expected a step in the first column of every row") from None

@@ -1,0 +1,198 @@
+"""A whole training run: the loop, and around it what makes it watchable, resumable and worth keeping."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.runs import checkpoint, folder as run_folder
+from mujigae.runs.best import BestSnapshot
+from mujigae.config.run import Config
+from mujigae.runs.display import Display
+from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, play
+from mujigae.runs.log import RunLog
+from mujigae.training.loop import Training, build, is_finished, run
+from mujigae.seeds import child_seed
+
+__all__ = ["Outcome", "evaluate_run", "record_run", "resume_run", "train_run"]
+
+BUDGETS = ("steps", "minutes", "stop_score", "stop_evaluation")
+Network = run_folder.Network
+Say = Callable[[str], None]
+
+_ATARI_FRAMES_PER_SECOND = 60
+_RENDERED_STEPS_PER_SECOND = 30
+_FILM_MOMENTS_PER_SECOND = 12
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    folder: Path
+    was_interrupted: bool
+
+
+def train_run(config: Config, *, root: Path, name: str | None = None, say: Say = print) -> Outcome:
+    """A new run in `root/name`; everything that can be known to fail does so before anything is written."""
+    training = build(config)
+    for package in ("torch.utils.tensorboard", "safetensors.torch"):
+        require(package, "train")
+    folder = run_folder.create(root, name or run_folder.default_name(config))
+    with run_folder.locked(folder):
+        return _train(training, folder, say)
+
+
+def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) -> Outcome:
+    """Continues the run in `folder` from its checkpoint, with other budgets if `changes` has some."""
+    config = run_folder.read_config(folder)
+    fixed = sorted(changes.keys() - set(BUDGETS))
+    if fixed:
+        raise ConfigError(f"{fixed[0]}: cannot change when a run is resumed; {', '.join(BUDGETS)} can")
+    with run_folder.locked(folder):
+        training = build(replace(config, **changes))  # type: ignore[arg-type]
+        checkpoint.restore(training, checkpoint.latest(folder))
+        return _train(training, folder, say)
+
+
+def evaluate_run(
+    folder: Path, num_episodes: int, device: str | None = None, network: Network = "latest"
+) -> NDArray[np.float64]:
+    """Raw returns [num_episodes] of the run's latest checkpoint, or of its best snapshot."""
+    num_envs = min(num_episodes, MAX_NUM_ENVS)
+    config, environment, agent = run_folder.load_player(
+        folder, num_envs=num_envs, device=device, network=network
+    )
+    with closing(environment):
+        seed = child_seed(config.seed, "evaluation")
+        return evaluate(agent, environment, num_episodes=num_episodes, epsilon=config.eval_epsilon, seed=seed)
+
+
+def record_run(
+    folder: Path, max_steps: int = 4_000, device: str | None = None, network: Network = "latest"
+) -> list[Path]:
+    """Films one game of the latest checkpoint, the best snapshot or the untrained network; draws what it expected.
+
+    Writes play.gif, play.mp4 and q_values.png, for a categorical agent distributions.png, .gif and .mp4 too;
+    of another network than the latest the names begin with "best_" or "untrained_".
+    """
+    from mujigae.pictures import distributions, video
+
+    config, environment, agent = run_folder.load_player(
+        folder, num_envs=1, device=device, render=True, network=network
+    )
+    is_atari = environment.family == "atari"
+    fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND
+    prefix = "" if network == "latest" else f"{network}_"
+    game = distributions.Game(environment.action_names or _numbered(agent.spaces.num_actions), agent.support)
+    with closing(environment):
+        seed = child_seed(config.seed, "recording")
+        moments = play(agent, environment, epsilon=config.eval_epsilon, seed=seed, max_steps=max_steps)
+        paths = [*video.record(game.watch(moments), folder, f"{prefix}play", fps)]
+    paths.append(distributions.draw_values(game, config.gamma, folder / f"{prefix}q_values.png"))
+    if agent.support is not None:
+        paths.append(distributions.draw_moments(game, folder / f"{prefix}distributions.png"))
+        frames, stem = distributions.film(game), f"{prefix}distributions"
+        paths += video.record(frames, folder, stem, _FILM_MOMENTS_PER_SECOND, gif_side=640)
+    return paths
+
+
+def _numbered(num_actions: int) -> list[str]:
+    return [f"action {a}" for a in range(num_actions)]
+
+
+def _train(training: Training, folder: Path, say: Say) -> Outcome:
+    protocol = run_folder.protocol_line(training.config, training.environment)
+    run_folder.write_config(folder, training.config, protocol)
+    for line in (
+        f"run: {folder}",
+        f"protocol: {protocol}",
+        f"configuration: {_in_one_line(training.config)}",
+    ):
+        say(line)
+    if (bounds := _unchecked_support(training.config)) is not None:
+        say(f"support: returns beyond {bounds} count as its edge; --v-min and --v-max move it")
+    if is_finished(training):
+        done = f"already finished at step {training.counters.steps:,}"
+        say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
+    with closing(training.environment), _interrupt_flag() as is_interrupted:
+        _follow(training, folder, is_interrupted)
+        was_interrupted = is_interrupted()
+    if not was_interrupted:
+        _draw(folder, say)
+    return Outcome(folder, was_interrupted)
+
+
+def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -> None:
+    """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
+    with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
+        best = None
+        if training.config.best_episodes:
+            best = stack.enter_context(closing(BestSnapshot(folder, training)))
+        for progress in run(training, should_stop):
+            row = log.observe(progress)
+            if progress.is_boundary:
+                if best is not None:
+                    best.observe(progress, should_stop)
+                log.sync()
+                checkpoint.save(training, folder)
+            display.show(progress, row)
+
+
+def _draw(folder: Path, say: Say) -> None:
+    """The pictures of a finished run; one that cannot be drawn (no game finished, Ctrl-C) is no reason to fail."""
+    from mujigae.pictures import curves
+
+    pictures: dict[str, Callable[[], Path]] = {
+        "curve": lambda: curves.plot([folder], folder / "curve.png"),
+        "film": lambda: record_run(folder)[0],
+    }
+    for what, draw in pictures.items():
+        try:
+            say(f"{what}: {draw()}")
+        except MujigaeError as error:
+            say(f"{what}: none ({error})")
+        except KeyboardInterrupt:
+            say(
+                f"{what}: none (interrupted); the run is whole, and `mujigae plot` and `mujigae record` draw it"
+            )
+            return
+
+
+def _unchecked_support(config: Config) -> str | None:
+    """The bounds of return distributions, where nothing is known of the rewards that they have to hold."""
+    is_known = config.clip_rewards or config.max_reward_per_step is not None
+    return f"[{config.v_min:g}, {config.v_max:g}]" if config.categorical and not is_known else None
+
+
+def _in_one_line(config: Config) -> str:
+    return " ".join(f"{name}={value}" for name, value in vars(config).items())
+
+
+@contextmanager
+def _interrupt_flag() -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C asks the loop to stop at its next step; the second is a KeyboardInterrupt."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag.is_set
+        return
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        flag.set()
+        print("\nstopping with a checkpoint; Ctrl-C again stops without one", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield flag.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
