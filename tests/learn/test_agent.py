@@ -11,7 +11,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from mujigae.agents.dqn import DQN, explore
-from mujigae.agents.learner import persistent_state, step_target
+from mujigae.agents.dqn.learner import persistent_state, step_target
 from mujigae.config.run import Config
 from mujigae.errors import ConfigError
 

@@ -266,7 +266,7 @@ def test_run_of_a_faster_machine_is_evaluated_without_its_switches(
     assert train("dqn", "--steps", "60", "--name", "a") == 0
     path = tmp_path / "runs" / "a" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    monkeypatch.setattr("mujigae.agents.dqn.compiled", None)
+    monkeypatch.setattr("mujigae.agents.dqn.agent.compiled", None)
     assert cli.main(["evaluate", "runs/a", "--episodes", "1", "--device", "cpu"]) == 0
 
 

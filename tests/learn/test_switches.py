@@ -14,7 +14,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from mujigae.agents.dqn import DQN, Learned
-from mujigae.agents.graphs import NUM_ORDINARY_CALLS, Graphed
+from mujigae.agents.dqn.graphs import NUM_ORDINARY_CALLS, Graphed
 from mujigae.config.presets import resolve
 from mujigae.config.run import Config
 from mujigae.errors import ConfigError, MujigaeError

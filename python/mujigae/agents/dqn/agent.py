@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mujigae.agents.compiled import compiled
-from mujigae.agents.graphs import Graphed, record
-from mujigae.agents.learner import (
+from mujigae.agents.dqn.compiled import compiled
+from mujigae.agents.dqn.graphs import Graphed, record
+from mujigae.agents.dqn.learner import (
     Bootstrap,
     WeightedLoss,
     bootstrap,
@@ -27,7 +27,7 @@ from mujigae.agents.learner import (
     step_target,
     weighted_loss,
 )
-from mujigae.agents.spaces import check_spaces
+from mujigae.agents.dqn.spaces import check_spaces
 from mujigae.config.run import Config
 from mujigae.losses import LOSSES
 from mujigae.networks import QNetwork, build_network

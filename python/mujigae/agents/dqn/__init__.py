@@ -1,0 +1,14 @@
+"""The DQN family: one agent whose parts (double, dueling, noisy, categorical ...) are switches.
+
+agent.py       DQN: acts, learns, is saved and restored
+learner.py     one gradient step as functions of tensors
+compiled.py    torch.compile, applied to those functions from outside
+graphs.py      CUDA graphs, applied to them from outside
+spaces.py      which spaces it can handle
+"""
+
+from __future__ import annotations
+
+from mujigae.agents.dqn.agent import DQN, Learned, Outlook, explore
+
+__all__ = ["DQN", "Learned", "Outlook", "explore"]
