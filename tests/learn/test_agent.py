@@ -120,7 +120,7 @@ def test_without_epsilon_the_action_is_the_greedy_one() -> None:
     agent = make_agent()
     perturb(agent.online, 1)
     obs = make_batch(64).obs
-    expected = agent.online(obs).argmax(1).numpy()
+    expected = agent.online(obs)[..., 0].argmax(1).numpy()
     assert 0 < expected.sum() < 64
     action = agent.act(obs.numpy(), epsilon=0.0)
     np.testing.assert_array_equal(action, expected)
@@ -219,10 +219,10 @@ def test_td_is_the_unweighted_error_of_the_double_or_the_plain_target(double: bo
     batch = make_batch(64)
     selector = agent.online if double else agent.target
     with torch.no_grad():
-        choice = selector(batch.next_obs).argmax(1, keepdim=True)
-        other = (agent.target if double else agent.online)(batch.next_obs).argmax(1, keepdim=True)
-        ahead = agent.target(batch.next_obs).gather(1, choice)[:, 0]
-        q = agent.online(batch.obs).gather(1, batch.action[:, None])[:, 0]
+        choice = selector(batch.next_obs)[..., 0].argmax(1, keepdim=True)
+        other = (agent.target if double else agent.online)(batch.next_obs)[..., 0].argmax(1, keepdim=True)
+        ahead = agent.target(batch.next_obs)[..., 0].gather(1, choice)[:, 0]
+        q = agent.online(batch.obs)[..., 0].gather(1, batch.action[:, None])[:, 0]
     assert (choice != other).any()  # the two rules differ on this batch
     expected = (batch.reward + batch.discount * ahead - q).abs()
     torch.testing.assert_close(agent.learn(batch).td, expected)

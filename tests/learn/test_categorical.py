@@ -7,10 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from mujigae.losses import cross_entropy, project, support_covers
-from mujigae.networks import QNetwork
+from mujigae.networks import CategoricalHead
 
 
 def brute_force(
@@ -128,26 +127,24 @@ def test_loss_worked_by_hand() -> None:
         torch.tensor(SUPPORT),
     )
     assert out.loss.item() == pytest.approx(-math.log(0.2))
-    assert out.td.item() == pytest.approx(-math.log(0.2))
+    assert out.priority.item() == pytest.approx(-math.log(0.2))
 
 
 def test_double_selection_takes_the_online_expected_value_and_the_target_distribution() -> None:
-    network = QNetwork(
-        nn.Identity(), nn.Identity(), observation_shape=(1,), num_actions=3, support=torch.tensor(SUPPORT)
-    )
+    head = CategoricalHead(3, -1.0, 1.0)
     # Online means: 0.6 - 0.4 = 0.2, then 0.5, then 0.45 - 0.4 = 0.05. Action 0 has the best chance of the top
     # atom, action 1 the best mean: the mean decides.
     online_next = logits([[0.4, 1e-9, 0.6], [1e-9, 0.5, 0.5], [0.4, 0.15, 0.45]])[None]
-    selector_q = network.q_values(online_next)
+    selector_q = head.values(online_next)
     assert selector_q[0].tolist() == pytest.approx([0.2, 0.5, 0.05], abs=1e-6)
     assert selector_q.argmax().item() == 1
     assert online_next[0, :, 2].argmax().item() == 0
     # The target network prefers action 2 (mean 0.8) and gives action 1 [0.7, 0.2, 0.1].
     target_next = logits([[0.3, 0.4, 0.3], [0.7, 0.2, 0.1], [0.1, 1e-9, 0.9]])[None]
-    assert network.q_values(target_next).argmax().item() == 2
+    assert head.values(target_next).argmax().item() == 2
     taken = logits([[0.25, 0.25, 0.5], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1]])[None]
     out = cross_entropy(
-        taken, target_next, selector_q, torch.tensor([0]), torch.zeros(1), torch.ones(1), network.support
+        taken, target_next, selector_q, torch.tensor([0]), torch.zeros(1), torch.ones(1), head.support
     )
     expected = -(0.7 * math.log(0.25) + 0.2 * math.log(0.25) + 0.1 * math.log(0.5))
     assert out.loss.item() == pytest.approx(expected, rel=1e-5)
@@ -176,15 +173,7 @@ def test_priority_differs_from_kl_by_the_entropy_of_the_target() -> None:
         same, same, torch.zeros(1, 1), torch.tensor([0]), torch.zeros(1), torch.ones(1), torch.tensor(SUPPORT)
     )
     entropy = -(0.2 * math.log(0.2) + 0.5 * math.log(0.5) + 0.3 * math.log(0.3))
-    assert out.td.item() == pytest.approx(entropy, rel=1e-5)  # KL is 0 here
-
-
-def test_missing_support_is_named() -> None:
-    zeros = torch.zeros(1)
-    with pytest.raises(ValueError, match="support must be"):
-        cross_entropy(
-            torch.zeros(1, 1, 3), torch.zeros(1, 1, 3), torch.zeros(1, 1), zeros.long(), zeros, zeros, None
-        )
+    assert out.priority.item() == pytest.approx(entropy, rel=1e-5)  # KL is 0 here
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mujigae.agents.dqn import Outlook
+from mujigae.agents.dqn import ActionValues
 from mujigae.envs.steps import Episode, Steps
 from mujigae.training.evaluate import evaluate, play, quotas, summary
 
@@ -38,8 +38,8 @@ class Player:
         assert epsilon == 0.25
         return np.zeros(len(obs), np.int64)
 
-    def outlook(self, obs: Any) -> Outlook:
-        return Outlook(np.tile(np.float32([1, 2]), (len(obs), 1)), None)
+    def explain(self, obs: Any) -> ActionValues:
+        return ActionValues(np.tile(np.float32([1, 2]), (len(obs), 1)))
 
 
 class Stage:
@@ -61,7 +61,7 @@ def test_film_ends_with_the_first_game_or_at_the_limit() -> None:
     stage: Any = Stage([4, 1])
     moments = list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=100))
     assert [(m.reward, m.is_last) for m in moments] == [(1, False), (2, False), (3, False), (4, True)]
-    assert all(m.q.tolist() == [1, 2] and m.frame.shape == (2, 2, 3) for m in moments)
+    assert all(m.values.tolist() == [1, 2] and m.frame.shape == (2, 2, 3) for m in moments)
     cut_short = list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=2))
     assert [m.is_last for m in cut_short] == [False, False]
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 
-from mujigae.losses import LOSSES, LossOutput, huber, squared, td_target
+from mujigae.losses import LossOutput, cross_entropy, huber, squared, td_target
+
+SUPPORT = torch.linspace(-2, 2, 4)
+LOSSES = {"huber": huber, "squared": squared, "cross_entropy": partial(cross_entropy, support=SUPPORT)}
 
 
 def td_arguments() -> dict[str, Tensor]:
@@ -35,7 +40,7 @@ def test_target_selects_with_the_selector_and_values_with_the_target_network() -
 def test_small_errors_give_half_the_square(loss_fn) -> None:
     out = loss_fn(**td_arguments())
     torch.testing.assert_close(out.loss, torch.tensor([0.0, 0.03125]))
-    assert out.td.tolist() == [0.0, 0.25]
+    assert out.priority.tolist() == [0.0, 0.25]
 
 
 @pytest.mark.parametrize(
@@ -46,11 +51,9 @@ def test_huber_clips_the_gradient_and_never_the_loss(loss_fn, loss, gradient) ->
     # TD errors 5, -0.5 and -3 on a single action, without bootstrap.
     q = torch.tensor([[0.0], [0.5], [3.0]], requires_grad=True)
     zeros = torch.zeros(3)
-    out = loss_fn(
-        q, torch.zeros(3, 1), torch.zeros(3, 1), zeros.long(), torch.tensor([5.0, 0, 0]), zeros, None
-    )
+    out = loss_fn(q, torch.zeros(3, 1), torch.zeros(3, 1), zeros.long(), torch.tensor([5.0, 0, 0]), zeros)
     torch.testing.assert_close(out.loss, torch.tensor(loss))
-    assert out.td.tolist() == [5.0, 0.5, 3.0]
+    assert out.priority.tolist() == [5.0, 0.5, 3.0]
     out.loss.sum().backward()
     torch.testing.assert_close(q.grad, torch.tensor(gradient)[:, None])
 
@@ -74,7 +77,6 @@ def random_arguments(name: str, batch_size: int = 5) -> dict[str, Tensor]:
         "action": torch.randint(3, (batch_size,), generator=g),
         "reward": torch.randn(batch_size, generator=g),
         "discount": torch.rand(batch_size, generator=g),
-        "support": torch.linspace(-2, 2, 4) if name == "cross_entropy" else None,
     }
 
 
@@ -84,12 +86,10 @@ class TestEveryLoss:
         a = random_arguments(name)
         out = LOSSES[name](**a)
         assert isinstance(out, LossOutput)
-        assert out.loss.shape == out.td.shape == (5,)
-        alone = [
-            LOSSES[name](**{k: v if k == "support" else v[i : i + 1] for k, v in a.items()}) for i in range(5)
-        ]
+        assert out.loss.shape == out.priority.shape == (5,)
+        alone = [LOSSES[name](**{k: v[i : i + 1] for k, v in a.items()}) for i in range(5)]
         torch.testing.assert_close(out.loss, torch.cat([o.loss for o in alone]))
-        torch.testing.assert_close(out.td, torch.cat([o.td for o in alone]))
+        torch.testing.assert_close(out.priority, torch.cat([o.priority for o in alone]))
         weight = torch.tensor([1.0, 0.5, 0.25, 0.75, 0.1])
         by_hand = sum(w * o.loss.item() for w, o in zip(weight.tolist(), alone, strict=True)) / 5
         assert (weight * out.loss).mean().item() == pytest.approx(by_hand, rel=1e-5)
@@ -97,8 +97,8 @@ class TestEveryLoss:
     def test_priority_is_detached_and_targets_get_no_gradient(self, name: str) -> None:
         a = random_arguments(name)
         out = LOSSES[name](**a)
-        assert not out.td.requires_grad
-        assert (out.td > 0).all()
+        assert not out.priority.requires_grad
+        assert (out.priority > 0).all()
         out.loss.sum().backward()
         assert a["output"].grad.abs().sum() > 0
         assert a["target_output"].grad is None
@@ -110,9 +110,9 @@ class TestEveryLoss:
         exact = LOSSES[name](**{**a, **{k: v.float() for k, v in low.items()}})
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = LOSSES[name](**{**a, **low})
-        assert out.loss.dtype == out.td.dtype == torch.float32
+        assert out.loss.dtype == out.priority.dtype == torch.float32
         torch.testing.assert_close(out.loss, exact.loss)
-        torch.testing.assert_close(out.td, exact.td)
+        torch.testing.assert_close(out.priority, exact.priority)
 
     @pytest.mark.parametrize("argument", ["target_output", "selector_q", "action", "reward", "discount"])
     def test_wrong_shape_is_named(self, name: str, argument: str) -> None:

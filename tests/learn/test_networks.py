@@ -11,7 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from mujigae.errors import ConfigError
-from mujigae.networks import HEADS, TORSOS, DuelingHead, NoisyLinear, QNetwork, build_network
+from mujigae.losses import huber
+from mujigae.networks import (
+    HEADS,
+    TORSOS,
+    CategoricalHead,
+    DuelingHead,
+    NoisyLinear,
+    QNetwork,
+    ReturnHead,
+    ScalarHead,
+)
+from mujigae.networks import build_network as build_network_of
 
 SWITCHES = [
     dict(zip(("dueling", "noisy", "categorical"), on, strict=True)) for on in product((False, True), repeat=3)
@@ -21,6 +32,22 @@ IMAGES = {"nature": (4, 84, 84), "small_pixels": (4, 42, 42), "tiny_pixels": (1,
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def build_network(
+    *,
+    categorical: bool = False,
+    num_atoms: int = 51,
+    v_min: float = -10.0,
+    v_max: float = 10.0,
+    **options: Any,
+) -> QNetwork:
+    """A network of values, or of distributions over a support."""
+
+    def make_return_head(num_features: int) -> ReturnHead:
+        return CategoricalHead(num_atoms, v_min, v_max) if categorical else ScalarHead(huber)
+
+    return build_network_of(**options, make_return_head=make_return_head)
 
 
 def vector_network(**options: Any) -> QNetwork:
@@ -63,7 +90,7 @@ def test_every_combination_of_parts_gives_values_and_a_gradient_everywhere(switc
     network = vector_network(**switches)
     output = network(torch.randn(4, 5, generator=seeded(0)))
     q = network.q_values(output)
-    assert output.shape == ((4, 3, 7) if switches["categorical"] else (4, 3))
+    assert output.shape == (4, 3, 7 if switches["categorical"] else 1)
     assert q.shape == (4, 3)
     assert q.dtype == output.dtype == torch.float32
     (q**2).sum().backward()
@@ -110,7 +137,7 @@ def test_hidden_size_zero_leaves_the_hidden_layer_out() -> None:
     network = vector_network(hidden_sizes=(), hidden_size=0)
     weight, bias = network.parameters()
     obs = torch.randn(2, 5, generator=seeded(0))
-    torch.testing.assert_close(network(obs), obs @ weight.T + bias)
+    torch.testing.assert_close(network.q_values(network(obs)), obs @ weight.T + bias)
 
 
 def test_image_without_channel_axis_is_one_channel() -> None:
@@ -126,7 +153,7 @@ def test_mlp_flattens_images() -> None:
     network = build_network(
         observation_shape=(2, 3, 4), observation_dtype=np.uint8, num_actions=2, torso="mlp", hidden_sizes=(8,)
     )
-    assert network(torch.zeros(5, 2, 3, 4, dtype=torch.uint8)).shape == (5, 2)
+    assert network(torch.zeros(5, 2, 3, 4, dtype=torch.uint8)).shape == (5, 2, 1)
 
 
 def test_noisy_makes_every_linear_layer_of_the_head_noisy() -> None:
@@ -200,7 +227,7 @@ def dueling_head_of(value: Tensor, advantage: Tensor, num_atoms: int) -> Dueling
         def forward(self, features: Tensor) -> Tensor:
             return self.x
 
-    head = DuelingHead(1, advantage.shape[1], num_atoms=num_atoms, hidden_size=0)
+    head = DuelingHead(1, advantage.shape[1], num_outputs=num_atoms, hidden_size=0)
     head.value_stream, head.advantage_stream = Constant(value), Constant(advantage)  # type: ignore[assignment]
     return head
 
@@ -217,15 +244,9 @@ def test_dueling_atoms_are_combined_as_logits_before_the_softmax() -> None:
     advantage = torch.tensor([[[2.0, 0.0], [0.0, 4.0]]])  # means over actions: 1 and 2 for the two atoms
     logits = dueling_head_of(value, advantage, 2)(torch.zeros(1, 1))
     assert logits.tolist() == [[[2.0, -2.0], [0.0, 2.0]]]
-    network = QNetwork(
-        nn.Identity(),
-        nn.Identity(),
-        observation_shape=(1,),
-        num_actions=2,
-        support=torch.tensor([0.0, 1.0]),
-    )
+    head = CategoricalHead(2, 0.0, 1.0)
     expected = [1 / (1 + math.exp(4)), 1 / (1 + math.exp(-2))]  # the probability of atom 1
-    assert network.q_values(logits)[0].tolist() == pytest.approx(expected)
+    assert head.values(logits)[0].tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("categorical", [False, True])
@@ -239,17 +260,6 @@ def test_shifting_all_advantages_of_a_state_leaves_q_unchanged(categorical: bool
     with torch.no_grad():
         network.head.advantage_stream.layers[-1].bias[0] += 3.5
     assert not torch.allclose(network.q_values(network(obs)), before, atol=1e-3)
-
-
-def test_q_values_are_the_means_of_distributions_that_sum_to_one() -> None:
-    network = vector_network(dueling=True, categorical=True, num_atoms=3, v_min=-2.0, v_max=4.0)
-    assert network.support is not None
-    assert network.support.tolist() == [-2.0, 1.0, 4.0]
-    probabilities = torch.tensor([[[0.5, 0.25, 0.25], [0.0, 0.0, 1.0], [0.2, 0.6, 0.2]]])
-    q = network.q_values(probabilities.log().clamp(min=-100))
-    assert q[0].tolist() == pytest.approx([-1 + 0.25 + 1, 4.0, -0.4 + 0.6 + 0.8])
-    output = network(torch.randn(4, 5, generator=seeded(0)))
-    torch.testing.assert_close(output.softmax(-1).sum(-1), torch.ones(4, 3))
 
 
 # --- noise ---
@@ -338,7 +348,7 @@ def test_whole_rainbow_compiles_as_one_graph_and_sees_new_noise(train: bool) -> 
 def test_too_small_an_image_is_refused_and_the_least_size_works(torso: str, side: int) -> None:
     options: dict[str, Any] = {"observation_dtype": np.uint8, "num_actions": 2, "torso": torso}
     network = build_network(observation_shape=(1, side, side), **options)
-    assert network(torch.zeros(1, 1, side, side, dtype=torch.uint8)).shape == (1, 2)
+    assert network(torch.zeros(1, 1, side, side, dtype=torch.uint8)).shape == (1, 2, 1)
     with pytest.raises(ConfigError, match=f"at least {side} x {side}, got {side - 1} x 90"):
         build_network(observation_shape=(1, side - 1, 90), **options)
 
@@ -361,9 +371,6 @@ def test_image_with_its_channels_last_is_refused(shape: tuple[int, ...]) -> None
         ({"num_actions": 0}, "num_actions must be at least 1, got 0"),
         ({"hidden_size": -1}, "hidden_size must be"),
         ({"hidden_sizes": (8, 0)}, "hidden_sizes must be positive"),
-        ({"categorical": True, "num_atoms": 1}, "num_atoms must be at least 2, got 1"),
-        ({"categorical": True, "v_min": 1.0, "v_max": 1.0}, "v_min must be less than v_max"),
-        ({"categorical": True, "v_max": math.inf}, "v_min must be less than v_max and both finite"),
         ({"noisy": True, "noisy_sigma": -1.0}, "sigma0"),
     ],
     ids=str,
@@ -375,7 +382,7 @@ def test_bad_configuration_is_refused_with_its_name(change: dict[str, Any], mess
         "num_actions": 2,
         "torso": "mlp",
     }
-    assert build_network(**valid)(torch.zeros(1, 5)).shape == (1, 2)
+    assert build_network(**valid)(torch.zeros(1, 5)).shape == (1, 2, 1)
     with pytest.raises(ConfigError, match=message):
         build_network(**{**valid, **change})
 

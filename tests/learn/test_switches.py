@@ -200,8 +200,8 @@ def test_recorded_update_is_the_ordinary_one() -> None:
     """With the noise redrawn in place, Adam's moments and the target's copy: twice as many calls as are ordinary."""
     settings = {"target_update_period_updates": 2, "max_grad_norm": 0.5}
     agent, expected = make_agent(**settings), make_agent(**settings)
-    agent._look_ahead = Graphed(agent._look_ahead_at, record_nothing)
-    agent._descend = Graphed(agent._descend_on, record_nothing)
+    agent._bootstrap_target = Graphed(agent._bootstrap_target_of, record_nothing)
+    agent._gradient_step = Graphed(agent._gradient_step_on, record_nothing)
     assert_learn_alike(agent, expected, 2 * NUM_ORDINARY_CALLS, rtol=0, atol=0)
 
 

@@ -1,10 +1,10 @@
-"""Losses: pure functions of one batch, all of the form `contract.Loss`, so any fits a training step.
+"""Losses: pure functions of one batch, of the form `contract.Loss` and, on distributions, of their support.
 
     contract.py      Loss, LossOutput, and what the losses share
     td.py            huber, squared: on action values [B, A]
     categorical.py   cross_entropy, project: on logits of atoms [B, A, N]
 
-A new loss is a function of that form and a line in LOSSES.
+A return head (networks/return_heads) hands a loss what a network gave.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from mujigae.losses.contract import Loss, LossOutput
 from mujigae.losses.td import huber, squared, td_target
 
 __all__ = [
-    "LOSSES",
     "Loss",
     "LossOutput",
     "cross_entropy",
@@ -24,5 +23,3 @@ __all__ = [
     "support_covers",
     "td_target",
 ]
-
-LOSSES: dict[str, Loss] = {"huber": huber, "squared": squared, "cross_entropy": cross_entropy}

@@ -47,24 +47,22 @@ def cross_entropy(
     action: Tensor,
     reward: Tensor,
     discount: Tensor,
-    support: Tensor | None = None,
+    support: Tensor,
 ) -> LossOutput:
     """-sum_i m_i log p_i(s, a), with m the projected target distribution and p the online one.
 
-    Arguments as in `contract.Loss`, logits [B, A, N]; `support` [N] is needed. The logarithm is a
+    Arguments as in `contract.Loss`, logits [B, A, N], and the atoms `support` [N]. The logarithm is a
     log_softmax, which keeps a gradient at any logit; a logarithm of clamped probabilities has none below
     the clamp.
 
-    `td` is the cross-entropy itself. Hessel et al. 2018 give the KL divergence as the priority, which is the
+    The priority is the cross-entropy itself. Hessel et al. 2018 give the KL divergence as the priority, which is the
     cross-entropy less the entropy of the target: the gradient is the same, the ranking is not. Here one
     number is minimised and ranks the rows, as when |td| is; rows with a spread-out return therefore never
     sink to priority 0.
 
-    Raises ValueError for a wrong shape or a missing support, TypeError for actions that are no integers.
+    Raises ValueError for a wrong shape, TypeError for actions that are no integers.
     """
     check_arguments(output, target_output, selector_q, action, reward, discount, axes="BAN")
-    if support is None:
-        raise ValueError("support must be the [N] atoms of a categorical network, got None")
     with torch.no_grad():
         next_logits = of_action(target_output, selector_q.argmax(dim=1)).float()
         target = project(next_logits.softmax(dim=-1), reward, discount, support)  # [B, N]

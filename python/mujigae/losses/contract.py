@@ -13,12 +13,11 @@ __all__ = ["Loss", "LossOutput", "check_arguments", "of_action"]
 class LossOutput(NamedTuple):
     """loss: float32 [B], each row's own, unweighted, with gradient to `output` alone.
 
-    td: float32 [B], the row's unweighted priority, >= 0, detached: the absolute TD error or the
-    cross-entropy.
+    priority: float32 [B], unweighted too, >= 0, detached: the absolute TD error or the cross-entropy.
     """
 
     loss: Tensor
-    td: Tensor
+    priority: Tensor
 
 
 class Loss(Protocol):
@@ -32,9 +31,8 @@ class Loss(Protocol):
         action: Tensor,
         reward: Tensor,
         discount: Tensor,
-        support: Tensor | None = None,
     ) -> LossOutput:
-        """See the arguments in td.py and categorical.py.
+        """See the arguments in td.py; a loss on distributions takes their support beside them.
 
         output: [B, A] action values or [B, A, N] logits of the online network at obs; has the gradient.
         target_output: as `output`, of the target network at next_obs; no gradient.
@@ -42,7 +40,6 @@ class Loss(Protocol):
             for double Q-learning (van Hasselt et al. 2016), the target network's otherwise; no gradient.
         action: [B] integers, the actions taken.
         reward, discount: [B], the n-step reward, and gamma^m or 0 after a terminal state.
-        support: [N], evenly spaced atoms; for categorical losses only.
         """
         ...
 

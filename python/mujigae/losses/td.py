@@ -34,12 +34,11 @@ def huber(
     action: Tensor,
     reward: Tensor,
     discount: Tensor,
-    support: Tensor | None = None,
 ) -> LossOutput:
     """td^2 / 2 where |td| <= 1, |td| - 1/2 beyond: the error clipping of Mnih et al. 2015.
 
     What is clipped to [-1, 1] is the gradient; clipping the loss would leave none where the error is largest.
-    Arguments as in `contract.Loss`; `support` is not used. `td` is |target - Q(s, a)|.
+    Arguments as in `contract.Loss`. The priority is |target - Q(s, a)|.
 
     Raises ValueError for a wrong shape, TypeError for actions that are no integers.
     """
@@ -55,11 +54,10 @@ def squared(
     action: Tensor,
     reward: Tensor,
     discount: Tensor,
-    support: Tensor | None = None,
 ) -> LossOutput:
     """td^2 / 2: the half makes it equal to `huber` for small errors, with the TD error as its gradient.
 
-    Arguments, `td` and errors as in `huber`.
+    Arguments, priority and errors as in `huber`.
     """
     value, target = _value_and_target(output, target_output, selector_q, action, reward, discount)
     error = target - value

@@ -1,4 +1,4 @@
-"""Heads: features [B, F] -> [B, A, N], for each action its value (N = 1) or the logits of its N atoms.
+"""Heads: features [B, F] -> [B, A, N], for each action the N outputs that a return head gives their meaning.
 
 The result is float32 under autocast too, so that dueling streams are combined at full precision.
 """
@@ -25,19 +25,19 @@ class Stream(nn.Module):
     """
 
     def __init__(
-        self, in_features: int, num_rows: int, num_atoms: int, hidden_size: int, make_linear: MakeLinear
+        self, in_features: int, num_rows: int, num_outputs: int, hidden_size: int, make_linear: MakeLinear
     ) -> None:
         super().__init__()
         if hidden_size < 0:
             raise ConfigError(f"hidden_size must be 0 (no hidden layer) or positive, got {hidden_size}")
         hidden = [make_linear(in_features, hidden_size), nn.ReLU()] if hidden_size > 0 else []
-        self.layers = nn.Sequential(*hidden, make_linear(hidden_size or in_features, num_rows * num_atoms))
+        self.layers = nn.Sequential(*hidden, make_linear(hidden_size or in_features, num_rows * num_outputs))
         self.num_rows = num_rows
-        self.num_atoms = num_atoms
+        self.num_outputs = num_outputs
 
     def forward(self, features: Tensor) -> Tensor:
         output: Tensor = self.layers(features)
-        return output.float().reshape(output.shape[0], self.num_rows, self.num_atoms)
+        return output.float().reshape(output.shape[0], self.num_rows, self.num_outputs)
 
 
 class Head(nn.Module):
@@ -48,7 +48,7 @@ class Head(nn.Module):
         in_features: int,
         num_actions: int,
         *,
-        num_atoms: int = 1,
+        num_outputs: int = 1,
         hidden_size: int = 512,
         make_linear: MakeLinear = nn.Linear,
     ) -> None:
@@ -63,12 +63,12 @@ class PlainHead(Head):
         in_features: int,
         num_actions: int,
         *,
-        num_atoms: int = 1,
+        num_outputs: int = 1,
         hidden_size: int = 512,
         make_linear: MakeLinear = nn.Linear,
     ) -> None:
         super().__init__(in_features, num_actions)
-        self.action_stream = Stream(in_features, num_actions, num_atoms, hidden_size, make_linear)
+        self.action_stream = Stream(in_features, num_actions, num_outputs, hidden_size, make_linear)
 
     def forward(self, features: Tensor) -> Tensor:
         output: Tensor = self.action_stream(features)
@@ -78,7 +78,7 @@ class PlainHead(Head):
 class DuelingHead(Head):
     """Q(s, a) = V(s) + A(s, a) - mean over actions of A(s, .), per state (Wang et al. 2016, equation 9).
 
-    With atoms the same holds for the logits of each atom, before the softmax (Hessel et al. 2018).
+    Of several outputs the same holds for each: of a distribution for the logits, before the softmax (Hessel et al. 2018).
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class DuelingHead(Head):
         in_features: int,
         num_actions: int,
         *,
-        num_atoms: int = 1,
+        num_outputs: int = 1,
         hidden_size: int = 512,
         make_linear: MakeLinear = nn.Linear,
     ) -> None:
         super().__init__(in_features, num_actions)
-        self.value_stream = Stream(in_features, 1, num_atoms, hidden_size, make_linear)
-        self.advantage_stream = Stream(in_features, num_actions, num_atoms, hidden_size, make_linear)
+        self.value_stream = Stream(in_features, 1, num_outputs, hidden_size, make_linear)
+        self.advantage_stream = Stream(in_features, num_actions, num_outputs, hidden_size, make_linear)
 
     def forward(self, features: Tensor) -> Tensor:
         value: Tensor = self.value_stream(features)  # [B, 1, N]

@@ -1,6 +1,6 @@
 """QNetwork joins a torso and a head; build_network makes one from plain values.
 
-    obs [B, ...] --/255 if uint8--> torso --> features [B, F] --> head --> values [B, A] or logits [B, A, N]
+    obs [B, ...] --/255 if uint8--> torso --> features [B, F] --> head --> output [B, A, N] --> return head: values [B, A]
 
 Nothing here depends on the data or moves it to the CPU, so torch.compile, autocast, channels_last and CUDA
 graphs can be applied from outside.
@@ -8,7 +8,6 @@ graphs can be applied from outside.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from mujigae.errors import ConfigError
 from mujigae.networks.heads import HEADS, Head
 from mujigae.networks.noisy import NoisyLinear, resample_noise
+from mujigae.networks.return_heads import MakeReturnHead, ReturnHead
 from mujigae.networks.torsos import TORSOS, Torso
 
 __all__ = ["QNetwork", "build_network", "scaled"]
@@ -29,32 +29,26 @@ T = TypeVar("T")
 
 
 class QNetwork(nn.Module):
-    """Action values of a batch of observations, or the distribution of returns over `support`.
-
-    `support`: the N atoms, float32, a buffer that follows the network's device but is no part of the
-    state_dict (the configuration has it); None for a network of plain action values.
-    """
-
-    support: Tensor | None
+    """N numbers for each action of a batch of observations; `return_head` says what they mean."""
 
     def __init__(
         self,
         torso: Torso,
         head: Head,
+        return_head: ReturnHead,
         *,
         observation_shape: Sequence[int],
         num_actions: int,
-        support: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.torso = torso
         self.head = head
+        self.return_head = return_head
         self.observation_shape = tuple(observation_shape)
         self.num_actions = num_actions
-        self.register_buffer("support", support, persistent=False)
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Observations [B, *observation_shape] -> float32 action values [B, A] or logits [B, A, N].
+        """Observations [B, *observation_shape] -> float32 [B, A, N].
 
         Takes what `scaled` takes, and what it gives: two networks can share it.
         """
@@ -63,14 +57,12 @@ class QNetwork(nn.Module):
                 f"obs must have shape [B, *{self.observation_shape}], got {tuple(obs.shape)}"
                 " (a single observation needs a leading axis)"
             )
-        output: Tensor = self.head(self.torso(scaled(obs)))  # [B, A, N]
-        return output.squeeze(-1) if self.support is None else output
+        output: Tensor = self.head(self.torso(scaled(obs)))
+        return output
 
     def q_values(self, output: Tensor) -> Tensor:
-        """What `forward` returned -> action values [B, A], each distribution's mean (Bellemare 2017)."""
-        if self.support is None:
-            return output
-        return (output.float().softmax(dim=-1) * self.support).sum(dim=-1)
+        """What `forward` returned -> action values [B, A]."""
+        return self.return_head.values(output)
 
     def resample_noise(self, generator: torch.Generator | None = None) -> None:
         """Redraws the noise of every noisy layer (see noisy.resample_noise); without any it does nothing."""
@@ -104,10 +96,7 @@ def build_network(
     dueling: bool = False,
     noisy: bool = False,
     noisy_sigma: float = 0.5,
-    categorical: bool = False,
-    num_atoms: int = 51,
-    v_min: float = -10.0,
-    v_max: float = 10.0,
+    make_return_head: MakeReturnHead,
 ) -> QNetwork:
     """Makes a QNetwork in train mode, initialised from torch's global generator.
 
@@ -116,8 +105,7 @@ def build_network(
         hidden_size 0 is the usual network of two hidden layers; (256,) with 256 gives each dueling stream
         its own.
     noisy: all linear layers of the head are NoisyLinear (Hessel et al. 2018); an mlp torso stays plain.
-    num_atoms, v_min, v_max: the support of a categorical network (51 atoms, +-10 for clipped rewards in
-        Bellemare et al. 2017); unused otherwise.
+    make_return_head: what the outputs mean, for a torso of so many features.
 
     Raises ConfigError for an unknown torso, observations it cannot take, or sizes out of range.
     """
@@ -125,15 +113,15 @@ def build_network(
     if num_actions < 1:
         raise ConfigError(f"num_actions must be at least 1, got {num_actions}")
     body = _find(TORSOS, "torso", torso)(observation_shape, hidden_sizes)
+    return_head = make_return_head(body.out_features)
     head = HEADS["dueling" if dueling else "plain"](
         body.out_features,
         num_actions,
-        num_atoms=num_atoms if categorical else 1,
+        num_outputs=return_head.num_outputs,
         hidden_size=hidden_size,
         make_linear=partial(NoisyLinear, sigma0=noisy_sigma) if noisy else nn.Linear,
     )
-    support = _make_support(num_atoms, v_min, v_max) if categorical else None
-    return QNetwork(body, head, observation_shape=observation_shape, num_actions=num_actions, support=support)
+    return QNetwork(body, head, return_head, observation_shape=observation_shape, num_actions=num_actions)
 
 
 def _find(registry: dict[str, T], argument: str, name: str) -> T:
@@ -150,13 +138,3 @@ def _check_observation(shape: Sequence[int], dtype: npt.DTypeLike) -> None:
             f"observation_shape must have at least one axis and no empty one, got {tuple(shape)}"
             " (encode a discrete observation as a vector first)"
         )
-
-
-def _make_support(num_atoms: int, v_min: float, v_max: float) -> Tensor:
-    if num_atoms < 2:
-        raise ConfigError(f"num_atoms must be at least 2, got {num_atoms}")
-    if not (math.isfinite(v_min) and math.isfinite(v_max) and v_min < v_max):
-        raise ConfigError(
-            f"v_min must be less than v_max and both finite, got v_min={v_min} and v_max={v_max}"
-        )
-    return torch.linspace(v_min, v_max, num_atoms)  # [N]

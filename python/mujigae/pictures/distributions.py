@@ -4,9 +4,10 @@
     distributions.png               three telling moments: the most hopeful, the most decisive, the least hopeful
     distributions.gif, .mp4         the game beside the distribution of every action
 
-A categorical network (Bellemare et al. 2017) says for each action how likely each of N returns is. Before
-training all are spread out and alike; afterwards they are sharp, and differ where the action matters.
-Shapes: A actions, N atoms, T steps of the game, H W image.
+A network that learns distributions says for each action how likely each of N returns is: the returns are the same
+always (Bellemare et al. 2017), or the network's own (Dabney et al. 2018). Before training all distributions are alike;
+afterwards they differ where the action matters.
+Shapes: A actions, N returns of a distribution, T steps of the game, H W image.
 """
 
 from __future__ import annotations
@@ -32,39 +33,44 @@ __all__ = ["Game", "discounted_returns", "draw_moments", "draw_values", "film"]
 
 _MAX_FILM_MOMENTS = 300
 _MAX_ROWS = 6  # of actions in one column
+_NUM_BARS = 51  # for returns that move
 _GREEDY, _OTHER = COLOURS[1], COLOURS[0]
 
 
 class Game:
     """Collects one game as it is played: every value and reward, and as many whole moments as a film can show."""
 
-    def __init__(self, action_names: Sequence[str], support: NDArray[np.float32] | None) -> None:
-        """action_names: A of them; support: the N atoms of a categorical agent, else None."""
+    def __init__(self, action_names: Sequence[str]) -> None:
+        """action_names: A of them."""
         self.action_names = tuple(action_names)
-        self.support = support
         self.thinned: Thinned[Moment] = Thinned(_MAX_FILM_MOMENTS)
         self.is_over = False
-        self._q: list[NDArray[np.float32]] = []
+        self._values: list[NDArray[np.float32]] = []
         self._rewards: list[float] = []
 
     def watch(self, moments: Iterator[Moment]) -> Iterator[NDArray[np.uint8]]:
         """The frames of `moments`, which it takes note of as they pass."""
         for moment in moments:
-            self._q.append(moment.q)
+            self._values.append(moment.values)
             self._rewards.append(moment.reward)
             self.is_over = moment.is_last
             self.thinned.offer(lambda moment=moment: moment)  # type: ignore[misc]
             yield moment.frame
 
     @property
-    def q(self) -> NDArray[np.float32]:
+    def values(self) -> NDArray[np.float32]:
         """[T, A]"""
-        return np.stack(self._q)
+        return np.stack(self._values)
 
     @property
     def rewards(self) -> NDArray[np.float64]:
         """[T], what each step gave"""
         return np.array(self._rewards, dtype=np.float64)
+
+    @property
+    def has_distributions(self) -> bool:
+        """Whether the agent that played has return distributions."""
+        return all(moment.returns is not None for moment in self.thinned.items)
 
 
 def discounted_returns(rewards: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
@@ -82,7 +88,7 @@ def draw_values(game: Game, gamma: float, out: Path) -> Path:
     figure = new_figure(12, 5)
     axes = figure.subplots()
     for a, name in enumerate(game.action_names):
-        axes.plot(game.q[:, a], color=COLOURS[a % len(COLOURS)], linewidth=1.2, alpha=0.8, label=name)
+        axes.plot(game.values[:, a], color=COLOURS[a % len(COLOURS)], linewidth=1.2, alpha=0.8, label=name)
     if game.is_over:
         followed = discounted_returns(game.rewards, gamma)
         axes.plot(
@@ -95,23 +101,23 @@ def draw_values(game: Game, gamma: float, out: Path) -> Path:
 
 
 def draw_moments(game: Game, out: Path) -> Path:
-    """Draws three moments of a categorical agent's game into the PNG `out`, with the frame and the
+    """Draws three moments of a game into the PNG `out`, with the frame and the
     distribution of every action: where the greedy value is highest, where the values of the actions are
     furthest apart, and where the greedy value is lowest. Raises ConfigError without distributions."""
-    support = _support_of(game)
     moments = game.thinned.items
-    best = [float(moment.q.max()) for moment in moments]
-    gaps = [float(np.ptp(moment.q)) for moment in moments]
+    edges = _edges(_returns_of(game))
+    best = [float(moment.values.max()) for moment in moments]
+    gaps = [float(np.ptp(moment.values)) for moment in moments]
     chosen = {
         "most hopeful": int(np.argmax(best)),
         "most decisive": int(np.argmax(gaps)),
         "least hopeful": int(np.argmin(best)),
     }
     figure = new_figure(13, 8)
-    tallest = max(float(_probabilities(moments[i]).max()) for i in chosen.values())
+    tallest = max(float(_heights(moments[i], edges).max()) for i in chosen.values())
     columns: Any = figure.subfigures(1, len(chosen))
     for column, (title, index) in zip(columns, chosen.items(), strict=True):
-        panel = _Panel(column, game.action_names, support, tallest)
+        panel = _Panel(column, game.action_names, edges, tallest)
         panel.show(moments[index])
         column.suptitle(f"{title}: step {index * game.thinned.stride:,}", fontsize=13, color=INK)
     return save(figure, check_png(out))
@@ -122,12 +128,12 @@ def film(game: Game) -> Iterator[NDArray[np.uint8]]:
 
     At most 300, evenly spaced over the game. Raises ConfigError without distributions.
     """
-    support = _support_of(game)
     moments = game.thinned.items
-    tallest = max(float(_probabilities(moment).max()) for moment in moments)
+    edges = _edges(_returns_of(game))
+    tallest = max(float(_heights(moment, edges).max()) for moment in moments)
     figure = new_figure(8, 4.8, dpi=80)
     canvas = require("matplotlib.backends.backend_agg", "train").FigureCanvasAgg(figure)
-    panel = _Panel(figure, game.action_names, support, tallest, is_beside=True)
+    panel = _Panel(figure, game.action_names, edges, tallest, is_beside=True)
     for moment in moments:
         panel.show(moment)
         canvas.draw()
@@ -142,7 +148,7 @@ class _Panel:
         self,
         figure: Figure | Any,
         action_names: Sequence[str],
-        support: NDArray[np.float32],
+        edges: NDArray[np.float64],
         tallest: float,
         *,
         is_beside: bool = False,
@@ -160,8 +166,8 @@ class _Panel:
         num_rows = -(-len(action_names) // num_columns)
         self._axes: list[Axes] = list(plots.subplots(num_rows, num_columns, sharex=True, squeeze=False).flat)
         self._names = action_names
-        edges = _edges(support)
-        self._steps = [axes.stairs(np.zeros(len(support)), edges, fill=True) for axes in self._axes]
+        self._edges = edges
+        self._steps = [axes.stairs(np.zeros(len(edges) - 1), edges, fill=True) for axes in self._axes]
         self._means = [axes.axvline(0.0, color=INK, linewidth=1.2) for axes in self._axes]
         for axes in self._axes:
             dress(axes, "")
@@ -178,30 +184,46 @@ class _Panel:
         if self._image is None:
             self._image = self._picture.imshow(moment.frame, interpolation="nearest")
         self._image.set_data(moment.frame)
-        greedy = int(moment.q.argmax())
+        greedy = int(moment.values.argmax())
+        heights = _heights(moment, self._edges)
         for a, name in enumerate(self._names):
-            self._steps[a].set_data(_probabilities(moment)[a])
+            self._steps[a].set_data(heights[a])
             self._steps[a].set_color(_GREEDY if a == greedy else _OTHER)
-            self._means[a].set_xdata([moment.q[a]] * 2)
+            self._means[a].set_xdata([moment.values[a]] * 2)
             self._axes[a].set_title(
-                f"{name}: {moment.q[a]:.2f}", fontsize=9, color=_GREEDY if a == greedy else INK, loc="left"
+                f"{name}: {moment.values[a]:.2f}",
+                fontsize=9,
+                color=_GREEDY if a == greedy else INK,
+                loc="left",
             )
 
 
-def _edges(support: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The N + 1 edges of bars that have the N atoms in their middle."""
-    half = (float(support[1]) - float(support[0])) / 2
-    return np.append(support.astype(np.float64) - half, float(support[-1]) + half)
+def _returns_of(game: Game) -> NDArray[np.float32]:
+    """The returns of all distributions of a game: [T, A, N]."""
+    if not game.has_distributions:
+        known = "c51, rainbow"
+        raise ConfigError(f"distributions: the agent has values alone; train one that has them ({known})")
+    return np.stack([moment.returns for moment in game.thinned.items if moment.returns is not None])
 
 
-def _support_of(game: Game) -> NDArray[np.float32]:
-    if game.support is None:
-        raise ConfigError(
-            "distributions: the agent has values alone; train it with the cross-entropy loss (c51, rainbow)"
-        )
-    return game.support
+def _edges(returns: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The edges of the bars that [T, A, N] returns are counted in.
+
+    Returns that are always the same have a bar each, with the return in its middle; those that move share bars of one
+    width between the least and the greatest.
+    """
+    first = np.sort(returns[0, 0]).astype(np.float64)
+    if (returns == returns[0, 0]).all() and (np.diff(first) > 0).all():
+        middles = (first[1:] + first[:-1]) / 2
+        return np.concatenate([[2 * first[0] - middles[0]], middles, [2 * first[-1] - middles[-1]]])
+    least, greatest = float(returns.min()), float(returns.max())
+    margin = 1e-3 * max(abs(least), abs(greatest), 1.0)  # all returns inside, also where there is but one
+    return np.linspace(least - margin, greatest + margin, _NUM_BARS + 1)
 
 
-def _probabilities(moment: Moment) -> NDArray[np.float32]:
+def _heights(moment: Moment, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probability of each action's returns between two edges: [A, number of bars]."""
+    assert moment.returns is not None
     assert moment.probabilities is not None
-    return moment.probabilities
+    pairs = zip(moment.returns, moment.probabilities, strict=True)
+    return np.stack([np.histogram(returns, edges, weights=weights)[0] for returns, weights in pairs])

@@ -82,7 +82,7 @@ def record_run(
 ) -> list[Path]:
     """Films one game of the latest checkpoint, the best snapshot or the untrained network; draws what it expected.
 
-    Writes play.gif, play.mp4 and q_values.png, for a categorical agent distributions.png, .gif and .mp4 too;
+    Writes play.gif, play.mp4 and q_values.png, for an agent with return distributions distributions.png, .gif and .mp4 too;
     of another network than the latest the names begin with "best_" or "untrained_".
     """
     from mujigae.pictures import distributions, video
@@ -93,13 +93,13 @@ def record_run(
     is_atari = environment.family == "atari"
     fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND
     prefix = "" if network == "latest" else f"{network}_"
-    game = distributions.Game(environment.action_names or _numbered(agent.spaces.num_actions), agent.support)
+    game = distributions.Game(environment.action_names or _numbered(agent.spaces.num_actions))
     with closing(environment):
         seed = child_seed(config.seed, "recording")
         moments = play(agent, environment, epsilon=config.eval_epsilon, seed=seed, max_steps=max_steps)
         paths = [*video.record(game.watch(moments), folder, f"{prefix}play", fps)]
     paths.append(distributions.draw_values(game, config.gamma, folder / f"{prefix}q_values.png"))
-    if agent.support is not None:
+    if game.has_distributions:
         paths.append(distributions.draw_moments(game, folder / f"{prefix}distributions.png"))
         frames, stem = distributions.film(game), f"{prefix}distributions"
         paths += video.record(frames, folder, stem, _FILM_MOMENTS_PER_SECOND, gif_side=640)

@@ -50,11 +50,14 @@ def evaluate(
 
 
 class Moment(NamedTuple):
-    """One decision of a game, as the agent saw it; A actions, N atoms."""
+    """One decision of a game, as the agent saw it; A actions, N returns of a distribution."""
 
     frame: NDArray[np.uint8]  # [H, W, 3], RGB
-    q: NDArray[np.float32]  # [A]
-    probabilities: NDArray[np.float32] | None  # [A, N] of a categorical agent
+    values: NDArray[np.float32]  # [A]
+    returns: (
+        NDArray[np.float32] | None
+    )  # [A, N] of the return distributions; None of an agent of plain values
+    probabilities: NDArray[np.float32] | None  # [A, N]
     reward: float  # raw, what the action gave
     is_last: bool  # the game ended with it
 
@@ -70,11 +73,17 @@ def play(
     for _ in range(max_steps):
         if is_last:
             return
-        frame, outlook = environment.render(), agent.outlook(stream.obs)
+        frame, expected = environment.render(), agent.explain(stream.obs)
         steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
         is_last = any(episode.env_id == 0 for episode in steps.episodes)
-        probabilities = None if outlook.probabilities is None else outlook.probabilities[0]
-        yield Moment(frame, outlook.q[0], probabilities, float(steps.reward[0]), is_last)
+        yield Moment(
+            frame,
+            expected.values[0],
+            None if expected.returns is None else expected.returns[0],
+            None if expected.probabilities is None else expected.probabilities[0],
+            float(steps.reward[0]),
+            is_last,
+        )
 
 
 def quotas(num_episodes: int, num_envs: int) -> list[int]:

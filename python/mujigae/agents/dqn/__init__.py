@@ -1,14 +1,15 @@
 """The DQN family: one agent whose parts (double, dueling, noisy, categorical ...) are switches.
 
-agent.py       DQN: acts, learns, is saved and restored
-learner.py     one gradient step as functions of tensors
-compiled.py    torch.compile, applied to those functions from outside
-graphs.py      CUDA graphs, applied to them from outside
-spaces.py      which spaces it can handle
+agent.py         DQN: acts, learns, is saved and restored
+learner.py       one gradient step as functions of tensors
+return_heads.py  which return head a configuration asks for
+compiled.py      torch.compile, applied to the learner's functions from outside
+graphs.py        CUDA graphs, applied to them from outside
+spaces.py        which spaces it can handle
 """
 
 from __future__ import annotations
 
-from mujigae.agents.dqn.agent import DQN, Learned, Outlook, explore
+from mujigae.agents.dqn.agent import DQN, ActionValues, Learned, explore
 
-__all__ = ["DQN", "Learned", "Outlook", "explore"]
+__all__ = ["DQN", "ActionValues", "Learned", "explore"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,9 +28,9 @@ from mujigae.agents.dqn.learner import (
     step_target,
     weighted_loss,
 )
+from mujigae.agents.dqn.return_heads import RETURN_HEADS
 from mujigae.agents.dqn.spaces import check_spaces
 from mujigae.config.run import Config
-from mujigae.losses import LOSSES
 from mujigae.networks import QNetwork, build_network
 from mujigae.replay.device import checked_device
 from mujigae.seeds import child_seed
@@ -37,7 +38,7 @@ from mujigae.seeds import child_seed
 if TYPE_CHECKING:
     from mujigae.replay.batch import Batch
 
-__all__ = ["DQN", "Learned", "Outlook", "explore"]
+__all__ = ["DQN", "ActionValues", "Learned", "explore"]
 
 
 class Learned(NamedTuple):
@@ -48,11 +49,12 @@ class Learned(NamedTuple):
     mean_q: Tensor  # []
 
 
-class Outlook(NamedTuple):
+class ActionValues(NamedTuple):
     """What the agent expects of every action, with its noise silent."""
 
-    q: NDArray[np.float32]  # [E, A]
-    probabilities: NDArray[np.float32] | None  # [E, A, N] over `DQN.support`; None without distributions
+    values: NDArray[np.float32]  # [E, A]
+    returns: NDArray[np.float32] | None = None  # [E, A, N] of the return distributions; None without any
+    probabilities: NDArray[np.float32] | None = None  # [E, A, N], of sum 1 over N
 
 
 class DQN:
@@ -78,15 +80,14 @@ class DQN:
         self.num_updates_done = 0
         self.noise_rng = torch.Generator().manual_seed(child_seed(config.seed, "noise"))
         self.explore_rng = np.random.Generator(np.random.PCG64(child_seed(config.seed, "exploration")))
-        self._loss_fn = LOSSES[config.loss]
         functions: Sequence[Any] = (greedy_actions, bootstrap, weighted_loss)
         functions = compiled(functions) if config.compile else functions
         self._greedy_actions, self._bootstrap, self._weighted_loss = functions
-        self._look_ahead: Callable[[Tensor], Bootstrap] = self._look_ahead_at
-        self._descend: Callable[..., WeightedLoss] = self._descend_on
+        self._bootstrap_target: Callable[[Tensor], Bootstrap] = self._bootstrap_target_of
+        self._gradient_step: Callable[..., WeightedLoss] = self._gradient_step_on
         if config.cuda_graphs:
-            self._look_ahead = Graphed(self._look_ahead_at, record)
-            self._descend = Graphed(self._descend_on, record)
+            self._bootstrap_target = Graphed(self._bootstrap_target_of, record)
+            self._gradient_step = Graphed(self._gradient_step_on, record)
 
     def act(self, obs: NDArray[Any], epsilon: float) -> NDArray[np.int64]:
         """Actions int64 [E] for `obs` [E, *shape]; noisy layers draw anew, then epsilon explores."""
@@ -104,43 +105,38 @@ class DQN:
             greedy = explore(greedy, epsilon, self.spaces.num_actions, rng or np.random.default_rng())
         return greedy + self._first_action
 
-    def outlook(self, obs: NDArray[Any]) -> Outlook:
-        """Values, and distributions if it has them, of every action at `obs` [E, *shape]."""
+    def explain(self, obs: NDArray[Any]) -> ActionValues:
+        """Values, and return distributions if it has them, of every action at `obs` [E, *shape]."""
         with self._silent(), torch.no_grad(), self._autocast():
             output = self.online(self._tensor(obs))
-        probabilities = output.softmax(-1).cpu().numpy() if self.config.categorical else None
-        return Outlook(self.online.q_values(output).cpu().numpy(), probabilities)
-
-    @property
-    def support(self) -> NDArray[np.float32] | None:
-        """The N returns of a distribution; None for an agent of plain values."""
-        return None if self.online.support is None else self.online.support.cpu().numpy()
+        distribution = self.online.return_head.distribution(output) or ()
+        return ActionValues(*(part.cpu().numpy() for part in (self.online.q_values(output), *distribution)))
 
     def learn(self, batch: Batch) -> Learned:
         """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
         obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
         action = (batch.action - self._first_action).long()
         self._redraw_noise(self.target, self.online)  # of the target, and of the selection (double)
-        ahead = self._look_ahead(next_obs)
+        target = self._bootstrap_target(next_obs)
         self._redraw_noise(self.online)  # of the loss
-        out = self._descend(obs, action, batch.reward, batch.discount, batch.weight, *ahead)
+        out = self._gradient_step(obs, action, batch.reward, batch.discount, batch.weight, *target)
         self.num_updates_done += 1
         if self.num_updates_done % self.config.target_update_period_updates == 0:
             step_target(*self._states, tau=self.config.tau)
-        return Learned(out.td, out.loss, out.mean_q)
+        return Learned(out.priority, out.loss, out.mean_q)
 
-    def _look_ahead_at(self, next_obs: Tensor) -> Bootstrap:
+    def _bootstrap_target_of(self, next_obs: Tensor) -> Bootstrap:
         """The part of an update without gradients."""
         with self._autocast():
-            ahead: Bootstrap = self._bootstrap(self.online, self.target, next_obs, double=self.config.double)
-        return ahead
+            out: Bootstrap = self._bootstrap(self.online, self.target, next_obs, double=self.config.double)
+        return out
 
-    def _descend_on(self, *batch: Tensor) -> WeightedLoss:
+    def _gradient_step_on(self, *batch: Tensor) -> WeightedLoss:
         """The other part, on obs, action, reward, discount, weight and the fields of a Bootstrap: Adam's step too."""
         # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
         with self._autocast():
-            ahead = Bootstrap(*batch[5:])
-            out: WeightedLoss = self._weighted_loss(self.online, self._loss_fn, *batch[:5], ahead)
+            bootstrap = Bootstrap(*batch[5:])
+            out: WeightedLoss = self._weighted_loss(self.online, *batch[:5], bootstrap)
         self.optimizer.zero_grad(set_to_none=True)
         out.loss.backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm > 0:
@@ -208,10 +204,7 @@ class DQN:
                 dueling=config.dueling,
                 noisy=config.noisy,
                 noisy_sigma=config.noisy_sigma,
-                categorical=config.categorical,
-                num_atoms=config.num_atoms,
-                v_min=config.v_min,
-                v_max=config.v_max,
+                make_return_head=partial(RETURN_HEADS[config.loss], config),
             )
         network = network.to(self.device)
         if config.channels_last:

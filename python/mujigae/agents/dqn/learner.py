@@ -2,7 +2,7 @@
 
 Nothing here knows of devices, precision, memory order or random numbers: the caller applies autocast, NHWC
 and compilation, and redraws the noise of noisy networks between the two parts, the one without gradients
-first. Shapes: B batch, A actions, N atoms.
+first. Shapes: B batch, A actions, N outputs of an action.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
 class Bootstrap(NamedTuple):
     """What the next observation is worth, without gradients."""
 
-    target_output: Tensor  # [B, A] values or [B, A, N] logits of the target network
+    target_output: Tensor  # [B, A, N] of the target network
     selector_q: Tensor  # [B, A] the values that pick the next action
 
 
@@ -32,7 +32,7 @@ class WeightedLoss(NamedTuple):
     """What one batch teaches."""
 
     loss: Tensor  # [] mean of weight * loss, to be differentiated
-    td: Tensor  # [B] unweighted priorities: absolute TD error, or cross-entropy
+    priority: Tensor  # [B] unweighted
     mean_q: Tensor  # [] mean value of the actions taken
 
 
@@ -58,19 +58,18 @@ def bootstrap(online: Any, target: Any, next_obs: Tensor, *, double: bool) -> Bo
 
 def weighted_loss(
     online: Any,
-    loss_fn: Any,
     obs: Tensor,
     action: Tensor,
     reward: Tensor,
     discount: Tensor,
     weight: Tensor,
-    ahead: Bootstrap,
+    target: Bootstrap,
 ) -> WeightedLoss:
     """The mean over the batch of weight_i * loss_i (Schaul et al. 2016, algorithm 1)."""
-    output = online(obs)  # [B, A(, N)], float32 under autocast too
-    losses = loss_fn(output, ahead.target_output, ahead.selector_q, action, reward, discount, online.support)
+    output = online(obs)  # [B, A, N], float32 under autocast too
+    losses = online.return_head.loss(output, *target, action, reward, discount)
     taken = online.q_values(output.detach()).gather(1, action.unsqueeze(1))  # [B, 1]
-    return WeightedLoss((weight * losses.loss).mean(), losses.td.detach(), taken.mean())
+    return WeightedLoss((weight * losses.loss).mean(), losses.priority.detach(), taken.mean())
 
 
 def persistent_state(network: torch.nn.Module) -> list[Tensor]:

@@ -1,0 +1,20 @@
+"""Which return head a configuration asks for: its loss decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mujigae.config.run import Config
+from mujigae.losses import huber, squared
+from mujigae.networks import CategoricalHead, ReturnHead, ScalarHead
+
+__all__ = ["RETURN_HEADS"]
+
+RETURN_HEADS: dict[str, Callable[[Config, int], ReturnHead]] = {
+    "huber": lambda config, num_features: ScalarHead(huber),
+    "squared": lambda config, num_features: ScalarHead(squared),
+    "cross_entropy": lambda config, num_features: CategoricalHead(
+        config.num_atoms, config.v_min, config.v_max
+    ),
+}
+"""By the name of the loss: the configuration and the torso's number of features -> the head."""

@@ -1,0 +1,16 @@
+"""Return heads: what a network's outputs [B, A, N] mean, and the loss that teaches them.
+
+    contract.py      ReturnHead, and what each has to say: values, loss, distribution
+    scalar.py        one output for an action, its value
+    categorical.py   logits of N fixed returns: C51
+
+A network's layers, dueling and noisy ones too, know of a return head only how many outputs it needs for each action.
+"""
+
+from __future__ import annotations
+
+from mujigae.networks.return_heads.categorical import CategoricalHead
+from mujigae.networks.return_heads.contract import Distribution, MakeReturnHead, ReturnHead
+from mujigae.networks.return_heads.scalar import ScalarHead
+
+__all__ = ["CategoricalHead", "Distribution", "MakeReturnHead", "ReturnHead", "ScalarHead"]
