@@ -16,10 +16,12 @@ _Seed: TypeAlias = int | np.random.SeedSequence | None
 _Arrays = TypeVar("_Arrays", bound=tuple[Any, ...])  # the fields of a batch
 _ArrayLayout: TypeAlias = tuple[npt.DTypeLike, tuple[int, ...]]
 
+class _CompiledType(type): ...  # pybind11's
+
 def build_info() -> dict[str, Any]: ...
 def power(base: npt.ArrayLike, exponent: float) -> _Float64s: ...
 
-class SumTree:
+class SumTree(metaclass=_CompiledType):
     def __init__(self, capacity: int, seed: _Seed = None) -> None: ...
     def update(self, indices: npt.ArrayLike, values: npt.ArrayLike) -> None: ...
     def sample(self, batch_size: int, stratified: bool = False) -> _Int64s: ...
@@ -37,7 +39,7 @@ class SumTree:
     def __len__(self) -> int: ...
     def check_valid(self) -> Validity: ...
 
-class FrameRing:
+class FrameRing(metaclass=_CompiledType):
     def __init__(
         self,
         capacity: int,
@@ -57,7 +59,7 @@ class FrameRing:
     def __len__(self) -> int: ...
     def check_valid(self) -> Validity: ...
 
-class NStepAccumulator:
+class NStepAccumulator(metaclass=_CompiledType):
     def __init__(self, n_step: int, gamma: float, num_envs: int = 1) -> None: ...
     def push(
         self,
@@ -75,7 +77,7 @@ class NStepAccumulator:
     def num_envs(self) -> int: ...
     def check_valid(self) -> Validity: ...
 
-class Snapshot:
+class Snapshot(metaclass=_CompiledType):
     def __init__(self, path: str | bytes) -> None: ...
     @property
     def meta(self) -> bytes: ...
@@ -88,7 +90,7 @@ def snapshot_of(memory: bytes) -> Snapshot: ...
 
 _File: TypeAlias = tuple[str | bytes, str, bool] | None  # path, description, whether it is new
 
-class _Buffer:
+class _Buffer(metaclass=_CompiledType):
     n_step: int
     gamma: float
     def add(
