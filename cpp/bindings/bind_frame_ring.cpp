@@ -2,8 +2,10 @@
 
 #include <cstring>
 #include <mutex>
+#include <span>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "module.hpp"
 #include "mujigae/storage/available_memory.hpp"
 #include "mujigae/frames/frame_ring.hpp"
@@ -74,14 +76,14 @@ class LockedFrameRing {
 
   std::int64_t start(const py::object& frames) {
     const std::byte* memory = data_in("frames", frames, dtype_, stack_shape_);
-    const py::gil_scoped_release release;  // the argument keeps the memory alive
+    const ReleasedGil release;  // the argument keeps the memory alive
     const std::lock_guard lock(mutex_);
     return ring_.start(memory);
   }
 
   std::int64_t append(const py::object& frame) {
     const std::byte* memory = data_in("frame", frame, dtype_, frame_shape_);
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     const std::lock_guard lock(mutex_);
     return ring_.append(memory);
   }
@@ -91,13 +93,13 @@ class LockedFrameRing {
     const Shape shape = prepend(slot_array.size(), stack_shape_);
     py::object result = out.is_none() ? py::array(dtype_, shape) : out;
     std::byte* to = data_out("out", result, dtype_, shape);
-    read_all(copied(slot_array), to);
+    read_all(slot_array, to);
     return result;
   }
 
   template <class Call>
   auto locked(const Call& call) const {
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     const std::lock_guard lock(mutex_);
     return call();
   }
@@ -113,8 +115,10 @@ class LockedFrameRing {
     check_memory("capacity", saturating_product(count, saturating_sum(min_stored_bytes(frame_bytes, compress), sizeof(Stack))));
     return count;
   }
-  void read_all(const std::vector<std::int64_t>& slots, std::byte* to) const {
-    const py::gil_scoped_release release;  // plain memory from here on
+  void read_all(const py::array_t<std::int64_t, py::array::c_style>& slot_array, std::byte* to) const {
+    const ReleasedGil release;  // plain memory from here on
+    const Reading reading(slot_array);
+    const std::span<const std::int64_t> slots = reading;
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < slots.size(); ++i) ring_.check_slot(slots[i], i);
     for (std::size_t i = 0; i < slots.size(); ++i) ring_.read(slots[i], to + i * stack_bytes_);

@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "arrays.hpp"
+#include "gil.hpp"
 #include "module.hpp"
 #include "mujigae/replay/n_step.hpp"
 
@@ -33,9 +34,12 @@ class LockedNStepAccumulator {
     check_length("terminated", terminated_array.size(), ids.size());
     check_length("truncated", truncated_array.size(), ids.size());
     const Completed completed = [&] {
-      const py::gil_scoped_release release;
+      const ReleasedGil release;
+      const Reading rewards(reward_array);
+      const Reading are_terminated(terminated_array), are_truncated(truncated_array);
+      const Reading envs(ids);
       const std::lock_guard lock(mutex_);
-      return accumulator_.push(view(reward_array), view(terminated_array), view(truncated_array), view(ids));
+      return accumulator_.push(rewards, are_terminated, are_truncated, envs);
     }();
     return py::make_tuple(column<std::int64_t>(completed, [](const auto& c) { return c.env; }),
                           column<std::int64_t>(completed, [](const auto& c) { return c.steps_ago; }),
@@ -45,7 +49,7 @@ class LockedNStepAccumulator {
   }
 
   void clear() {
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     const std::lock_guard lock(mutex_);
     accumulator_.clear();
   }
@@ -56,7 +60,7 @@ class LockedNStepAccumulator {
 
   py::object check_valid() const {
     const std::string reason = [this] {
-      const py::gil_scoped_release release;
+      const ReleasedGil release;
       const std::lock_guard lock(mutex_);
       return accumulator_.why_invalid();
     }();

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <mutex>
-#include <vector>
+#include <span>
 
 #include "arrays.hpp"
 #include "locking.hpp"
@@ -16,15 +16,10 @@ class LockedSumTree {
  public:
   LockedSumTree(const py::object& capacity, const py::object& seed) : tree_(checked(integer("capacity", capacity))), random_(philox_key(seed)) {}
 
-  // Indices and values are copied: whatever another thread does to the caller's arrays, what was checked is what is used.
   void update(const py::object& indices, const py::object& values) {
     const auto index_array = integers("indices", indices);
     const auto value_array = reals("values", values);
-    with_lock(mutex_, is_small(index_array.size()), [&] {
-      indices_.assign(index_array.data(), index_array.data() + index_array.size());
-      values_.assign(value_array.data(), value_array.data() + value_array.size());
-      tree_.update(indices_, values_);
-    });
+    with_lock(mutex_, is_small(index_array.size()), [&] { tree_.update(Reading(index_array), Reading(value_array)); });
   }
 
   py::array_t<std::int64_t> sample(const py::object& batch_size, bool stratified) {
@@ -38,7 +33,7 @@ class LockedSumTree {
     const auto target_array = reals("targets", targets);
     auto out = new_vector<std::int64_t>(target_array.size());
     const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(out.size()));
-    with_lock(mutex_, is_small(out.size()), [&] { tree_.find(view(target_array), slots); });
+    with_lock(mutex_, is_small(out.size()), [&] { tree_.find(Reading(target_array), slots); });
     return out;
   }
 
@@ -83,8 +78,6 @@ class LockedSumTree {
 
   SumTree tree_;
   Philox random_;
-  std::vector<std::int64_t> indices_;  // of the update that runs
-  std::vector<double> values_;
   mutable std::mutex mutex_;
 };
 

@@ -1,9 +1,9 @@
 // Mutexes beside the GIL.
 #pragma once
 
-#include <pybind11/pybind11.h>
-
 #include <mutex>
+
+#include "gil.hpp"
 
 namespace mujigae::bindings {
 
@@ -16,7 +16,7 @@ auto with_lock(std::mutex& mutex, bool is_small, const Work& work) {
     const std::unique_lock lock(mutex, std::try_to_lock);
     if (lock.owns_lock()) return work();
   }
-  const pybind11::gil_scoped_release release;
+  const ReleasedGil release;
   const std::lock_guard lock(mutex);
   return work();
 }

@@ -27,7 +27,7 @@ CodedFrameLog::CodedFrameLog(std::int64_t frame_bytes, std::int64_t row_bytes, s
       chunks_(records_per_chunk_ * record_bytes_),
       addresses_(sizeof(std::int64_t), num_frames_hint),
       encoder_(frame_bytes, row_bytes),
-      recent_(static_cast<std::size_t>(num_recent * frame_bytes)),
+      recent_(static_cast<std::size_t>((num_recent + 1) * frame_bytes)),
       key_(static_cast<std::size_t>(frame_bytes)) {
   record_.reserve(static_cast<std::size_t>(record_bytes_));
 }
@@ -41,8 +41,9 @@ void CodedFrameLog::reserve(std::int64_t num_frames) {
   chunks_.reserve(chunk_ + 1 + num_chunks(std::max<std::int64_t>(num_frames - num_here, 0)));
 }
 
-std::int64_t CodedFrameLog::append(const std::byte* frame) {
+std::int64_t CodedFrameLog::append(const std::byte* callers_frame) {
   reserve(1);
+  const std::byte* const frame = remember(callers_frame);
   const auto put = [this](std::span<const std::byte> part) {
     record_.insert(record_.end(), part.begin(), part.end());
     return FramePart::at(part).needs_base();
@@ -54,7 +55,6 @@ std::int64_t CodedFrameLog::append(const std::byte* frame) {
     put(encoder_.encode(frame, group < end_ && group >= addresses_.begin() ? key_.data() : nullptr));
   }
   put_record(end_);
-  remember(frame);
   return end_++;
 }
 
@@ -75,10 +75,13 @@ void CodedFrameLog::put_record(std::int64_t position) {
   offset_ += size;
 }
 
-void CodedFrameLog::remember(const std::byte* frame) {
+// As the frame at end_; the frames before it stay. -> our copy of it
+const std::byte* CodedFrameLog::remember(const std::byte* frame) {
   const auto bytes = static_cast<std::size_t>(frame_bytes_);
-  std::memcpy(recent_.data() + end_ % num_recent_ * frame_bytes_, frame, bytes);
-  if (end_ % kGroup == 0) std::memcpy(key_.data(), frame, bytes);
+  std::byte* const ours = recent_.data() + place_of(end_);
+  std::memcpy(ours, frame, bytes);
+  if (end_ % kGroup == 0) std::memcpy(key_.data(), ours, bytes);
+  return ours;
 }
 
 void CodedFrameLog::drop_before(std::int64_t position) {

@@ -27,7 +27,7 @@ std::int64_t min_stored_bytes(std::int64_t frame_bytes, bool compress) {
 }
 
 std::int64_t max_log_bytes(const FrameLayout& layout, bool compress) {
-  constexpr std::int64_t kPlainBytes = 1024, kEncoderFrames = 12;
+  constexpr std::int64_t kPlainBytes = 1024, kEncoderFrames = 13;
   return kPlainBytes + (is_coded(layout.frame_bytes, compress) ? layout.bytes() + kEncoderFrames * layout.frame_bytes : 0);
 }
 

@@ -11,7 +11,8 @@
 //   chunk        [ record ][ record ] ...           in a file: record, checksum of position and record
 //   addresses    PlainFrameLog of  chunk << 32 | offset,  one for each position
 //
-// The newest frames, as many as a stack has, are kept as they are, for the next step and for comparisons.
+// The newest frames, as many as a stack has, are kept as they are, for the next step and for comparisons. A new one is copied there
+// first and encoded from there: should another thread write into the caller's frame, then that frame alone is not what it was.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +39,7 @@ class CodedFrameLog final : public FrameLog {
   void clear() override;  // goes on with the next 32
 
   void read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const override;
-  const std::byte* recent(std::int64_t position) const override { return recent_.data() + position % num_recent_ * frame_bytes_; }
+  const std::byte* recent(std::int64_t position) const override { return recent_.data() + place_of(position); }
 
   // In a snapshot: steps, the first of which needs no frame before.
   void save(SnapshotWriter& writer) const override;
@@ -56,6 +57,7 @@ class CodedFrameLog final : public FrameLog {
 
   using Bytes = std::vector<std::byte>;
 
+  std::int64_t place_of(std::int64_t position) const { return position % (num_recent_ + 1) * frame_bytes_; }  // within recent_
   static std::int64_t group_of(std::int64_t position) { return position / kGroup * kGroup; }
   std::int64_t num_chunks(std::int64_t num_records) const { return (num_records + records_per_chunk_ - 1) / records_per_chunk_; }
   std::int64_t max_chunks(std::int64_t max_frames) const { return num_chunks(max_frames + kGroup) + 3; }
@@ -65,7 +67,7 @@ class CodedFrameLog final : public FrameLog {
   FramePart entry_at(std::int64_t position) const;
   const std::byte* record_end(std::int64_t position) const;  // nullptr: there is no record
   void put_record(std::int64_t position);
-  void remember(const std::byte* frame);
+  const std::byte* remember(const std::byte* frame);
 
   std::int64_t start_before(std::int64_t position) const;
   bool try_read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const;
