@@ -191,7 +191,7 @@ def test_compiler_that_is_missing_is_said_before_anything_runs(monkeypatch: pyte
         make_agent(compile=True)
 
 
-def record_nothing(function: Callable[..., Any], inputs: Sequence[Tensor]) -> Callable[[], Any]:
+def record_nothing(function: Callable[..., Any], inputs: Sequence[Tensor | None]) -> Callable[[], Any]:
     """A stand-in for a CUDA graph: replays by calling, on the same inputs, which it was given once."""
     return functools.partial(function, *inputs)
 
@@ -208,7 +208,7 @@ def test_recorded_update_is_the_ordinary_one() -> None:
 def test_recording_sees_later_inputs_in_place_and_hands_out_copies() -> None:
     recorded = []
 
-    def record(function: Callable[..., Any], inputs: Sequence[Tensor]) -> Callable[[], Any]:
+    def record(function: Callable[..., Any], inputs: Sequence[Tensor | None]) -> Callable[[], Any]:
         recorded.append(inputs)
         result = Learned(*(torch.zeros(()) for _ in range(3)))
         return lambda: result._replace(td=result.td.copy_(inputs[0]))

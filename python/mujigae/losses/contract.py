@@ -53,13 +53,18 @@ def check_arguments(
     discount: Tensor,
     *,
     axes: str,
+    is_one_size: bool = True,
 ) -> None:
-    """Raises ValueError or TypeError with the name; `axes` is what `output` must have, "BA" or "BAN"."""
+    """Raises ValueError or TypeError with the name.
+
+    axes: what `output` must have, "BA" or "BAN". is_one_size: whether `target_output` must have the same N.
+    """
     if output.dim() != len(axes):
         raise ValueError(f"output must have shape [{', '.join(axes)}], got {tuple(output.shape)}")
     batch_size, num_actions = output.shape[:2]
+    num_targets = output.shape[2:] if is_one_size else target_output.shape[2:3]
     expected = {
-        "target_output": (target_output, tuple(output.shape)),
+        "target_output": (target_output, (batch_size, num_actions, *num_targets)),
         "selector_q": (selector_q, (batch_size, num_actions)),
         "action": (action, (batch_size,)),
         "reward": (reward, (batch_size,)),

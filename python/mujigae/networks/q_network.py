@@ -47,17 +47,17 @@ class QNetwork(nn.Module):
         self.observation_shape = tuple(observation_shape)
         self.num_actions = num_actions
 
-    def forward(self, obs: Tensor) -> Tensor:
+    def forward(self, obs: Tensor, fractions: Tensor | None = None) -> Tensor:
         """Observations [B, *observation_shape] -> float32 [B, A, N].
 
-        Takes what `scaled` takes, and what it gives: two networks can share it.
+        Takes what `scaled` takes, and what it gives: two networks can share it. fractions: see `ReturnHead.forward`.
         """
         if obs.shape[1:] != self.observation_shape:
             raise ValueError(
                 f"obs must have shape [B, *{self.observation_shape}], got {tuple(obs.shape)}"
                 " (a single observation needs a leading axis)"
             )
-        output: Tensor = self.head(self.torso(scaled(obs)))
+        output: Tensor = self.return_head(self.head, self.torso(scaled(obs)), fractions)
         return output
 
     def q_values(self, output: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from mujigae.agents.dqn.return_heads import RETURN_HEADS
 from mujigae.agents.dqn.spaces import check_spaces
 from mujigae.config.run import Config
 from mujigae.networks import QNetwork, build_network
+from mujigae.networks.return_heads import Use
 from mujigae.replay.device import checked_device
 from mujigae.seeds import child_seed
 
@@ -83,7 +84,7 @@ class DQN:
         functions: Sequence[Any] = (greedy_actions, bootstrap, weighted_loss)
         functions = compiled(functions) if config.compile else functions
         self._greedy_actions, self._bootstrap, self._weighted_loss = functions
-        self._bootstrap_target: Callable[[Tensor], Bootstrap] = self._bootstrap_target_of
+        self._bootstrap_target: Callable[..., Bootstrap] = self._bootstrap_target_of
         self._gradient_step: Callable[..., WeightedLoss] = self._gradient_step_on
         if config.cuda_graphs:
             self._bootstrap_target = Graphed(self._bootstrap_target_of, record)
@@ -92,7 +93,7 @@ class DQN:
     def act(self, obs: NDArray[Any], epsilon: float) -> NDArray[np.int64]:
         """Actions int64 [E] for `obs` [E, *shape]; noisy layers draw anew, then epsilon explores."""
         self._redraw_noise(self.online)
-        greedy = self._argmax(self._greedy_actions, obs)
+        greedy = self._argmax(self._greedy_actions, obs, self._fractions("act", len(obs)))
         return explore(greedy, epsilon, self.spaces.num_actions, self.explore_rng) + self._first_action
 
     def act_greedily(
@@ -117,26 +118,32 @@ class DQN:
         obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
         action = (batch.action - self._first_action).long()
         self._redraw_noise(self.target, self.online)  # of the target, and of the selection (double)
-        target = self._bootstrap_target(next_obs)
+        num_rows = len(action)
+        target = self._bootstrap_target(
+            next_obs, self._fractions("target", num_rows), self._fractions("act", num_rows)
+        )
         self._redraw_noise(self.online)  # of the loss
-        out = self._gradient_step(obs, action, batch.reward, batch.discount, batch.weight, *target)
+        fractions = self._fractions("learn", num_rows)
+        out = self._gradient_step(obs, action, batch.reward, batch.discount, batch.weight, fractions, *target)
         self.num_updates_done += 1
         if self.num_updates_done % self.config.target_update_period_updates == 0:
             step_target(*self._states, tau=self.config.tau)
         return Learned(out.priority, out.loss, out.mean_q)
 
-    def _bootstrap_target_of(self, next_obs: Tensor) -> Bootstrap:
+    def _bootstrap_target_of(self, next_obs: Tensor, *fractions: Tensor | None) -> Bootstrap:
         """The part of an update without gradients."""
         with self._autocast():
-            out: Bootstrap = self._bootstrap(self.online, self.target, next_obs, double=self.config.double)
+            out: Bootstrap = self._bootstrap(
+                self.online, self.target, next_obs, *fractions, double=self.config.double
+            )
         return out
 
-    def _gradient_step_on(self, *batch: Tensor) -> WeightedLoss:
-        """The other part, on obs, action, reward, discount, weight and the fields of a Bootstrap: Adam's step too."""
+    def _gradient_step_on(self, *batch: Any) -> WeightedLoss:
+        """The other part, on obs, action, reward, discount, weight, fractions and the fields of a Bootstrap: Adam's step too."""
         # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
         with self._autocast():
-            bootstrap = Bootstrap(*batch[5:])
-            out: WeightedLoss = self._weighted_loss(self.online, *batch[:5], bootstrap)
+            target = Bootstrap(*batch[6:])
+            out: WeightedLoss = self._weighted_loss(self.online, *batch[:6], target)
         self.optimizer.zero_grad(set_to_none=True)
         out.loss.backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm > 0:
@@ -211,11 +218,17 @@ class DQN:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
-    def _argmax(self, greedy: Any, obs: NDArray[Any]) -> NDArray[np.int64]:
+    def _argmax(self, greedy: Any, obs: NDArray[Any], fractions: Tensor | None = None) -> NDArray[np.int64]:
         """`greedy_actions`, plain or compiled, of `obs`."""
         with self._autocast():
-            actions: NDArray[np.int64] = greedy(self.online, self._tensor(obs)).cpu().numpy()  # [E]
+            actions: NDArray[np.int64] = (
+                greedy(self.online, self._tensor(obs), fractions).cpu().numpy()
+            )  # [E]
         return actions
+
+    def _fractions(self, use: Use, num_rows: int) -> Tensor | None:
+        """What the return head wants drawn for so many rows."""
+        return self.online.return_head.draw_fractions(use, num_rows, self.noise_rng)
 
     def _tensor(self, obs: NDArray[Any]) -> Tensor:
         return self._image(torch.from_numpy(np.ascontiguousarray(obs)).to(self.device))

@@ -2,7 +2,7 @@
 
 Nothing here knows of devices, precision, memory order or random numbers: the caller applies autocast, NHWC
 and compilation, and redraws the noise of noisy networks between the two parts, the one without gradients
-first. Shapes: B batch, A actions, N outputs of an action.
+first; fractions of return distributions (see `ReturnHead`) come as arguments. Shapes: B batch, A actions, N outputs of an action.
 """
 
 from __future__ import annotations
@@ -37,23 +37,33 @@ class WeightedLoss(NamedTuple):
 
 
 @torch.no_grad()
-def greedy_actions(online: Any, obs: Tensor) -> Tensor:
+def greedy_actions(online: Any, obs: Tensor, fractions: Tensor | None = None) -> Tensor:
     """The actions int64 [B] of the largest values at `obs`."""
-    actions: Tensor = online.q_values(online(obs)).argmax(1)
+    actions: Tensor = online.q_values(online(obs, fractions)).argmax(1)
     return actions
 
 
 @torch.no_grad()
-def bootstrap(online: Any, target: Any, next_obs: Tensor, *, double: bool) -> Bootstrap:
+def bootstrap(
+    online: Any,
+    target: Any,
+    next_obs: Tensor,
+    fractions: Tensor | None = None,
+    selection_fractions: Tensor | None = None,
+    *,
+    double: bool,
+) -> Bootstrap:
     """The target network's output at `next_obs`, and the action values that select.
 
-    Double Q-learning selects with the online network (van Hasselt et al. 2016, equation 4).
+    Double Q-learning selects with the online network (van Hasselt et al. 2016, equation 4). What a head draws for
+    selection is independent of what it draws for the target (Dabney et al. 2018b, equation 3).
     """
     next_obs = scaled(next_obs)  # once for both
-    target_output = target(next_obs)
-    if not double:
+    target_output = target(next_obs, fractions)
+    if not double and selection_fractions is None:
         return Bootstrap(target_output, target.q_values(target_output))
-    return Bootstrap(target_output, online.q_values(online(next_obs)))
+    selector = online if double else target
+    return Bootstrap(target_output, selector.q_values(selector(next_obs, selection_fractions)))
 
 
 def weighted_loss(
@@ -63,11 +73,12 @@ def weighted_loss(
     reward: Tensor,
     discount: Tensor,
     weight: Tensor,
+    fractions: Tensor | None,
     target: Bootstrap,
 ) -> WeightedLoss:
     """The mean over the batch of weight_i * loss_i (Schaul et al. 2016, algorithm 1)."""
-    output = online(obs)  # [B, A, N], float32 under autocast too
-    losses = online.return_head.loss(output, *target, action, reward, discount)
+    output = online(obs, fractions)  # [B, A, N], float32 under autocast too
+    losses = online.return_head.loss(output, *target, action, reward, discount, fractions)
     taken = online.q_values(output.detach()).gather(1, action.unsqueeze(1))  # [B, 1]
     return WeightedLoss((weight * losses.loss).mean(), losses.priority.detach(), taken.mean())
 

@@ -10,7 +10,7 @@ A network's layers, dueling and noisy ones too, know of a return head only how m
 from __future__ import annotations
 
 from mujigae.networks.return_heads.categorical import CategoricalHead
-from mujigae.networks.return_heads.contract import Distribution, MakeReturnHead, ReturnHead
+from mujigae.networks.return_heads.contract import Distribution, MakeReturnHead, ReturnHead, Use
 from mujigae.networks.return_heads.scalar import ScalarHead
 
-__all__ = ["CategoricalHead", "Distribution", "MakeReturnHead", "ReturnHead", "ScalarHead"]
+__all__ = ["CategoricalHead", "Distribution", "MakeReturnHead", "ReturnHead", "ScalarHead", "Use"]

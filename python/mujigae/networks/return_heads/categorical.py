@@ -46,6 +46,7 @@ class CategoricalHead(ReturnHead):
         action: Tensor,
         reward: Tensor,
         discount: Tensor,
+        fractions: Tensor | None = None,
     ) -> LossOutput:
         return cross_entropy(output, target_output, selector_q, action, reward, discount, self.support)
 

@@ -1,19 +1,27 @@
 """What a network's outputs say of an action's return, and the loss that teaches them to: the form of every return head.
 
-Shapes: B batch, A actions, N outputs of an action.
+Most heads only say what N outputs of an action mean. A head may also ask the network at `fractions` of its return
+distributions (0: the least return, 1: the greatest), drawn anew for each row and use; N is then their number.
+Shapes: B batch, A actions, N outputs of an action, F features.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from mujigae.losses import LossOutput
 
-__all__ = ["Distribution", "MakeReturnHead", "ReturnHead"]
+__all__ = ["Distribution", "Layers", "MakeReturnHead", "ReturnHead", "Use"]
+
+Layers = Callable[[Tensor], Tensor]
+"""Features [B, F] -> float32 [B, A, N]: the plain or dueling head of a network."""
+Use = Literal["act", "learn", "target"]
+"""What fractions are for: actions (taken, or picked for a target), the outputs that learn, or those of the target."""
 
 
 class Distribution(NamedTuple):
@@ -29,6 +37,17 @@ class ReturnHead(nn.Module, ABC):
     num_outputs: int
     """N: how many numbers the network gives for each action."""
 
+    def draw_fractions(self, use: Use, num_rows: int, generator: torch.Generator) -> Tensor | None:
+        """New fractions for `num_rows` rows, [B, N] on the head's device; None for a head that needs none."""
+        return None
+
+    def forward(self, layers: Layers, features: Tensor, fractions: Tensor | None = None) -> Tensor:
+        """A torso's features [B, F] -> float32 [B, A, N], by way of the network's last layers.
+
+        fractions: [B, N] of `draw_fractions`; None: fixed ones, for an agent that acts without chance.
+        """
+        return layers(features)
+
     @abstractmethod
     def values(self, output: Tensor) -> Tensor:
         """What the network gave, [B, A, N] -> the expected return of each action, float32 [B, A]."""
@@ -42,8 +61,13 @@ class ReturnHead(nn.Module, ABC):
         action: Tensor,
         reward: Tensor,
         discount: Tensor,
+        fractions: Tensor | None = None,
     ) -> LossOutput:
-        """Each row's loss and priority; `output` and `target_output` are [B, A, N], the rest is that of `losses.Loss`."""
+        """Each row's loss and priority.
+
+        output, target_output: [B, A, N]; a head that draws fractions may have another N in each.
+        fractions: those that `output` was asked at. The rest is that of `losses.Loss`.
+        """
 
     def distribution(self, output: Tensor) -> Distribution | None:
         """The return distributions that [B, A, N] outputs stand for; None for a head that knows values alone."""

@@ -30,6 +30,7 @@ class ScalarHead(ReturnHead):
         action: Tensor,
         reward: Tensor,
         discount: Tensor,
+        fractions: Tensor | None = None,
     ) -> LossOutput:
         values, target_values = self.values(output), self.values(target_output)
         return self._loss_fn(values, target_values, selector_q, action, reward, discount)
