@@ -13,16 +13,16 @@
 #include "exact_step.hpp"
 #include "module.hpp"
 #include "mujigae/replay/replay_buffer.hpp"
+#include "samplers.hpp"
 
 namespace mujigae::bindings {
 namespace {
 
-// The typed face of one ReplayBuffer<S>: knows dtypes and shapes, allocates batches, and releases the GIL around every call
+// The typed face of one ReplayBuffer: knows dtypes and shapes, allocates batches, and releases the GIL around every call
 // into the core, which locks by itself and touches nothing of Python.
-template <Sampler S>
 class BoundBuffer {
  public:
-  BoundBuffer(std::unique_ptr<ReplayBuffer<S>> buffer, const Layouts& layouts)
+  BoundBuffer(std::unique_ptr<ReplayBuffer> buffer, const Layouts& layouts)
       : action_("action", layouts.action),
         reward_("reward", Layouts::scalar<double>()),
         terminated_("terminated", Layouts::scalar<bool>()),
@@ -118,7 +118,7 @@ class BoundBuffer {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
 
-  ReplayBuffer<S>& buffer() { return *buffer_; }
+  ReplayBuffer& buffer() { return *buffer_; }
 
   py::object check_valid() const {
     const std::string reason = [this] {
@@ -154,7 +154,7 @@ class BoundBuffer {
   Field action_, reward_, terminated_, truncated_;
   BatchFields fields_, place_fields_;
   ExactLayouts exact_;
-  std::unique_ptr<ReplayBuffer<S>> buffer_;
+  std::unique_ptr<ReplayBuffer> buffer_;
 };
 
 Layouts to_layouts(const py::list& obs, const py::tuple& action) {
@@ -200,24 +200,32 @@ std::unique_ptr<MappedFile> to_file(const py::object& file) {
   return is_new ? MappedFile::create(path, meta) : MappedFile::open(path, meta);
 }
 
-template <Sampler S>
-std::unique_ptr<BoundBuffer<S>> make_buffer(const BufferSettings& settings, const typename S::Settings& sampler, const Layouts& layouts,
-                                            const py::object& file) {
+std::unique_ptr<BoundBuffer> make_buffer(const BufferSettings& settings, const SamplerPlan& sampler, const Layouts& layouts,
+                                         const py::object& file) {
   std::unique_ptr<MappedFile> mapped = to_file(file);
-  std::unique_ptr<ReplayBuffer<S>> buffer;
+  std::unique_ptr<ReplayBuffer> buffer;
   {
     const py::gil_scoped_release release;  // a file that is opened again is read whole
-    buffer = std::make_unique<ReplayBuffer<S>>(settings, sampler, std::move(mapped));
+    buffer = std::make_unique<ReplayBuffer>(settings, sampler, std::move(mapped));
   }
-  return std::make_unique<BoundBuffer<S>>(std::move(buffer), layouts);
+  return std::make_unique<BoundBuffer>(std::move(buffer), layouts);
 }
 
-// What both buffers have; the returned class takes what only one has.
-template <Sampler S>
-py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
-  using Bound = BoundBuffer<S>;
+void bind_buffer(py::module_& m) {
+  using Bound = BoundBuffer;
   const auto release = py::call_guard<py::gil_scoped_release>();
-  return py::class_<Bound>(m, name, "The core of a replay buffer: exactly typed arrays in and out. mujigae.replay.buffer is its shell.")
+  py::class_<Bound>(m, "Buffer", "The core of a replay buffer: exactly typed arrays in and out. mujigae.replay.buffer is its shell.")
+      .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
+                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
+                       bool compress, const py::object& file, std::int64_t prefetch, const py::tuple& sampler) {
+             const Layouts layouts = to_layouts(obs, action);
+             const BufferSettings settings =
+                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
+             return make_buffer(settings, to_sampler_plan(sampler), layouts, file);
+           }),
+           py::kw_only(), py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
+           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"),
+           py::arg("sampler"))
       .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
            py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"))
       .def("add_exact", &Bound::add_exact, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
@@ -225,6 +233,7 @@ py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
       .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
       .def("sample_places", &Bound::sample_places, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)
+      .def("update_priorities", &Bound::update_priorities, py::arg("key"), py::arg("priorities"))
       .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
       .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
            py::arg("path"), py::arg("meta"), release)
@@ -237,6 +246,11 @@ py::class_<BoundBuffer<S>> bind_buffer(py::module_& m, const char* name) {
                     py::cpp_function([](Bound& self, std::int64_t n) { self.buffer().set_n_step(n); }, release))
       .def_property("gamma", py::cpp_function([](Bound& self) { return self.buffer().gamma(); }, release),
                     py::cpp_function([](Bound& self, double gamma) { self.buffer().set_gamma(gamma); }, release))
+      .def_property("alpha", py::cpp_function([](Bound& self) { return self.buffer().alpha(); }, release),
+                    py::cpp_function([](Bound& self, double alpha) { self.buffer().set_alpha(alpha); }, release))
+      .def_property("beta", py::cpp_function([](Bound& self) { return self.buffer().beta(); }, release),
+                    py::cpp_function([](Bound& self, double beta) { self.buffer().set_beta(beta); }, release))
+      .def_property_readonly("max_priority", py::cpp_function([](Bound& self) { return self.buffer().max_priority(); }, release))
       .def_property_readonly("nbytes", py::cpp_function([](Bound& self) { return self.buffer().nbytes(); }, release))
       .def_property_readonly("num_added", py::cpp_function([](Bound& self) { return self.buffer().num_added(); }, release))
       .def_property_readonly("num_silent_boundaries", py::cpp_function([](Bound& self) { return self.buffer().num_silent_boundaries(); }, release));
@@ -270,41 +284,7 @@ void bind_replay_buffer(py::module_& m) {
   bind_errors(m);
   bind_snapshot(m);
 
-  bind_buffer<UniformSampler>(m, "UniformBuffer")
-      .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
-                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       bool compress, const py::object& file, std::int64_t prefetch) {
-             const Layouts layouts = to_layouts(obs, action);
-             const BufferSettings settings =
-                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
-             return make_buffer<UniformSampler>(settings, {}, layouts, file);
-           }),
-           py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"));
-
-  using Prioritized = BoundBuffer<PrioritizedSampler>;
-  const auto release = py::call_guard<py::gil_scoped_release>();
-  bind_buffer<PrioritizedSampler>(m, "PrioritizedBuffer")
-      .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
-                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       bool compress, const py::object& file, std::int64_t prefetch, double alpha, double beta, double eps,
-                       bool stratified) {
-             const Layouts layouts = to_layouts(obs, action);
-             const BufferSettings settings =
-                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
-             const PrioritizedSampler::Settings sampler{alpha, beta, eps, stratified};
-             return make_buffer<PrioritizedSampler>(settings, sampler, layouts, file);
-           }),
-           py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"),
-           py::arg("alpha"), py::arg("beta"),
-           py::arg("eps"), py::arg("stratified"))
-      .def("update_priorities", &Prioritized::update_priorities, py::arg("key"), py::arg("priorities"))
-      .def_property("alpha", py::cpp_function([](Prioritized& self) { return self.buffer().sampler_settings().alpha; }, release),
-                    py::cpp_function([](Prioritized& self, double alpha) { self.buffer().set_alpha(alpha); }, release))
-      .def_property("beta", py::cpp_function([](Prioritized& self) { return self.buffer().sampler_settings().beta; }, release),
-                    py::cpp_function([](Prioritized& self, double beta) { self.buffer().set_beta(beta); }, release))
-      .def_property_readonly("max_priority", py::cpp_function([](Prioritized& self) { return self.buffer().max_priority(); }, release));
+  bind_buffer(m);
 }
 
 }  // namespace mujigae::bindings

@@ -20,6 +20,7 @@ from mujigae.errors import CheckpointError, ConfigError, MissingExtraError, Muji
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.buffer import ReplayBuffer
 from mujigae.replay.prioritized import PrioritizedReplayBuffer
+from mujigae.replay.samplers import Proportional, Uniform
 from mujigae.replay.saving import load
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "MujigaeError",
     "NStepAccumulator",
     "PrioritizedReplayBuffer",
+    "Proportional",
     "ReplayBuffer",
     "SnapshotError",
     "SumTree",
+    "Uniform",
     "Validity",
     "build_info",
     "load",

@@ -90,9 +90,30 @@ def snapshot_of(memory: bytes) -> Snapshot: ...
 
 _File: TypeAlias = tuple[str | bytes, str, bool] | None  # path, description, whether it is new
 
-class _Buffer(metaclass=_CompiledType):
+_SamplerSpec: TypeAlias = tuple[str, dict[str, Any]]  # name, settings: see mujigae.replay.samplers
+
+class Buffer(metaclass=_CompiledType):
     n_step: int
     gamma: float
+    alpha: float
+    beta: float
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        num_envs: int,
+        n_step: int,
+        gamma: float,
+        obs: list[_ArrayLayout],
+        stacks: list[int],
+        action: _ArrayLayout,
+        validate: bool,
+        seed: _Seed,
+        compress: bool,
+        file: _File,
+        prefetch: int,
+        sampler: _SamplerSpec,
+    ) -> None: ...
     def add(
         self,
         obs: list[Any],
@@ -130,46 +151,6 @@ class _Buffer(metaclass=_CompiledType):
     def num_added(self) -> int: ...
     @property
     def num_silent_boundaries(self) -> int: ...
-
-class UniformBuffer(_Buffer):
-    def __init__(
-        self,
-        capacity: int,
-        num_envs: int,
-        n_step: int,
-        gamma: float,
-        obs: list[_ArrayLayout],
-        stacks: list[int],
-        action: _ArrayLayout,
-        validate: bool,
-        seed: _Seed,
-        compress: bool,
-        file: _File,
-        prefetch: int,
-    ) -> None: ...
-
-class PrioritizedBuffer(_Buffer):
-    alpha: float
-    beta: float
-    def __init__(
-        self,
-        capacity: int,
-        num_envs: int,
-        n_step: int,
-        gamma: float,
-        obs: list[_ArrayLayout],
-        stacks: list[int],
-        action: _ArrayLayout,
-        validate: bool,
-        seed: _Seed,
-        compress: bool,
-        file: _File,
-        prefetch: int,
-        alpha: float,
-        beta: float,
-        eps: float,
-        stratified: bool,
-    ) -> None: ...
     def update_priorities(self, key: Any, priorities: Any) -> int: ...
     @property
     def max_priority(self) -> float: ...

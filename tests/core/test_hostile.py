@@ -165,6 +165,9 @@ def edited(meta: bytes, **changes: Any) -> bytes:
         lambda meta: edited(meta, arguments={**json.loads(meta)["arguments"], "num_envs": 10**10}),
         lambda meta: edited(meta, arguments={**json.loads(meta)["arguments"], "gamma": "0.9"}),
         lambda meta: edited(meta, **{"class": "SumTree"}),
+        lambda meta: edited(meta, sampler={"name": "SumTree"}),
+        lambda meta: edited(meta, sampler={"name": "proportional", "alpha": 0.6}),
+        lambda meta: edited(meta, sampler={**json.loads(meta)["sampler"], "eps": "0.1"}),
     ],
 )
 def test_descriptions_that_make_no_buffer_are_snapshot_errors(tmp_path: Path, change: Any) -> None:

@@ -76,7 +76,7 @@ def test_damaged_pickles_are_snapshot_errors() -> None:
         function(cls, data[:-300] + bytes([data[-300] ^ 1]) + data[-299:], *place)
     with pytest.raises(mujigae.SnapshotError, match="too short"):
         function(cls, b"", *place)
-    with pytest.raises(mujigae.SnapshotError, match="int is no PrioritizedReplayBuffer"):
+    with pytest.raises(mujigae.SnapshotError, match="int is no ReplayBuffer"):
         function(int, data, *place)
 
 

@@ -193,6 +193,6 @@ def test_files_of_others_that_look_like_ours_are_left_alone(tmp_path: Path) -> N
 
 def test_files_hold_no_pickle(tmp_path: Path) -> None:
     _, content = small_file(tmp_path)
-    start = content.index(b'{"class"')
+    start = content.index(b'{"arguments"')
     meta = json.JSONDecoder().raw_decode(content[start:].decode("latin-1"))[0]
-    assert meta["class"] == "PrioritizedReplayBuffer"
+    assert meta["sampler"]["name"] == "proportional"

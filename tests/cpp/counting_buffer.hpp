@@ -30,7 +30,7 @@ inline Bytes counting_stack(std::int64_t first) {
 }
 
 template <class S>
-void count_on(ReplayBuffer<S>& buffer, std::int64_t num_rows = 20) {
+void count_on(BufferOf<S>& buffer, std::int64_t num_rows = 20) {
   for (std::int64_t t = buffer.num_added(), end = t + num_rows; t < end; ++t) {
     const Transition step{{counting_stack(t)}, {counting_stack(t + 1)}, t, static_cast<double>(t), t == 17, false};
     buffer.add(OwnedSteps(1, {0}, {step}).view());
@@ -38,7 +38,7 @@ void count_on(ReplayBuffer<S>& buffer, std::int64_t num_rows = 20) {
 }
 
 template <class S>
-OwnedBatch draw(ReplayBuffer<S>& buffer, std::int64_t batch_size = 16) {
+OwnedBatch draw(BufferOf<S>& buffer, std::int64_t batch_size = 16) {
   OwnedBatch batch(batch_size, buffer.obs());
   buffer.sample(0.4, batch.view());
   return batch;

@@ -13,8 +13,20 @@
 #include <vector>
 
 #include "mujigae/replay/replay_buffer.hpp"
+#include "mujigae/sampling/proportional.hpp"
+#include "mujigae/sampling/uniform.hpp"
 
 namespace mujigae {
+
+// A buffer with a sampler of this type.
+template <class S>
+struct BufferOf : ReplayBuffer {
+  explicit BufferOf(const BufferSettings& settings, const typename S::Settings& sampler = {}, std::unique_ptr<MappedFile> file = nullptr)
+      : ReplayBuffer(settings, S::plan(sampler), std::move(file)) {}
+};
+
+template <class S>
+constexpr bool kHasPriorities = !std::is_same_v<S, Uniform>;
 
 using Bytes = std::vector<std::byte>;
 

@@ -10,9 +10,9 @@
 
 using namespace mujigae;
 
-TEST_CASE_TEMPLATE("settings out of range are refused by name", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("settings out of range are refused by name", S, Uniform, Proportional) {
   const auto construct = [](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, ObsLayout obs) {
-    ReplayBuffer<S>(settings_of(capacity, num_envs, n_step, {obs}), {});
+    BufferOf<S>(settings_of(capacity, num_envs, n_step, {obs}), {});
   };
   CHECK_THROWS_WITH_AS(construct(0, 1, 1, {1, 1}), doctest::Contains("capacity"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(construct(2, 3, 1, {1, 1}), doctest::Contains("capacity"), std::invalid_argument);

@@ -29,10 +29,10 @@ struct Remembered {
 
   explicit Remembered(bool compress) : settings(settings_of(6, 2, 2, compress ? kCoded : kLayouts)) { settings.compress = compress; }
 
-  std::unique_ptr<ReplayBuffer<S>> open(std::unique_ptr<MappedFile> file) const {
-    return std::make_unique<ReplayBuffer<S>>(settings, typename S::Settings{}, std::move(file));
+  std::unique_ptr<BufferOf<S>> open(std::unique_ptr<MappedFile> file) const {
+    return std::make_unique<BufferOf<S>>(settings, typename S::Settings{}, std::move(file));
   }
-  void play(ReplayBuffer<S>& buffer, std::int64_t num_steps) {
+  void play(BufferOf<S>& buffer, std::int64_t num_steps) {
     RollingEnvironment first(1, settings.obs), second(2, settings.obs);
     for (std::int64_t t = 1; t <= num_steps; ++t) {
       const Transition a = first.step(t), b = second.step(-t);
@@ -41,7 +41,7 @@ struct Remembered {
       steps.insert_or_assign(-t, b);
     }
   }
-  int num_wrong_rows(ReplayBuffer<S>& buffer) const {
+  int num_wrong_rows(BufferOf<S>& buffer) const {
     if (buffer.size() == 0) return 0;
     OwnedBatch batch(16, settings.obs);
     buffer.sample(0.4, batch.view());
@@ -100,7 +100,7 @@ void check_damage(bool compress) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a byte damaged anywhere in a file that was not closed costs rows or is an error, and changes no row", S, UniformSampler,
-                   PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a byte damaged anywhere in a file that was not closed costs rows or is an error, and changes no row", S, Uniform,
+                   Proportional) {
   for (const bool compress : {false, true}) check_damage<S>(compress);
 }

@@ -57,7 +57,7 @@ struct Device {
 };
 
 template <class S>
-OwnedBatch draw_places(ReplayBuffer<S>& buffer, Device& device, const std::vector<ObsLayout>& layouts) {
+OwnedBatch draw_places(BufferOf<S>& buffer, Device& device, const std::vector<ObsLayout>& layouts) {
   std::vector<ObsLayout> places;
   for (const ObsLayout& layout : layouts) places.push_back({sizeof(std::int64_t), layout.stack});
   OwnedBatch batch(16, places);
@@ -139,15 +139,15 @@ TEST_CASE("places of held frames differ, and zeros have the last") {
   CHECK(mirror.place(1, per_lane - 1) == mirror.num_places() - 2);
 }
 
-TEST_CASE_TEMPLATE("the places of a batch hold what a batch of frames holds", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("the places of a batch hold what a batch of frames holds", S, Uniform, Proportional) {
   const std::vector<ObsLayout> layouts = {{3, 4}, {5, 1}};
   const BufferSettings settings = settings_of(40, 2, 3, layouts);
-  ReplayBuffer<S> whole(settings, {}), mirrored(settings, {});
+  BufferOf<S> whole(settings, {}), mirrored(settings, {});
   RollingEnvironment environment(5, layouts);
   Device device;
   for (std::int64_t t = 0; t < 300; ++t) {
     const OwnedSteps steps(1, {t % 2}, {environment.step(t)});
-    for (ReplayBuffer<S>* buffer : {&whole, &mirrored}) buffer->add(steps.view());
+    for (BufferOf<S>* buffer : {&whole, &mirrored}) buffer->add(steps.view());
     if (t % 9 != 8) continue;
     if (t % 100 == 89) {
       mirrored.restart_mirrors();

@@ -20,7 +20,7 @@ void check_batches(bool compress) {
   const std::vector<ObsLayout> layouts = {{3000, 3}, {40, 1}};
   BufferSettings settings = settings_of(20, 1, 1, layouts);
   settings.compress = compress;
-  ReplayBuffer<S> buffer(settings, {});
+  BufferOf<S> buffer(settings, {});
   RollingEnvironment environment(4, layouts);
   std::vector<Transition> steps;
   for (std::int64_t t = 0; t < 30; ++t) {
@@ -45,6 +45,6 @@ void check_batches(bool compress) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a batch of any size has the frames of its rows", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a batch of any size has the frames of its rows", S, Uniform, Proportional) {
   for (const bool compress : {false, true}) check_batches<S>(compress);
 }

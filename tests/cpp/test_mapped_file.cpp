@@ -45,7 +45,7 @@ using namespace mujigae;
 
 namespace {
 
-using Prioritized = ReplayBuffer<PrioritizedSampler>;
+using Prioritized = BufferOf<Proportional>;
 using State = std::vector<std::int64_t>;
 const std::vector<ObsLayout> kLayouts = {{300, 3}, {8, 1}}, kCoded = {{1100, 3}, {8, 1}};
 
@@ -69,10 +69,10 @@ std::unique_ptr<MappedFile> reopen(const std::string& path, std::int64_t num_wor
   return file;
 }
 
-template <class S = PrioritizedSampler>
-std::unique_ptr<ReplayBuffer<S>> make(const std::string& path, bool is_new, bool compress = false) {
+template <class S = Proportional>
+std::unique_ptr<BufferOf<S>> make(const std::string& path, bool is_new, bool compress = false) {
   auto file = is_new ? MappedFile::create(path, "meta") : MappedFile::open(path, "meta");
-  return std::make_unique<ReplayBuffer<S>>(settings(compress), typename S::Settings{}, std::move(file));
+  return std::make_unique<BufferOf<S>>(settings(compress), typename S::Settings{}, std::move(file));
 }
 
 struct Feed {  // the same transitions for several buffers
@@ -88,7 +88,7 @@ struct Feed {  // the same transitions for several buffers
 };
 
 template <class S>
-OwnedBatch draw(ReplayBuffer<S>& buffer) {
+OwnedBatch draw(BufferOf<S>& buffer) {
   OwnedBatch batch(8, buffer.obs());
   buffer.sample(0.4, batch.view());
   return batch;
@@ -98,7 +98,7 @@ template <class S>
 void check_like_memory(bool compress) {
   const TemporaryFolder folder;
   Feed feed(settings(compress).obs);
-  ReplayBuffer<S> memory(settings(compress), {});
+  BufferOf<S> memory(settings(compress), {});
   auto buffer = make<S>(folder / "file", true, compress);
   for (int i = 0; i < 300; ++i) {
     const OwnedSteps steps = feed.next();
@@ -111,7 +111,7 @@ void check_like_memory(bool compress) {
     if (i % 7 == 3) {
       const OwnedBatch batch = draw(memory);
       REQUIRE(draw(*buffer) == batch);
-      if constexpr (S::kHasPriorities) {
+      if constexpr (kHasPriorities<S>) {
         const std::vector<double> priorities(8, i * 0.1);
         REQUIRE(memory.update_priorities(batch.key, priorities) == buffer->update_priorities(batch.key, priorities));
       }
@@ -235,13 +235,13 @@ TEST_CASE("what is released reads as zeros, and may be reserved again") {
   CHECK(part[8192] == std::byte{2});
 }
 
-TEST_CASE_TEMPLATE("a buffer in a file equals one in memory, closed and reopened at any step", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a buffer in a file equals one in memory, closed and reopened at any step", S, Uniform, Proportional) {
   for (const bool compress : {false, true}) check_like_memory<S>(compress);
 }
 
-TEST_CASE_TEMPLATE("the file as it is at any moment is found to hold what was flushed and not evicted", S, UniformSampler,
-                   PrioritizedSampler) {
-  check_at_any_moment<S>(false, S::kHasPriorities ? 1 : 6);
+TEST_CASE_TEMPLATE("the file as it is at any moment is found to hold what was flushed and not evicted", S, Uniform,
+                   Proportional) {
+  check_at_any_moment<S>(false, kHasPriorities<S> ? 1 : 6);
   check_at_any_moment<S>(true, 6);
 }
 

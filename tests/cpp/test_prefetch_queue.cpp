@@ -23,7 +23,7 @@ constexpr std::int64_t kBatch = 20, kNumEnvs = 2;
 
 template <class S>
 struct Played {
-  ReplayBuffer<S> buffer;
+  BufferOf<S> buffer;
   RollingEnvironment environment;
   std::vector<ObsLayout> layouts;
 
@@ -88,7 +88,7 @@ struct Forgery {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a batch in the buffer's memory is the one in the caller's", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a batch in the buffer's memory is the one in the caller's", S, Uniform, Proportional) {
   for (const std::int64_t prefetch : {0, 2}) {
     Played<S> one(prefetch, kLarge), other(prefetch, kLarge);
     for (Played<S>* played : {&one, &other}) played->play(100);
@@ -108,9 +108,9 @@ TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
   CHECK(good.refusal() == "");
   Forgery leaf, infinite, key, flag, order, future, sizes, many, no_size;
   leaf.draw(1, 0.0);
-  check_says(leaf.refusal(), "a leaf that is not positive");
+  check_says(leaf.refusal(), "a mass that is not positive");
   infinite.draw(1, std::numeric_limits<double>::infinity());
-  check_says(infinite.refusal(), "a leaf that is not positive");
+  check_says(infinite.refusal(), "a mass that is not positive");
   key.draw(1, 1.0, 1 << 20);
   check_says(key.refusal(), "key");
   flag.draw(1, 1.0, 0, 2);
@@ -134,12 +134,12 @@ TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
   check_says(no_size.refusal(), "without a size");
 }
 
-TEST_CASE_TEMPLATE("a batch has the rows of the time when it was drawn, though they are evicted since", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a batch has the rows of the time when it was drawn, though they are evicted since", S, Uniform, Proportional) {
   for (const auto& layouts : {kSmall, kLarge}) check_drawn_ahead<S>(layouts);
 }
 
 TEST_CASE("beta is of the time when a batch is handed out") {
-  Played<PrioritizedSampler> now(0, kSmall), ahead(2, kSmall);
+  Played<Proportional> now(0, kSmall), ahead(2, kSmall);
   for (auto* one : {&now, &ahead}) {
     one->play(100);
     const auto keys = one->draw(8).key;
@@ -150,13 +150,13 @@ TEST_CASE("beta is of the time when a batch is handed out") {
 }
 
 TEST_CASE("another size, n_step, gamma or alpha draws anew with the same random numbers; the same ones change nothing") {
-  using Buffer = ReplayBuffer<PrioritizedSampler>;
+  using Buffer = BufferOf<Proportional>;
   const std::vector<void (*)(Buffer&)> changes = {[](Buffer& b) { b.set_n_step(2); }, [](Buffer& b) { b.set_gamma(0.25); },
                                                   [](Buffer& b) { b.set_alpha(0.9); }};
   const std::vector<void (*)(Buffer&)> no_changes = {[](Buffer& b) { b.set_n_step(3); }, [](Buffer& b) { b.set_gamma(0.9); },
                                                      [](Buffer& b) { b.set_alpha(0.6); }, [](Buffer& b) { b.set_beta(0.1); }};
   const auto after = [](std::int64_t prefetch, const auto& change, std::int64_t size) {
-    Played<PrioritizedSampler> played(prefetch, kSmall);
+    Played<Proportional> played(prefetch, kSmall);
     played.play(100);
     played.draw();
     played.play(7);
@@ -171,7 +171,7 @@ TEST_CASE("another size, n_step, gamma or alpha draws anew with the same random 
 }
 
 TEST_CASE("a refused draw leaves the queue as it is") {
-  Played<PrioritizedSampler> tried(2, kSmall), left(2, kSmall);
+  Played<Proportional> tried(2, kSmall), left(2, kSmall);
   for (auto* one : {&tried, &left}) {
     one->play(100);
     one->draw();
@@ -183,7 +183,7 @@ TEST_CASE("a refused draw leaves the queue as it is") {
   CHECK(tried.draw() == left.draw());
 }
 
-TEST_CASE_TEMPLATE("a snapshot has the batches drawn ahead, rows evicted since among them", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a snapshot has the batches drawn ahead, rows evicted since among them", S, Uniform, Proportional) {
   const TemporaryFolder folder;
   for (const auto& layouts : {kSmall, kLarge}) {
     Played<S> saved(3, layouts), loaded(3, layouts);
@@ -199,11 +199,11 @@ TEST_CASE_TEMPLATE("a snapshot has the batches drawn ahead, rows evicted since a
 
 TEST_CASE("a snapshot with more batches than the buffer draws ahead is refused") {
   const TemporaryFolder folder;
-  Played<UniformSampler> saved(3, kSmall);
+  Played<Uniform> saved(3, kSmall);
   saved.play(100);
   saved.draw();
   saved.buffer.save(folder / "saved", "");
-  Played<UniformSampler> loaded(2, kSmall);
+  Played<Uniform> loaded(2, kSmall);
   CHECK_THROWS_AS(loaded.buffer.load(folder / "saved"), SnapshotError);
 }
 
@@ -218,11 +218,11 @@ TEST_CASE("batches drawn where the generator's counter goes round are in order")
 
 TEST_CASE("a prefetch that cannot be is refused") {
   for (const std::int64_t prefetch : {-1, 1025}) {
-    CHECK_THROWS_AS(ReplayBuffer<UniformSampler>(Played<UniformSampler>::settings(prefetch, kSmall), {}), std::invalid_argument);
+    CHECK_THROWS_AS(BufferOf<Uniform>(Played<Uniform>::settings(prefetch, kSmall), {}), std::invalid_argument);
   }
 }
 
-TEST_CASE_TEMPLATE("batches drawn ahead are counted as memory in use, until they are dropped", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("batches drawn ahead are counted as memory in use, until they are dropped", S, Uniform, Proportional) {
   Played<S> played(3, kLarge);
   played.play(100);
   const std::int64_t before = played.buffer.nbytes();

@@ -19,11 +19,11 @@ using namespace mujigae;
 
 namespace {
 
-using Prioritized = ReplayBuffer<PrioritizedSampler>;
+using Prioritized = BufferOf<Proportional>;
 const std::vector<ObsLayout> kOneByte = {{1, 1}};
 
 // A buffer and its naive twin, driven side by side by random calls.
-template <Sampler S>
+template <class S>
 class Duel {
  public:
   Duel(const BufferSettings& settings, std::uint64_t seed)
@@ -67,7 +67,7 @@ class Duel {
   }
 
   void update_priorities() {
-    if constexpr (S::kHasPriorities) {
+    if constexpr (kHasPriorities<S>) {
       std::vector<double> priorities;
       std::int64_t num_held = 0;
       for (const std::int64_t key : keys_) {
@@ -145,14 +145,14 @@ class Duel {
   BufferSettings settings_;
   std::mt19937_64 random_;
   std::int64_t n_step_;
-  ReplayBuffer<S> buffer_;
+  BufferOf<S> buffer_;
   std::vector<RollingEnvironment> environments_;
   std::vector<NaiveLane> lanes_;
   std::vector<std::int64_t> keys_;
   std::map<std::int64_t, std::int64_t> actions_;  // of every key seen
 };
 
-template <Sampler S>
+template <class S>
 void play_duels(std::uint64_t seed) {
   for (const std::int64_t stack : {1, 2, 4}) {
     for (const std::int64_t n_step : {1, 2, 3, 5}) {
@@ -170,14 +170,14 @@ void play_duels(std::uint64_t seed) {
 }
 
 // One lane of one-byte observations that count up: row t goes from t to t + 1.
-template <Sampler S>
-void add_counting(ReplayBuffer<S>& buffer, std::int64_t row, bool terminated = false, bool truncated = false, std::int64_t env = 0) {
+template <class S>
+void add_counting(BufferOf<S>& buffer, std::int64_t row, bool terminated = false, bool truncated = false, std::int64_t env = 0) {
   const auto obs = static_cast<std::byte>(row), next_obs = static_cast<std::byte>(row + 1);
   buffer.add(OwnedSteps(1, {env}, {{{{obs}}, {{next_obs}}, row, static_cast<double>(row), terminated, truncated}}).view());
 }
 
-template <Sampler S>
-OwnedBatch draw(ReplayBuffer<S>& buffer, std::int64_t batch_size, double beta = 0.4) {
+template <class S>
+OwnedBatch draw(BufferOf<S>& buffer, std::int64_t batch_size, double beta = 0.4) {
   OwnedBatch batch(batch_size, buffer.obs());
   buffer.sample(beta, batch.view());
   return batch;
@@ -186,13 +186,13 @@ OwnedBatch draw(ReplayBuffer<S>& buffer, std::int64_t batch_size, double beta = 
 }  // namespace
 
 TEST_CASE("every prioritized batch is what a naive list of transitions gives, whatever happens in between") {
-  play_duels<PrioritizedSampler>(0);
+  play_duels<Proportional>(0);
 }
 
-TEST_CASE("every uniform batch is what a naive list of transitions gives, whatever happens in between") { play_duels<UniformSampler>(1000); }
+TEST_CASE("every uniform batch is what a naive list of transitions gives, whatever happens in between") { play_duels<Uniform>(1000); }
 
-TEST_CASE_TEMPLATE("every row that can be drawn is drawn, and the oldest ones are gone", S, UniformSampler, PrioritizedSampler) {
-  ReplayBuffer<S> buffer(settings_of(10, 1, 3, kOneByte), {});
+TEST_CASE_TEMPLATE("every row that can be drawn is drawn, and the oldest ones are gone", S, Uniform, Proportional) {
+  BufferOf<S> buffer(settings_of(10, 1, 3, kOneByte), {});
   for (std::int64_t row = 0; row < 30; ++row) add_counting(buffer, row, false, row == 21);
   CHECK(buffer.size() == 10);
   const OwnedBatch batch = draw(buffer, 2000);
@@ -202,11 +202,11 @@ TEST_CASE_TEMPLATE("every row that can be drawn is drawn, and the oldest ones ar
   CHECK(drawn == expected);
 }
 
-TEST_CASE_TEMPLATE("a capacity smaller than an episode holds the newest rows of it, capacity 1 included", S, UniformSampler,
-                   PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a capacity smaller than an episode holds the newest rows of it, capacity 1 included", S, Uniform,
+                   Proportional) {
   for (const std::int64_t capacity : {1, 2, 5}) {
     for (const std::int64_t n_step : {1, 4}) {
-      ReplayBuffer<S> buffer(settings_of(capacity, 1, n_step, kOneByte), {});
+      BufferOf<S> buffer(settings_of(capacity, 1, n_step, kOneByte), {});
       for (std::int64_t row = 0; row < 100; ++row) add_counting(buffer, row);
       CHECK(buffer.size() == capacity);
       for (const std::int64_t action : draw(buffer, 50).action) {
@@ -230,7 +230,7 @@ TEST_CASE("a stale key is ignored and not counted, a duplicate counts twice and 
 }
 
 TEST_CASE("a priority of zero with eps zero is never drawn, and drawn again once it is positive") {
-  PrioritizedSampler::Settings sampler;
+  Proportional::Settings sampler;
   sampler.eps = 0.0;
   Prioritized buffer(settings_of(8, 1, 1, kOneByte), sampler);
   for (std::int64_t row = 0; row < 2; ++row) add_counting(buffer, row);
@@ -284,21 +284,21 @@ TEST_CASE("an error in one element of a call changes nothing") {
   expect_unchanged();
 }
 
-TEST_CASE_TEMPLATE("a stack that does not roll is refused, unless the caller vouches", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a stack that does not roll is refused, unless the caller vouches", S, Uniform, Proportional) {
   BufferSettings settings = settings_of(8, 1, 1, {{1, 2}});
   const Transition bad{{{std::byte{1}, std::byte{2}}}, {{std::byte{9}, std::byte{3}}}, 0, 0.0, false, false};
-  CHECK_THROWS_WITH_AS(ReplayBuffer<S>(settings, {}).add(OwnedSteps(1, {0}, {bad}).view()), doctest::Contains("next_obs[0]"),
+  CHECK_THROWS_WITH_AS(BufferOf<S>(settings, {}).add(OwnedSteps(1, {0}, {bad}).view()), doctest::Contains("next_obs[0]"),
                        std::invalid_argument);
   settings.validate = false;
-  ReplayBuffer<S> trusting(settings, {});
+  BufferOf<S> trusting(settings, {});
   for (int i = 0; i < 2; ++i) CHECK_NOTHROW(trusting.add(OwnedSteps(1, {0}, {bad}).view()));
   CHECK(trusting.size() == 2);
   CHECK(trusting.num_silent_boundaries() == 0);
 }
 
-TEST_CASE_TEMPLATE("a reset behind our back ends the episode: the row before bootstraps from its own next_obs", S, UniformSampler,
-                   PrioritizedSampler) {
-  ReplayBuffer<S> buffer(settings_of(8, 1, 3, kOneByte), {});
+TEST_CASE_TEMPLATE("a reset behind our back ends the episode: the row before bootstraps from its own next_obs", S, Uniform,
+                   Proportional) {
+  BufferOf<S> buffer(settings_of(8, 1, 3, kOneByte), {});
   add_counting(buffer, 0);
   add_counting(buffer, 1);
   add_counting(buffer, 100);
@@ -312,9 +312,9 @@ TEST_CASE_TEMPLATE("a reset behind our back ends the episode: the row before boo
   }
 }
 
-TEST_CASE_TEMPLATE("an n_step beyond every row only waits for the episode's end", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("an n_step beyond every row only waits for the episode's end", S, Uniform, Proportional) {
   for (const std::int64_t n_step : {std::int64_t{100}, std::int64_t{1} << 30}) {
-    ReplayBuffer<S> buffer(settings_of(16, 1, 1, kOneByte), {});
+    BufferOf<S> buffer(settings_of(16, 1, 1, kOneByte), {});
     buffer.set_n_step(n_step);
     for (std::int64_t row = 0; row < 5; ++row) add_counting(buffer, row);
     CHECK(buffer.size() == 0);
@@ -323,21 +323,21 @@ TEST_CASE_TEMPLATE("an n_step beyond every row only waits for the episode's end"
     CHECK(buffer.why_invalid() == "");
     const TemporaryFolder folder;
     buffer.save(folder / "snapshot", "");
-    ReplayBuffer<S> loaded(settings_of(16, 1, 1, kOneByte), {});
+    BufferOf<S> loaded(settings_of(16, 1, 1, kOneByte), {});
     CHECK_NOTHROW(loaded.load(folder / "snapshot"));
     CHECK(loaded.n_step() == n_step);
   }
 }
 
-TEST_CASE_TEMPLATE("an n_step that no key or counter can hold is refused", S, UniformSampler, PrioritizedSampler) {
-  ReplayBuffer<S> buffer(settings_of(16, 1, 1, kOneByte), {});
+TEST_CASE_TEMPLATE("an n_step that no key or counter can hold is refused", S, Uniform, Proportional) {
+  BufferOf<S> buffer(settings_of(16, 1, 1, kOneByte), {});
   CHECK_THROWS_AS(buffer.set_n_step(INT64_MAX), std::invalid_argument);
-  CHECK_THROWS_AS(ReplayBuffer<S>(settings_of(16, 1, INT64_MAX, kOneByte), {}), std::invalid_argument);
+  CHECK_THROWS_AS(BufferOf<S>(settings_of(16, 1, INT64_MAX, kOneByte), {}), std::invalid_argument);
   CHECK(buffer.n_step() == 1);
 }
 
-TEST_CASE_TEMPLATE("settings change between draws, and one that is refused changes nothing", S, UniformSampler, PrioritizedSampler) {
-  ReplayBuffer<S> buffer(settings_of(64, 1, 1, kOneByte), {});
+TEST_CASE_TEMPLATE("settings change between draws, and one that is refused changes nothing", S, Uniform, Proportional) {
+  BufferOf<S> buffer(settings_of(64, 1, 1, kOneByte), {});
   for (std::int64_t row = 0; row < 10; ++row) add_counting(buffer, row);
   buffer.set_n_step(2);
   buffer.set_gamma(0.5);
@@ -348,23 +348,23 @@ TEST_CASE_TEMPLATE("settings change between draws, and one that is refused chang
   CHECK(buffer.size() == 9);
   const OwnedBatch batch = draw(buffer, 20);
   for (std::size_t i = 0; i < 20; ++i) CHECK(batch.reward[i] == static_cast<float>(batch.action[i]) * 1.5F + 0.5F);
-  if constexpr (S::kHasPriorities) {
+  if constexpr (kHasPriorities<S>) {
     buffer.set_alpha(0.9);
     buffer.set_beta(0.7);
     CHECK_THROWS_AS(buffer.set_alpha(-1.0), std::invalid_argument);
     CHECK_THROWS_AS(buffer.set_beta(-1.0), std::invalid_argument);
-    CHECK(buffer.sampler_settings().alpha == 0.9);
-    CHECK(buffer.sampler_settings().beta == 0.7);
+    CHECK(buffer.alpha() == 0.9);
+    CHECK(buffer.beta() == 0.7);
   }
   CHECK(buffer.why_invalid() == "");
 }
 
-TEST_CASE_TEMPLATE("same seed and same calls give the same batches, and another seed others", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("same seed and same calls give the same batches, and another seed others", S, Uniform, Proportional) {
   std::vector<OwnedBatch> batches;
   for (const std::uint64_t seed : {1, 1, 2}) {
     BufferSettings settings = settings_of(64, 1, 1, kOneByte);
     settings.key = {seed, 0};
-    ReplayBuffer<S> buffer(settings, {});
+    BufferOf<S> buffer(settings, {});
     for (std::int64_t row = 0; row < 50; ++row) add_counting(buffer, row);
     batches.push_back(draw(buffer, 32));
   }
@@ -372,8 +372,8 @@ TEST_CASE_TEMPLATE("same seed and same calls give the same batches, and another 
   CHECK(batches[0].key != batches[2].key);
 }
 
-TEST_CASE_TEMPLATE("memory in use stops growing once the buffer is full", S, UniformSampler, PrioritizedSampler) {
-  ReplayBuffer<S> buffer(settings_of(100, 2, 3, {{500, 4}}), {});
+TEST_CASE_TEMPLATE("memory in use stops growing once the buffer is full", S, Uniform, Proportional) {
+  BufferOf<S> buffer(settings_of(100, 2, 3, {{500, 4}}), {});
   std::vector<RollingEnvironment> environments;
   for (std::uint64_t e = 0; e < 2; ++e) environments.emplace_back(e, buffer.obs());
   std::int64_t largest = 0;

@@ -56,13 +56,13 @@ std::int64_t bits(double value) { return std::bit_cast<std::int64_t>(value); }
 std::size_t record_at(std::int64_t row) { return kRecords * kPartBytes + 32 * static_cast<std::size_t>(row % kCountingSlots); }
 
 template <class S>
-std::unique_ptr<ReplayBuffer<S>> create(const std::string& path) {
-  return std::make_unique<ReplayBuffer<S>>(counting_settings(), typename S::Settings{}, MappedFile::create(path, "meta"));
+std::unique_ptr<BufferOf<S>> create(const std::string& path) {
+  return std::make_unique<BufferOf<S>>(counting_settings(), typename S::Settings{}, MappedFile::create(path, "meta"));
 }
 
 template <class S>
-std::unique_ptr<ReplayBuffer<S>> reopen(const std::string& path) {
-  return std::make_unique<ReplayBuffer<S>>(counting_settings(), typename S::Settings{}, MappedFile::open(path, "meta"));
+std::unique_ptr<BufferOf<S>> reopen(const std::string& path) {
+  return std::make_unique<BufferOf<S>>(counting_settings(), typename S::Settings{}, MappedFile::open(path, "meta"));
 }
 
 template <class T>
@@ -75,7 +75,7 @@ void write_at(const std::string& path, std::size_t at, T value) {
 // Both records of the state say so, and their checksums are right.
 template <class S>
 void lie(const std::string& path, std::size_t word, std::int64_t value) {
-  constexpr std::size_t kBytes = kStateHead + 8 * (kNumHeadWords + (S::kHasPriorities ? 3 : 0));
+  constexpr std::size_t kBytes = kStateHead + 8 * (kNumHeadWords + (kHasPriorities<S> ? 3 : 0));
   for (const std::size_t record : {kStates * kPartBytes, kStates * kPartBytes + kStateBytes}) {
     write_at(path, record + kStateHead + 8 * word, value);
     const std::string bytes = read_file(path).substr(record, kBytes);
@@ -123,7 +123,7 @@ int num_first_allowed(const std::vector<std::function<void()>>& calls) {
 }
 
 template <class S>
-std::vector<std::function<void()>> calls_of(ReplayBuffer<S>& buffer, OwnedBatch& batch, const std::string& path) {
+std::vector<std::function<void()>> calls_of(BufferOf<S>& buffer, OwnedBatch& batch, const std::string& path) {
   std::vector<std::function<void()>> calls = {
       [&] { count_on(buffer, 1); },
       [&] { buffer.sample(0.4, batch.view()); },
@@ -141,7 +141,7 @@ std::vector<std::function<void()>> calls_of(ReplayBuffer<S>& buffer, OwnedBatch&
       [&] { buffer.to_bytes(""); },
       [&] { buffer.why_invalid(); },
   };
-  if constexpr (S::kHasPriorities) {
+  if constexpr (kHasPriorities<S>) {
     calls.push_back([&] { buffer.update_priorities(batch.key, std::vector<double>(batch.key.size(), 1.0)); });
     calls.push_back([&] { buffer.set_alpha(0.5); });
     calls.push_back([&] { buffer.set_beta(0.5); });
@@ -151,7 +151,7 @@ std::vector<std::function<void()>> calls_of(ReplayBuffer<S>& buffer, OwnedBatch&
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a state that cannot be is refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a state that cannot be is refused", S, Uniform, Proportional) {
   check_refused<S>({{kNumAdded, -1, "the buffer's state: a value of -1, expected 0 to"},
                     {kGamma, bits(kNan), "the buffer's state: a gamma outside 0 to 1"},
                     {kNext, 24, "the buffer's state: a value of 24, expected 15 to 23"},
@@ -160,14 +160,14 @@ TEST_CASE_TEMPLATE("a state that cannot be is refused", S, UniformSampler, Prior
                     {kLogEnd, 1000000, "more frames than have a place"},
                     {kNewest, 20, "a current stack that is not among the frames"},
                     {kDepth, 3, "a current stack that is too deep"}});
-  if (!S::kHasPriorities) return;
+  if (!kHasPriorities<S>) return;
   check_refused<S>({{kNumHeadWords, bits(-1.0), "an alpha, beta or largest priority that is out of range"},
                     {kNumHeadWords + 1, bits(kNan), "an alpha, beta or largest priority that is out of range"},
                     {kNumHeadWords + 2, bits(0.0), "an alpha, beta or largest priority that is out of range"}});
 
 }
 
-TEST_CASE_TEMPLATE("a row that is damaged in a closed file is named with its byte", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a row that is damaged in a closed file is named with its byte", S, Uniform, Proportional) {
   const TemporaryFolder folder;
   count_on(*create<S>(folder / "file"));
   const std::size_t reward = record_at(16);
@@ -179,7 +179,7 @@ TEST_CASE_TEMPLATE("a row that is damaged in a closed file is named with its byt
   CHECK(num_wrong_rows(draw(*buffer)) == 0);
 }
 
-TEST_CASE_TEMPLATE("in a file that was not closed a lane goes on behind its last damaged row", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("in a file that was not closed a lane goes on behind its last damaged row", S, Uniform, Proportional) {
   const TemporaryFolder folder;
   auto buffer = create<S>(folder / "file");
   count_on(*buffer);
@@ -201,14 +201,14 @@ TEST_CASE_TEMPLATE("in a file that was not closed a lane goes on behind its last
 TEST_CASE("a priority in a file that is none becomes the largest") {
   const TemporaryFolder folder;
   for (const double damaged : {kNan, -1.0, std::numeric_limits<double>::infinity()}) {
-    auto buffer = create<PrioritizedSampler>(folder / "file");
+    auto buffer = create<Proportional>(folder / "file");
     count_on(*buffer);
     const OwnedBatch batch = draw(*buffer);
     buffer->update_priorities(batch.key, std::vector<double>(batch.key.size(), 0.0));
     buffer->update_priorities(std::span(batch.key).first(1), std::vector<double>{5.0});
     buffer.reset();
     write_at(folder / "file", kPriorities * kPartBytes + 8 * (18 % kCountingSlots), damaged);
-    buffer = reopen<PrioritizedSampler>(folder / "file");
+    buffer = reopen<Proportional>(folder / "file");
     CHECK(buffer->why_invalid() == "");
     CHECK(buffer->max_priority() == 5.0);
     const OwnedBatch after = draw(*buffer, 400);
@@ -218,7 +218,7 @@ TEST_CASE("a priority in a file that is none becomes the largest") {
   }
 }
 
-TEST_CASE_TEMPLATE("a forked process may not use the buffer, and leaves its file alone", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a forked process may not use the buffer, and leaves its file alone", S, Uniform, Proportional) {
   const TemporaryFolder folder;
   auto buffer = create<S>(folder / "file");
   count_on(*buffer);
@@ -240,21 +240,21 @@ TEST_CASE_TEMPLATE("a forked process may not use the buffer, and leaves its file
   CHECK(num_wrong_rows(draw(*buffer)) == 0);
 }
 
-TEST_CASE_TEMPLATE("a buffer in a file is saved elsewhere, and is not loaded into", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a buffer in a file is saved elsewhere, and is not loaded into", S, Uniform, Proportional) {
   const TemporaryFolder folder;
   auto buffer = create<S>(folder / "file");
   count_on(*buffer);
   CHECK_THROWS_WITH_AS(buffer->save(folder / "file", ""), doctest::Contains("path: expected another file"), std::invalid_argument);
   buffer->save(folder / "snapshot", "");
   CHECK_THROWS_AS(buffer->load(folder / "snapshot"), std::logic_error);
-  ReplayBuffer<S> memory(counting_settings(), {});
+  BufferOf<S> memory(counting_settings(), {});
   memory.load(folder / "snapshot");
   CHECK(draw(memory) == draw(*buffer));
   CHECK(buffer->nbytes() >= memory.nbytes());  // checksums, and whole places for frames
 }
 
 TEST_CASE_TEMPLATE("a disk that fails to sync is an error of flush, not of closing: the last flush stands", S,
-                   UniformSampler, PrioritizedSampler) {
+                   Uniform, Proportional) {
   const TemporaryFolder folder;
   auto buffer = create<S>(folder / "file");
   count_on(*buffer, 18);
@@ -273,9 +273,9 @@ TEST_CASE_TEMPLATE("a disk that fails to sync is an error of flush, not of closi
   CHECK(num_wrong_rows(draw(*buffer)) == 0);
 }
 
-TEST_CASE_TEMPLATE("flush is nothing to a buffer in memory", S, UniformSampler, PrioritizedSampler) {
-  ReplayBuffer<S> buffer(counting_settings(), {}), flushed(counting_settings(), {});
-  for (ReplayBuffer<S>* one : {&buffer, &flushed}) count_on(*one);
+TEST_CASE_TEMPLATE("flush is nothing to a buffer in memory", S, Uniform, Proportional) {
+  BufferOf<S> buffer(counting_settings(), {}), flushed(counting_settings(), {});
+  for (BufferOf<S>* one : {&buffer, &flushed}) count_on(*one);
   flushed.flush();
   CHECK(flushed.to_bytes("") == buffer.to_bytes(""));
 }

@@ -38,7 +38,7 @@ std::int64_t bits(double value) { return std::bit_cast<std::int64_t>(value); }
 
 template <class S>
 Bytes truth() {
-  ReplayBuffer<S> buffer(counting_settings(), {});
+  BufferOf<S> buffer(counting_settings(), {});
   count_on(buffer);
   return buffer.to_bytes("meta");
 }
@@ -46,7 +46,7 @@ Bytes truth() {
 // What loading the snapshot into a fresh buffer says; nothing when it is loaded and goes on working.
 template <class S>
 std::string refusal(const Bytes& snapshot, const BufferSettings& settings = counting_settings()) {
-  ReplayBuffer<S> buffer(settings, {});
+  BufferOf<S> buffer(settings, {});
   SnapshotReader reader{std::span(snapshot)};
   const std::string refusal = refusal_of([&] {
     CHECK(read_snapshot_meta(reader) == "meta");
@@ -73,12 +73,12 @@ void check_refused(const std::vector<Lie>& lies) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a snapshot that tells the truth is loaded", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a snapshot that tells the truth is loaded", S, Uniform, Proportional) {
   CHECK(refusal<S>(truth<S>()) == "");
   CHECK(refusal<S>(with_value(truth<S>(), "HEAD", kCounter, std::int64_t{5})) == "");
 }
 
-TEST_CASE_TEMPLATE("counters and settings that cannot be are refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("counters and settings that cannot be are refused", S, Uniform, Proportional) {
   check_refused<S>({{"HEAD", kNumAdded, -1, "a value of -1, expected 0 to "},
                     {"HEAD", kNumBoundaries, 21, "a value of 21, expected 0 to 20"},
                     {"HEAD", kNStep, 0, "a value of 0, expected 1 to "},
@@ -88,7 +88,7 @@ TEST_CASE_TEMPLATE("counters and settings that cannot be are refused", S, Unifor
                     {"HEAD", kGamma, bits(kNan), "a gamma outside 0 to 1"}});
 }
 
-TEST_CASE_TEMPLATE("rows that a lane cannot hold are refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("rows that a lane cannot hold are refused", S, Uniform, Proportional) {
   check_refused<S>({{"HEAD", kFirst, -1, "a value of -1"},
                     {"HEAD", kFirst, (kCountingSlots << 30) + 1, "a value of"},
                     {"HEAD", kFirst, 16, "a section of another length"},
@@ -101,13 +101,13 @@ TEST_CASE_TEMPLATE("rows that a lane cannot hold are refused", S, UniformSampler
   check_says(refusal<S>(no_end), "the open episode of lane 0 begins at row 18");
 }
 
-TEST_CASE_TEMPLATE("an open episode without rows is refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("an open episode without rows is refused", S, Uniform, Proportional) {
   Bytes snapshot = with_value(truth<S>(), "HEAD", kFirst, std::int64_t{20});
   for (const char* section : {"REWD", "FLAG", "ACTN", "STAK"}) snapshot = with_size(snapshot, section, 0);
   check_says(refusal<S>(snapshot), "lane 0 has an open episode without rows");
 }
 
-TEST_CASE_TEMPLATE("frames and a current stack that do not agree are refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("frames and a current stack that do not agree are refused", S, Uniform, Proportional) {
   check_refused<S>({{"HEAD", kLogBegin, -1, "a value of -1"},
                     {"HEAD", kLogBegin, kTooFar, "a value of"},
                     {"HEAD", kLogEnd, 13, "a value of 13, expected 14 to"},
@@ -126,7 +126,7 @@ TEST_CASE_TEMPLATE("frames and a current stack that do not agree are refused", S
   check_says(refusal<S>(with_size(snapshot, "FRAM", 0)), "0 frames, expected 8");
 }
 
-TEST_CASE_TEMPLATE("stacks that refer to frames that are not held are refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("stacks that refer to frames that are not held are refused", S, Uniform, Proportional) {
   const std::size_t third = 3 * 2, last = 3 * 4;  // words of a row: newest, depth, padding
   check_refused<S>({{"STAK", 0, 15, "row 15 of lane 0 refers to frames that are not held"},   // older than the log
                     {"STAK", third, 16, "row 17 of lane 0 refers to frames that are not held"},  // older than the row before
@@ -138,29 +138,29 @@ TEST_CASE_TEMPLATE("stacks that refer to frames that are not held are refused", 
                     {"STAK", 2, 2, "a value of 2, expected 0 to 1"}});
 }
 
-TEST_CASE_TEMPLATE("rewards and flags that cannot be are refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("rewards and flags that cannot be are refused", S, Uniform, Proportional) {
   check_refused<S>({{"REWD", 3, bits(kNan), "a reward that is not finite"}, {"REWD", 0, bits(-kInfinity), "a reward that is not finite"}});
   check_says(refusal<S>(with_value(truth<S>(), "FLAG", 4, std::uint8_t{8})), "unknown flags");
 }
 
 TEST_CASE("priorities and exponents that cannot be are refused") {
-  check_refused<PrioritizedSampler>({{"PRIO", 0, bits(-0.5), "an alpha, beta or largest priority that is out of range"},
+  check_refused<Proportional>({{"PRIO", 0, bits(-0.5), "an alpha, beta or largest priority that is out of range"},
                                      {"PRIO", 0, bits(kNan), "an alpha, beta or largest priority that is out of range"},
                                      {"PRIO", 1, bits(kInfinity), "an alpha, beta or largest priority that is out of range"},
                                      {"PRIO", 2, bits(0.5), "an alpha, beta or largest priority that is out of range"},
                                      {"PRIO", 3, bits(-1.0), "a priority that is negative, not finite, or above the largest"},
                                      {"PRIO", 7, bits(2.0), "a priority that is negative, not finite, or above the largest"},
                                      {"PRIO", 4, bits(kNan), "a priority that is negative, not finite, or above the largest"}});
-  const Bytes steep = with_value(truth<PrioritizedSampler>(), "PRIO", 0, 1000.0);
-  CHECK(refusal<PrioritizedSampler>(steep) == "");
-  check_says(refusal<PrioritizedSampler>(with_value(steep, "PRIO", 2, 1e10)), "out of range");  // (10^10)^1000
+  const Bytes steep = with_value(truth<Proportional>(), "PRIO", 0, 1000.0);
+  CHECK(refusal<Proportional>(steep) == "");
+  check_says(refusal<Proportional>(with_value(steep, "PRIO", 2, 1e10)), "out of range");  // (10^10)^1000
 }
 
-TEST_CASE_TEMPLATE("sections that are too short, too long, of half an element or of another name are refused", S, UniformSampler,
-                   PrioritizedSampler) {
+TEST_CASE_TEMPLATE("sections that are too short, too long, of half an element or of another name are refused", S, Uniform,
+                   Proportional) {
   const Bytes snapshot = truth<S>();
   for (const std::string section : {"HEAD", "REWD", "FLAG", "ACTN", "STAK", "PRIO"}) {
-    if (section == "PRIO" && !S::kHasPriorities) continue;
+    if (section == "PRIO" && !kHasPriorities<S>) continue;
     CAPTURE(section);
     const std::size_t element = section == "FLAG" || section == "ACTN" ? 1 : 8, length = section_of(snapshot, section).length;
     check_says(refusal<S>(with_size(snapshot, section, length - element)),
@@ -176,7 +176,7 @@ TEST_CASE_TEMPLATE("sections that are too short, too long, of half an element or
   }
 }
 
-TEST_CASE_TEMPLATE("the end is an empty section, and nothing comes behind it", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("the end is an empty section, and nothing comes behind it", S, Uniform, Proportional) {
   const Bytes snapshot = truth<S>();
   check_says(refusal<S>(with_size(snapshot, "END ", 4)), "the last section is not empty");
   Bytes longer = snapshot;
@@ -188,11 +188,11 @@ TEST_CASE_TEMPLATE("the end is an empty section, and nothing comes behind it", S
   check_says(refusal<S>(claims), "more than the file has");
 }
 
-TEST_CASE_TEMPLATE("coded frames that are none, too few or too many are refused", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("coded frames that are none, too few or too many are refused", S, Uniform, Proportional) {
   constexpr std::size_t kFrameBytes = 1100;
   BufferSettings settings = settings_of(4, 1, 2, {{kFrameBytes, 1}});
   settings.compress = true;
-  ReplayBuffer<S> buffer(settings, {});
+  BufferOf<S> buffer(settings, {});
   const auto frame = [](std::int64_t t) { return Bytes(kFrameBytes, static_cast<std::byte>(t)); };
   for (std::int64_t t = 0; t < 40; ++t) buffer.add(OwnedSteps(1, {0}, {{{frame(t)}, {frame(t + 1)}, t, 0.0, false, false}}).view());
   const Bytes snapshot = buffer.to_bytes("meta");
@@ -209,9 +209,9 @@ TEST_CASE_TEMPLATE("coded frames that are none, too few or too many are refused"
   check_says(refused(more), "a frame that cannot be decoded");
 }
 
-TEST_CASE_TEMPLATE("a snapshot is saved to a path and loaded from it, and in memory it is the same", S, UniformSampler, PrioritizedSampler) {
+TEST_CASE_TEMPLATE("a snapshot is saved to a path and loaded from it, and in memory it is the same", S, Uniform, Proportional) {
   const TemporaryFolder folder;
-  ReplayBuffer<S> buffer(counting_settings(), {}), loaded(counting_settings(), {});
+  BufferOf<S> buffer(counting_settings(), {}), loaded(counting_settings(), {});
   count_on(buffer);
   draw(buffer);
   buffer.save(folder / "file", "how to make it");

@@ -79,7 +79,7 @@ TEST_CASE("a key names one row for ever: it is held, then stale, and its slot's 
   for (const std::int64_t key : keys) {
     const RowRing::Row row = rows.row_of_key(key, 0);
     num_held += rows.is_held(row);
-    CHECK(rows.is_ready(row, 1) == rows.is_held(row));
+    CHECK(rows.is_ready(row, {0, 0}) == rows.is_held(row));
   }
   CHECK(num_held == rows.num_slots());
 }
@@ -110,10 +110,10 @@ TEST_CASE("the rows that can be drawn are those whose window is complete, for ev
       for (std::int64_t row = 0; row < 8; ++row) {
         bool is_complete = row + n_step <= 8;
         for (std::int64_t i = row; i < std::min<std::int64_t>(row + n_step, 8); ++i) is_complete |= ended[static_cast<std::size_t>(i)];
-        REQUIRE(rows.is_ready({0, row}, n_step) == is_complete);
+        REQUIRE(rows.is_ready({0, row}, {0, n_step - 1}) == is_complete);
         num_ready += is_complete;
       }
-      REQUIRE(rows.num_ready(n_step) == num_ready);
+      REQUIRE(rows.num_ready({0, n_step - 1}) == num_ready);
     }
   }
 }
@@ -122,12 +122,12 @@ TEST_CASE("a window stops at an interruption and keeps its discount") {
   RowRing rows(8, 1, 4, 8, 0);
   append(rows, 0, 1.0);
   append(rows, 0, 2.0);
-  CHECK(rows.num_ready(3) == 0);
+  CHECK(rows.num_ready({0, 2}) == 0);
   CHECK(rows.lane(0).has_open_episode());
   rows.interrupt(0);
   CHECK(!rows.lane(0).has_open_episode());
   append(rows, 0, 100.0);
-  CHECK(rows.num_ready(3) == 2);
+  CHECK(rows.num_ready({0, 2}) == 2);
   const Window window = rows.window({0, 0}, 3, 0.5);
   CHECK(window.reward == 2.0);
   CHECK(window.discount == 0.25);
@@ -138,9 +138,9 @@ TEST_CASE("a window stops at an interruption and keeps its discount") {
 TEST_CASE("clear empties every lane, and keys from before are stale, not unknown") {
   RowRing rows(4, 2, 1, 8, 0);
   const std::int64_t key = rows.key_of(append(rows, 1, 0.0, RowRing::kTerminated));
-  CHECK(rows.num_ready(1) == 1);
+  CHECK(rows.num_ready({0, 0}) == 1);
   rows.clear();
-  CHECK(rows.num_ready(1) == 0);
+  CHECK(rows.num_ready({0, 0}) == 0);
   CHECK(!rows.is_held(rows.row_of_key(key, 0)));
   CHECK(rows.key_of(append(rows, 1, 0.0)) != key);
 }

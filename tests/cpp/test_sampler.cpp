@@ -1,4 +1,5 @@
-#include "mujigae/sampling/sampler.hpp"
+#include "mujigae/sampling/proportional.hpp"
+#include "mujigae/sampling/uniform.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,7 +14,6 @@
 #include <span>
 #include <stdexcept>
 #include <vector>
-
 
 using namespace mujigae;
 
@@ -31,10 +31,10 @@ RowRing rows_of(const std::vector<std::int64_t>& lengths, std::int64_t capacity_
   return rows;
 }
 
-PrioritizedSampler sampler_of(const RowRing& rows, const std::vector<double>& priorities, const PrioritizedSampler::Settings& settings) {
-  PrioritizedSampler sampler(settings, rows.num_slots());
+Proportional sampler_of(const RowRing& rows, const std::vector<double>& priorities, const Proportional::Settings& settings) {
+  Proportional sampler(settings, rows.num_slots());
   for (std::size_t slot = 0; slot < priorities.size(); ++slot) {
-    sampler.write(static_cast<std::int64_t>(slot));
+    sampler.write(static_cast<std::int64_t>(slot), std::nullopt);
     sampler.set_priority(static_cast<std::int64_t>(slot), priorities[slot]);
     sampler.enter(static_cast<std::int64_t>(slot));
   }
@@ -42,16 +42,18 @@ PrioritizedSampler sampler_of(const RowRing& rows, const std::vector<double>& pr
   return sampler;
 }
 
-template <class S>
-void draw(const S& sampler, const RowRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
+// What rows of n-step windows have to have.
+Span windows(std::int64_t n_step) { return {0, n_step - 1}; }
+
+void draw(Sampler& sampler, const RowRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
           std::span<float> weights) {
-  std::vector<double> leaves(slots.size());
-  sampler.draw(rows, n_step, random, slots, leaves);
-  sampler.weigh(leaves, sampler.exponent(beta), weights);
+  std::vector<double> masses(slots.size());
+  sampler.draw(rows, windows(n_step), random, slots);
+  sampler.masses_of(rows, windows(n_step), slots, masses);
+  weigh(masses, checked_beta(sampler, beta), weights);
 }
 
-template <class S>
-std::map<std::int64_t, double> count_draws(const S& sampler, const RowRing& rows, std::int64_t n_step, std::size_t count) {
+std::map<std::int64_t, double> count_draws(Sampler& sampler, const RowRing& rows, std::int64_t n_step, std::size_t count) {
   Philox random({1, 2});
   std::vector<std::int64_t> slots(count);
   std::vector<float> weights(count);
@@ -65,8 +67,9 @@ std::map<std::int64_t, double> count_draws(const S& sampler, const RowRing& rows
 
 TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of different lengths, and no other") {
   const RowRing rows = rows_of({5, 0, 1, 8, 2}, 10);
+  Uniform uniform({});
   const std::int64_t n_step = 2;  // the newest row of each lane waits
-  const auto counts = count_draws(UniformSampler({}, 0), rows, n_step, 60000);
+  const auto counts = count_draws(uniform, rows, n_step, 60000);
   std::set<std::int64_t> expected;
   for (std::int64_t e = 0; e < 5; ++e) {
     for (std::int64_t row = 0; row < rows.lane(e).num_held() - 1; ++row) expected.insert(rows.lane(e).slot(row));
@@ -81,10 +84,11 @@ TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of di
 
 TEST_CASE("uniform weights are 1") {
   const RowRing rows = rows_of({3}, 3);
+  Uniform uniform({});
   Philox random({0, 0});
   std::vector<std::int64_t> slots(5);
   std::vector<float> weights(5, -1.0F);
-  draw(UniformSampler({}, 0), rows, 1, 0.4, random, slots, weights);
+  draw(uniform, rows, 1, 0.4, random, slots, weights);
   for (const float weight : weights) CHECK(weight == 1.0F);
 }
 
@@ -92,7 +96,7 @@ TEST_CASE("prioritized draws follow (p + eps)^alpha, stratified and not") {
   const std::vector<double> priorities = {0.0, 1.0, 2.0, 0.5, 4.0, 1.0};
   const RowRing rows = rows_of({6}, 6);
   for (const bool stratified : {false, true}) {
-    const PrioritizedSampler sampler = sampler_of(rows, priorities, {0.7, 0.4, 0.01, stratified});
+    Proportional sampler = sampler_of(rows, priorities, {0.7, 0.4, 0.01, stratified});
     double total = 0.0;
     for (const double p : priorities) total += std::pow(p + 0.01, 0.7);
     auto counts = count_draws(sampler, rows, 1, 50000);
@@ -106,7 +110,7 @@ TEST_CASE("prioritized draws follow (p + eps)^alpha, stratified and not") {
 TEST_CASE("weights are (N P(i))^-beta over the largest in the batch") {
   const std::vector<double> priorities = {3.0, 1.0, 2.0, 0.5, 4.0, 1.0};
   const RowRing rows = rows_of({6}, 6);
-  const PrioritizedSampler sampler = sampler_of(rows, priorities, {0.6, 0.4, 1e-6, true});
+  Proportional sampler = sampler_of(rows, priorities, {0.6, 0.4, 1e-6, true});
   double total = 0.0;
   for (const double p : priorities) total += sampler.leaf(p);
   for (const double beta : {0.0, 0.4, 1.0}) {
@@ -126,34 +130,55 @@ TEST_CASE("weights are (N P(i))^-beta over the largest in the batch") {
 
 TEST_CASE("a new row gets the largest priority ever given, 1 at first and after clear") {
   const RowRing rows = rows_of({3}, 3);
-  PrioritizedSampler sampler({}, rows.num_slots());
-  sampler.write(0);
+  Proportional sampler({}, rows.num_slots());
+  sampler.write(0, std::nullopt);
   CHECK(sampler.priority(0) == 1.0);
   sampler.set_priority(0, 0.25);
-  sampler.write(1);
+  sampler.write(1, std::nullopt);
   CHECK(sampler.priority(1) == 1.0);
   sampler.set_priority(0, 7.0);
   sampler.set_priority(0, 2.0);
-  sampler.write(2);
+  sampler.write(2, std::nullopt);
   CHECK(sampler.priority(2) == 7.0);
   sampler.clear();
   CHECK(sampler.max_priority() == 1.0);
 }
 
+TEST_CASE("a first priority of its own is the row's, and counts for the largest") {
+  Proportional sampler({}, 3);
+  sampler.write(0, 0.25);
+  CHECK(sampler.priority(0) == 0.25);
+  sampler.write(1, 3.0);
+  sampler.write(2, std::nullopt);
+  CHECK(sampler.priority(2) == 3.0);
+}
+
+TEST_CASE("masses over their total are the probabilities, of uniform rows too") {
+  const RowRing rows = rows_of({3}, 3);
+  Proportional proportional = sampler_of(rows, {1.0, 3.0, 4.0}, {1.0, 0.4, 0.0, true});
+  Uniform uniform({});
+  const std::vector<std::int64_t> slots = {0, 1, 2};
+  std::vector<double> masses(3);
+  CHECK(proportional.masses_of(rows, windows(1), slots, masses) == 8.0);
+  CHECK(masses == std::vector{1.0, 3.0, 4.0});
+  CHECK(uniform.masses_of(rows, windows(2), slots, masses) == 2.0);  // the newest row waits
+  CHECK(masses == std::vector{1.0, 1.0, 1.0});
+}
+
 TEST_CASE("a row that left is not drawn, and the leaves are checked against the rows") {
   const RowRing rows = rows_of({3}, 3);
-  PrioritizedSampler sampler = sampler_of(rows, {1.0, 1.0, 1.0}, {});
-  CHECK(sampler.why_invalid(rows, 1) == "");
-  CHECK(sampler.why_invalid(rows, 2) != "");  // the newest row should have no leaf
+  Proportional sampler = sampler_of(rows, {1.0, 1.0, 1.0}, {});
+  CHECK(sampler.why_invalid(rows, windows(1)) == "");
+  CHECK(sampler.why_invalid(rows, windows(2)) != "");  // the newest row should have no leaf
   sampler.leave(2);
   sampler.commit();
-  CHECK(sampler.why_invalid(rows, 2) == "");
+  CHECK(sampler.why_invalid(rows, windows(2)) == "");
   CHECK(count_draws(sampler, rows, 2, 100).count(2) == 0);
 }
 
 TEST_CASE("within one commit the last of leave and enter wins") {
   const RowRing rows = rows_of({2}, 2);
-  PrioritizedSampler sampler = sampler_of(rows, {1.0, 1.0}, {});
+  Proportional sampler = sampler_of(rows, {1.0, 1.0}, {});
   sampler.leave(0);
   sampler.enter(0);
   sampler.enter(1);
@@ -164,40 +189,40 @@ TEST_CASE("within one commit the last of leave and enter wins") {
 
 TEST_CASE("priorities and exponents out of range are refused") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-  PrioritizedSampler sampler({}, 4);
+  Proportional sampler({}, 4);
   for (const double bad : {-1.0, nan, infinity}) {
     const double priorities[] = {1.0, bad};
-    CHECK_THROWS_WITH_AS(sampler.check_priorities(priorities), doctest::Contains("priorities[1]"), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(sampler.check_priorities("priorities", priorities), doctest::Contains("priorities[1]"), std::invalid_argument);
     CHECK_THROWS_AS(sampler.set_alpha(bad), std::invalid_argument);
     CHECK_THROWS_AS(sampler.set_beta(bad), std::invalid_argument);
-    CHECK_THROWS_AS(PrioritizedSampler({bad, 0.4, 1e-6, true}, 4), std::invalid_argument);
-    CHECK_THROWS_AS(PrioritizedSampler({0.6, bad, 1e-6, true}, 4), std::invalid_argument);
-    CHECK_THROWS_AS(PrioritizedSampler({0.6, 0.4, bad, true}, 4), std::invalid_argument);
+    CHECK_THROWS_AS(Proportional({bad, 0.4, 1e-6, true}, 4), std::invalid_argument);
+    CHECK_THROWS_AS(Proportional({0.6, bad, 1e-6, true}, 4), std::invalid_argument);
+    CHECK_THROWS_AS(Proportional({0.6, 0.4, bad, true}, 4), std::invalid_argument);
   }
 }
 
 TEST_CASE("a leaf too large for the tree is refused before it is given, by priority and by alpha") {
-  PrioritizedSampler sampler({2.0, 0.4, 0.0, true}, 4);
+  Proportional sampler({2.0, 0.4, 0.0, true}, 4);
   const double huge = 1e200;
-  CHECK_THROWS_AS(sampler.check_priorities({&huge, 1}), std::invalid_argument);
+  CHECK_THROWS_AS(sampler.check_priorities("priorities", std::span(&huge, 1)), std::invalid_argument);
   sampler.set_alpha(1.0);
-  CHECK_NOTHROW(sampler.check_priorities({&huge, 1}));
+  CHECK_NOTHROW(sampler.check_priorities("priorities", std::span(&huge, 1)));
   sampler.set_priority(0, huge);
   CHECK_THROWS_AS(sampler.set_alpha(2.0), std::invalid_argument);
-  CHECK(sampler.settings().alpha == 1.0);
+  CHECK(sampler.alpha() == 1.0);
 }
 
 TEST_CASE("a positive priority is a positive leaf, however small its power") {
-  const PrioritizedSampler::Settings steep{4.0, 0.0, 0.0, true};
-  CHECK(PrioritizedSampler(steep, 1).leaf(1e-300) == SumTree::kMinValue);
-  CHECK(PrioritizedSampler(steep, 1).leaf(0.0) == 0.0);
+  const Proportional::Settings steep{4.0, 0.0, 0.0, true};
+  CHECK(Proportional(steep, 1).leaf(1e-300) == SumTree::kMinValue);
+  CHECK(Proportional(steep, 1).leaf(0.0) == 0.0);
 }
 
 TEST_CASE("the priority that is too large is named, not the one before it") {
-  const PrioritizedSampler sampler({2.0, 0.4, 0.0, true}, 4);
+  const Proportional sampler({2.0, 0.4, 0.0, true}, 4);
   const double priorities[] = {1.0, 1e100, 1e200, 1e250};
-  CHECK_NOTHROW(sampler.check_priorities(std::span(priorities).first(2)));
-  CHECK_THROWS_WITH_AS(sampler.check_priorities(priorities), doctest::Contains("priorities[2]"), std::invalid_argument);
+  CHECK_NOTHROW(sampler.check_priorities("priorities", std::span(priorities).first(2)));
+  CHECK_THROWS_WITH_AS(sampler.check_priorities("priorities", priorities), doctest::Contains("priorities[2]"), std::invalid_argument);
 }
 
 TEST_CASE("a state that cannot be is not adopted, and one that can be is") {
@@ -205,21 +230,21 @@ TEST_CASE("a state that cannot be is not adopted, and one that can be is") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const std::vector<double>& state : std::vector<std::vector<double>>{
            {-1.0, 0.4, 1.0}, {nan, 0.4, 1.0}, {0.6, -0.1, 1.0}, {0.6, 0.4, 0.5}, {0.6, 0.4, nan}, {1000.0, 0.4, 1e10}}) {
-    PrioritizedSampler sampler({}, rows.num_slots());
+    Proportional sampler({}, rows.num_slots());
     CHECK_FALSE(sampler.adopt(state, rows));
   }
-  PrioritizedSampler sampler({}, rows.num_slots());
+  Proportional sampler({}, rows.num_slots());
   sampler.set_priority(0, 7.0);  // newer than the state
   sampler.set_priority(1, 0.5);
   REQUIRE(sampler.adopt(std::vector<double>{0.9, 0.1, 2.0}, rows));
-  CHECK(sampler.settings().alpha == 0.9);
-  CHECK(sampler.settings().beta == 0.1);
+  CHECK(sampler.alpha() == 0.9);
+  CHECK(sampler.beta() == 0.1);
   CHECK(sampler.max_priority() == 7.0);
 }
 
 TEST_CASE("a priority in a file that would be too large for the tree becomes the largest") {
   const RowRing rows = rows_of({2}, 2);
-  PrioritizedSampler sampler({1.0, 0.4, 0.0, true}, rows.num_slots());
+  Proportional sampler({1.0, 0.4, 0.0, true}, rows.num_slots());
   sampler.set_priority(0, 1e200);
   REQUIRE(sampler.adopt(std::vector<double>{2.0, 0.4, 3.0}, rows));
   CHECK(sampler.priority(0) == 3.0);
@@ -227,8 +252,8 @@ TEST_CASE("a priority in a file that would be too large for the tree becomes the
 }
 
 TEST_CASE("without a beta for this draw the sampler's own is taken") {
-  PrioritizedSampler sampler({}, 4);
+  Proportional sampler({}, 4);
   sampler.set_beta(0.7);
-  CHECK(sampler.exponent(std::nullopt) == 0.7);
-  CHECK(sampler.exponent(0.2) == 0.2);
+  CHECK(checked_beta(sampler, std::nullopt) == 0.7);
+  CHECK(checked_beta(sampler, 0.2) == 0.2);
 }

@@ -51,7 +51,7 @@ using namespace mujigae;
 namespace {
 
 constexpr std::uint32_t kNumbers = section_tag("NUMB"), kText = section_tag("TEXT");
-using Prioritized = ReplayBuffer<PrioritizedSampler>;
+using Prioritized = BufferOf<Proportional>;
 const std::vector<ObsLayout> kLayouts = {{2, 3}, {1, 1}};
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
@@ -224,7 +224,7 @@ TEST_CASE("a loaded buffer goes on as the saved one would have") {
     CHECK(fresh.num_added() == buffer.num_added());
     CHECK(fresh.num_silent_boundaries() == buffer.num_silent_boundaries());
     CHECK(fresh.max_priority() == buffer.max_priority());
-    CHECK(fresh.sampler_settings().alpha == 0.5);
+    CHECK(fresh.alpha() == 0.5);
     CHECK(fresh.gamma() == 0.8);
     for (std::uint64_t round = 0; round < 5; ++round) {
       if (buffer.size() > 0) REQUIRE(draw(buffer) == draw(fresh));
@@ -281,13 +281,13 @@ TEST_CASE("a snapshot of a buffer of another shape is a SnapshotError") {
                                       settings_of(6, 2, 2, {{2, 2}, {1, 1}}), settings_of(6, 2, 2, {{3, 3}, {1, 1}})}) {
     CHECK_THROWS_AS(Prioritized(other, {}).load(folder / "file"), SnapshotError);
   }
-  CHECK_THROWS_AS(ReplayBuffer<UniformSampler>(settings_of(6, 2, 2, kLayouts), {}).load(folder / "file"), SnapshotError);
+  CHECK_THROWS_AS(BufferOf<Uniform>(settings_of(6, 2, 2, kLayouts), {}).load(folder / "file"), SnapshotError);
 }
 
 TEST_CASE("a uniform buffer goes on as the saved one would have") {
   const TemporaryFolder folder;
   const BufferSettings settings = settings_of(6, 2, 2, kLayouts);
-  ReplayBuffer<UniformSampler> buffer(settings, {}), loaded(settings, {});
+  BufferOf<Uniform> buffer(settings, {}), loaded(settings, {});
   std::vector<RollingEnvironment> environments{{1, kLayouts}, {2, kLayouts}};
   for (int t = 0; t < 20; ++t) buffer.add(OwnedSteps(1, {0, 1}, {environments[0].step(t), environments[1].step(t)}).view());
   buffer.save(folder / "file", "uniform");

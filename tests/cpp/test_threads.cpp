@@ -49,12 +49,12 @@ int num_wrong_rows(const OwnedBatch& batch, std::size_t frame_words) {
   return num_wrong;
 }
 
-template <Sampler S>
+template <class S>
 void write_and_read_at_once(std::int64_t prefetch = 0, std::size_t frame_words = 1) {
   const std::vector<ObsLayout> layouts = {{static_cast<std::int64_t>(8 * frame_words), 2}};
   BufferSettings settings = settings_of(100, kNumEnvs, 3, layouts);
   settings.prefetch = prefetch;
-  ReplayBuffer<S> buffer(settings, {});
+  BufferOf<S> buffer(settings, {});
   for (std::int64_t e = 0; e < kNumEnvs; ++e) {
     for (std::int64_t t = 0; t < 10; ++t) buffer.add(OwnedSteps(1, {e}, {counting(e, t, frame_words)}).view());
   }
@@ -69,7 +69,7 @@ void write_and_read_at_once(std::int64_t prefetch = 0, std::size_t frame_words =
       OwnedBatch batch(kBatch, layouts);
       buffer.sample(0.5, batch.view());
       num_wrong += num_wrong_rows(batch, frame_words);
-      if constexpr (S::kHasPriorities) {
+      if constexpr (kHasPriorities<S>) {
         if (updates) buffer.update_priorities(batch.key, std::vector<double>(kBatch, 2.0));
       }
     }
@@ -87,20 +87,20 @@ void write_and_read_at_once(std::int64_t prefetch = 0, std::size_t frame_words =
 }  // namespace
 
 TEST_CASE("a writer for each environment, two samplers and two updaters of priorities may run at once") {
-  write_and_read_at_once<PrioritizedSampler>();
+  write_and_read_at_once<Proportional>();
 }
 
-TEST_CASE("a writer for each environment and four samplers may run at once") { write_and_read_at_once<UniformSampler>(); }
+TEST_CASE("a writer for each environment and four samplers may run at once") { write_and_read_at_once<Uniform>(); }
 
 TEST_CASE("and while the threads of a prefetching buffer copy frames that are about to be evicted") {
   constexpr std::size_t kFrameWords = 512;  // 256 KiB a batch: copied by threads, from chunks that hold one frame
-  write_and_read_at_once<PrioritizedSampler>(2, kFrameWords);
-  write_and_read_at_once<UniformSampler>(1, kFrameWords);
+  write_and_read_at_once<Proportional>(2, kFrameWords);
+  write_and_read_at_once<Uniform>(1, kFrameWords);
 }
 
 // Row t goes from obs t to t + 1 for ever, so every batch can be checked on its own.
 TEST_CASE("a writer, two samplers, an updater, a reader and a saver may all run at once") {
-  ReplayBuffer<PrioritizedSampler> buffer(settings_of(200, 1, 3, {{8, 2}}), {});
+  BufferOf<Proportional> buffer(settings_of(200, 1, 3, {{8, 2}}), {});
   const auto add = [&buffer](std::int64_t t) {
     const std::int64_t frames[] = {t - 1, t, t + 1};
     const auto* bytes = reinterpret_cast<const std::byte*>(frames);
@@ -141,7 +141,7 @@ TEST_CASE("a writer, two samplers, an updater, a reader and a saver may all run 
   CHECK(num_wrong == 0);
   CHECK(buffer.num_added() == 1500);
   CHECK(buffer.why_invalid() == "");
-  ReplayBuffer<PrioritizedSampler> loaded(settings_of(200, 1, 3, {{8, 2}}), {});
+  BufferOf<Proportional> loaded(settings_of(200, 1, 3, {{8, 2}}), {});
   buffer.save(folder / "snapshot", "meta");
   loaded.load(folder / "snapshot");
   CHECK(loaded.why_invalid() == "");

@@ -36,10 +36,10 @@ void with_empty_buffer(const Kind& kind, const Use& use) {
   settings.compress = kind.compress;
   settings.prefetch = kind.prefetch;
   if (kind.is_prioritized) {
-    ReplayBuffer<PrioritizedSampler> buffer(settings, {});
+    BufferOf<Proportional> buffer(settings, {});
     use(buffer);
   } else {
-    ReplayBuffer<UniformSampler> buffer(settings, {});
+    BufferOf<Uniform> buffer(settings, {});
     use(buffer);
   }
 }
@@ -59,7 +59,7 @@ template <class Buffer>
 OwnedBatch draw(Buffer& buffer, const Kind& kind) {
   OwnedBatch batch(6, kind.obs);
   buffer.sample(0.4, batch.view());
-  if constexpr (std::is_same_v<Buffer, ReplayBuffer<PrioritizedSampler>>) {
+  if constexpr (std::is_same_v<Buffer, BufferOf<Proportional>>) {
     buffer.update_priorities(batch.key, std::vector<double>{0.0, 0.5, 1.0, 2.0, 3.0, 10.0});
   }
   return batch;

@@ -17,7 +17,7 @@ from mujigae import _core
 REQUIRED = inspect.Parameter.empty
 PUBLIC = {
     *("Batch", "PrioritizedReplayBuffer", "ReplayBuffer", "Validity", "load"),
-    *("FrameRing", "NStepAccumulator", "SumTree", "build_info"),
+    *("FrameRing", "NStepAccumulator", "Proportional", "SumTree", "Uniform", "build_info"),
     *("CheckpointError", "ConfigError", "MissingExtraError", "MujigaeError", "SnapshotError"),
 }
 SHARED = {"num_envs": 1, "frame_stack": None, "n_step": 1, "gamma": 0.99}
@@ -47,7 +47,8 @@ def test_prioritized_buffer_takes_the_documented_parameters_and_defaults() -> No
 
 def test_uniform_buffer_takes_the_same_without_priorities() -> None:
     positional = [(name, REQUIRED) for name in ("capacity", "observation_space", "action_space")]
-    assert parameters(mujigae.ReplayBuffer) == [*positional, *(SHARED | TAIL).items()]
+    sampler = {"sampler": mujigae.Uniform()}
+    assert parameters(mujigae.ReplayBuffer) == [*positional, *(SHARED | sampler | TAIL).items()]
 
 
 @pytest.mark.parametrize("buffer", [mujigae.ReplayBuffer, mujigae.PrioritizedReplayBuffer])

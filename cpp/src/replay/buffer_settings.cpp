@@ -11,16 +11,16 @@ namespace mujigae {
 namespace {
 
 // What a full buffer takes, one frame a row (of compressed ones the least): the row, and what is kept beside them in memory.
-void check_size(const BufferSettings& settings, bool has_priorities, const MappedFile* file) {
-  constexpr std::int64_t kTreeBytes = 10, kLaneBytes = 128;  // of a leaf; upper bounds
+void check_size(const BufferSettings& settings, const SamplerPlan& sampler, const MappedFile* file) {
+  constexpr std::int64_t kLaneBytes = 128;  // an upper bound
   const auto num_obs = static_cast<std::int64_t>(settings.obs.size());
   const std::int64_t num_slots = settings.capacity + settings.num_envs * num_spare_slots(settings);
-  std::int64_t row_bytes = 13 + settings.action_bytes + num_obs * static_cast<std::int64_t>(sizeof(Stack)) + (has_priorities ? 8 : 0);
+  std::int64_t row_bytes = 13 + settings.action_bytes + num_obs * static_cast<std::int64_t>(sizeof(Stack)) + sampler.stored_bytes;
   std::int64_t lane_bytes = kLaneBytes;
   for (const ObsLayout& obs : settings.obs) lane_bytes = saturating_sum(lane_bytes, max_log_bytes(obs, settings.compress));
   for (const ObsLayout& obs : settings.obs) row_bytes = saturating_sum(row_bytes, min_stored_bytes(obs.frame_bytes, settings.compress));
   const std::int64_t stored = saturating_product(num_slots, row_bytes);
-  const std::int64_t beside = saturating_sum(has_priorities ? num_slots * kTreeBytes : 0, saturating_product(settings.num_envs, lane_bytes));
+  const std::int64_t beside = saturating_sum(num_slots * sampler.structure_bytes, saturating_product(settings.num_envs, lane_bytes));
   check_memory("capacity", file ? beside : saturating_sum(stored, beside));
   if (file && file->is_new()) check_disk("capacity", stored, file->path());
 }
@@ -33,7 +33,7 @@ std::int64_t num_spare_slots(const BufferSettings& settings) {
   return settings.n_step - 1 + stack;
 }
 
-const BufferSettings& checked(const BufferSettings& settings, bool has_priorities, const MappedFile* file) {
+const BufferSettings& checked(const BufferSettings& settings, const SamplerPlan& sampler, const MappedFile* file) {
   if (settings.num_envs < 1) fail_value("num_envs: expected at least 1, got ", settings.num_envs);
   if (settings.capacity < settings.num_envs) {
     fail_value("capacity: expected at least num_envs = ", settings.num_envs, ", got ", settings.capacity);
@@ -55,7 +55,7 @@ const BufferSettings& checked(const BufferSettings& settings, bool has_prioritie
     fail_value("capacity: expected at most 2^31 rows, and as many spare slots, got ", settings.capacity, " rows, num_envs ",
                settings.num_envs, ", n_step ", settings.n_step);
   }
-  check_size(settings, has_priorities, file);
+  check_size(settings, sampler, file);
   return settings;
 }
 

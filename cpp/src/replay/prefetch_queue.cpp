@@ -15,7 +15,7 @@ namespace mujigae {
 namespace {
 
 constexpr std::uint32_t kDrawn = section_tag("DRAW");
-constexpr std::int64_t kHeadBytes = 2 * sizeof(std::int64_t), kLeafBytes = sizeof(double);
+constexpr std::int64_t kHeadBytes = 2 * sizeof(std::int64_t), kMassBytes = sizeof(double);
 
 // Counters go round after 2^64.
 bool is_after(std::uint64_t later, std::uint64_t earlier) { return static_cast<std::int64_t>(later - earlier) > 0; }
@@ -39,7 +39,7 @@ void PrefetchQueue::drop(Philox& random) {
 }
 
 std::int64_t PrefetchQueue::nbytes() const {
-  const std::int64_t row_bytes = std::accumulate(row_bytes_.begin(), row_bytes_.end(), kLeafBytes);
+  const std::int64_t row_bytes = std::accumulate(row_bytes_.begin(), row_bytes_.end(), kMassBytes);
   std::int64_t bytes = 0;
   for (const DrawnBatch& batch : batches_) bytes += batch.batch_size() * row_bytes;
   return bytes;
@@ -51,8 +51,8 @@ std::string PrefetchQueue::why_invalid() const {
     const DrawnBatch& batch = batches_[i];
     if (!is_for(batch.batch_size())) return "batches of different sizes are drawn ahead";
     if (i > 0 && !is_after(batch.counter, batches_[i - 1].counter)) return "batches drawn ahead are out of order";
-    const auto is_leaf = [](double leaf) { return leaf > 0.0 && std::isfinite(leaf); };
-    if (!std::all_of(batch.leaves.begin(), batch.leaves.end(), is_leaf)) return "a batch drawn ahead has a leaf that is not positive";
+    const auto is_mass = [](double mass) { return mass > 0.0 && std::isfinite(mass); };
+    if (!std::all_of(batch.masses.begin(), batch.masses.end(), is_mass)) return "a batch drawn ahead has a mass that is not positive";
   }
   return {};
 }
@@ -70,7 +70,7 @@ void PrefetchQueue::for_each_saved_field(const BatchView& batch, const Visit& vi
 }
 
 std::int64_t PrefetchQueue::saved_row_bytes() const {
-  return std::accumulate(row_bytes_.begin(), row_bytes_.end(), kLeafBytes - static_cast<std::int64_t>(sizeof(float)));
+  return std::accumulate(row_bytes_.begin(), row_bytes_.end(), kMassBytes - static_cast<std::int64_t>(sizeof(float)));
 }
 
 void PrefetchQueue::save(SnapshotWriter& writer) {
@@ -79,7 +79,7 @@ void PrefetchQueue::save(SnapshotWriter& writer) {
     const std::array<std::int64_t, 2> head = {std::bit_cast<std::int64_t>(batch.counter), batch.batch_size()};
     writer.begin_section(kDrawn, static_cast<std::uint64_t>(kHeadBytes + batch.batch_size() * saved_row_bytes()));
     writer.write_values(std::span<const std::int64_t>(head));
-    writer.write_values(std::span<const double>(batch.leaves));
+    writer.write_values(std::span<const double>(batch.masses));
     for_each_saved_field(batch.memory.view, [&writer](std::span<std::byte> bytes) { writer.write(bytes); });
     writer.end_section();
   }
@@ -96,7 +96,7 @@ DrawnBatch PrefetchQueue::read_batch(SnapshotReader& reader, Arena& arena) const
   }
   DrawnBatch batch{std::bit_cast<std::uint64_t>(head[0]), std::vector<double>(static_cast<std::size_t>(head[1])),
                    BatchMemory(arena, head[1], row_bytes_), {}};
-  reader.read(std::as_writable_bytes(std::span(batch.leaves)));
+  reader.read(std::as_writable_bytes(std::span(batch.masses)));
   for_each_saved_field(batch.memory.view, [&reader](std::span<std::byte> bytes) { reader.read(bytes); });
   reader.end_section();
   return batch;

@@ -19,8 +19,7 @@ std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const 
 
 }  // namespace
 
-template <Sampler S>
-struct ReplayBuffer<S>::RowPointers {
+struct ReplayBuffer::RowPointers {
   const StepsView& steps;
   const std::vector<ObsLayout>& layouts;
   std::int64_t index;  // in [0, T x E)
@@ -34,16 +33,14 @@ struct ReplayBuffer<S>::RowPointers {
   }
 };
 
-template <Sampler S>
-ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings,
-                              std::unique_ptr<MappedFile> file)
-    : settings_(checked(settings, S::kHasPriorities, file.get())),
-      file_(with_states(std::move(file), settings, S::kHasPriorities ? 3 : 0)),
+ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sampler, std::unique_ptr<MappedFile> file)
+    : settings_(checked(settings, sampler, file.get())),
+      file_(with_states(std::move(file), settings, sampler.num_state_words)),
       row_bytes_(row_bytes_of(settings.obs, settings.action_bytes)),
       rows_(settings.capacity, settings.num_envs, num_spare_slots(settings), settings.action_bytes,
             static_cast<std::int64_t>(settings.obs.size()), file_.get()),
       stacks_(static_cast<std::size_t>(settings.num_envs)),
-      sampler_(sampler_settings, rows_.num_slots(), file_.get()),
+      sampler_(sampler.make(rows_.num_slots(), file_.get())),
       random_(settings.key),
       ahead_(settings.prefetch, row_bytes_) {
   for (std::int64_t e = 0; e < settings.num_envs; ++e) {
@@ -60,16 +57,14 @@ ReplayBuffer<S>::ReplayBuffer(const BufferSettings& settings, const typename S::
   }
 }
 
-template <Sampler S>
-std::unique_lock<std::mutex> ReplayBuffer<S>::lock() const {
+std::unique_lock<std::mutex> ReplayBuffer::lock() const {
   if (file_) file_->check_owner();
   return std::unique_lock(mutex_);
 }
 
 // --- add
 
-template <Sampler S>
-void ReplayBuffer<S>::add(const StepsView& steps) {
+void ReplayBuffer::add(const StepsView& steps) {
   const auto locked = lock();
   check(steps);
   const auto num_envs = static_cast<std::int64_t>(steps.env_ids.size());
@@ -77,16 +72,15 @@ void ReplayBuffer<S>::add(const StepsView& steps) {
     for (const std::int64_t env : steps.env_ids) {
       for (std::size_t c = 0; c < settings_.obs.size(); ++c) stacks(env, c).reserve(settings_.obs[c].stack + 1);
     }
-    sampler_.reserve(num_envs * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // no lane is longer than the first
+    sampler_->reserve(num_envs * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // no lane is longer than the first
     for (std::int64_t i = 0; i < num_envs; ++i) {
       add_row(steps.env_ids[static_cast<std::size_t>(i)], {steps, settings_.obs, t * num_envs + i});
     }
-    sampler_.commit();
+    sampler_->commit();
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::check(const StepsView& steps) const {
+void ReplayBuffer::check(const StepsView& steps) const {
   check_env_ids(steps.env_ids, settings_.num_envs);
   const std::int64_t num_rows = steps.num_steps * static_cast<std::int64_t>(steps.env_ids.size());
   for (std::int64_t row = 0; row < num_rows; ++row) {
@@ -95,8 +89,7 @@ void ReplayBuffer<S>::check(const StepsView& steps) const {
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::check_stack_rolls(const StepsView& steps, std::int64_t row) const {
+void ReplayBuffer::check_stack_rolls(const StepsView& steps, std::int64_t row) const {
   const RowPointers pointers{steps, settings_.obs, row};
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const ObsLayout& layout = settings_.obs[c];
@@ -107,8 +100,7 @@ void ReplayBuffer<S>::check_stack_rolls(const StepsView& steps, std::int64_t row
   }
 }
 
-template <Sampler S>
-bool ReplayBuffer<S>::is_interrupted(std::int64_t lane, const RowPointers& row) const {
+bool ReplayBuffer::is_interrupted(std::int64_t lane, const RowPointers& row) const {
   if (!settings_.validate) return false;
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     if (!stacks(lane, c).equals_current(row.obs(c))) return true;
@@ -116,10 +108,9 @@ bool ReplayBuffer<S>::is_interrupted(std::int64_t lane, const RowPointers& row) 
   return false;
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::add_row(std::int64_t lane_index, const RowPointers& row) {
+void ReplayBuffer::add_row(std::int64_t lane_index, const RowPointers& row) {
   Lane& lane = rows_.lane(lane_index);
-  const std::int64_t old_ready_end = lane.ready_end(settings_.n_step);
+  const std::int64_t old_ready_end = lane.ready_end(span());
   if (lane.has_open_episode() && is_interrupted(lane_index, row)) {
     rows_.interrupt(lane_index);
     ++num_silent_boundaries_;
@@ -133,16 +124,15 @@ void ReplayBuffer<S>::add_row(std::int64_t lane_index, const RowPointers& row) {
     stack_lane.append(row.newest_frame(c));
   }
   rows_.append(lane_index, row.steps.reward[row.index], row.flags(), row.steps.action + row.index * settings_.action_bytes);
-  sampler_.write(slot);
+  sampler_->write(slot, std::nullopt);
   announce_ready(lane_index, old_ready_end);
-  while (lane.num_ready(settings_.n_step) > lane.capacity) evict_oldest(lane_index);
+  while (lane.num_ready(span()) > lane.capacity) evict_oldest(lane_index);
   ++num_added_;
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::evict_oldest(std::int64_t lane_index) {
+void ReplayBuffer::evict_oldest(std::int64_t lane_index) {
   Lane& lane = rows_.lane(lane_index);
-  sampler_.leave(lane.slot(lane.first++));
+  sampler_->leave(lane.slot(lane.first++));
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const Stack& oldest = rows_.stack(static_cast<std::int64_t>(c), lane.slot(lane.first));  // a lane never evicts its last row
     if (stacks(lane_index, c).frees_before(oldest.oldest())) ahead_.finish();
@@ -150,21 +140,19 @@ void ReplayBuffer<S>::evict_oldest(std::int64_t lane_index) {
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::announce_ready(std::int64_t lane_index, std::int64_t old_ready_end) {
+void ReplayBuffer::announce_ready(std::int64_t lane_index, std::int64_t old_ready_end) {
   Lane& lane = rows_.lane(lane_index);
-  for (std::int64_t row = std::max(old_ready_end, lane.first); row < lane.ready_end(settings_.n_step); ++row) {
-    sampler_.enter(lane.slot(row));
+  for (std::int64_t row = std::max(old_ready_end, lane.first); row < lane.ready_end(span()); ++row) {
+    sampler_->enter(lane.slot(row));
   }
-  lane.issued_end = std::max(lane.issued_end, lane.ready_end(settings_.n_step));
+  lane.issued_end = std::max(lane.issued_end, lane.ready_end(span()));
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::clear() {
+void ReplayBuffer::clear() {
   const auto locked = lock();
   ahead_.drop(random_);
   rows_.clear();
-  sampler_.clear();
+  sampler_->clear();
   num_added_ = num_silent_boundaries_ = 0;
   for (auto& lane : stacks_) {
     for (StackLane& stack_lane : lane) stack_lane.clear();
@@ -174,47 +162,42 @@ void ReplayBuffer<S>::clear() {
 
 // --- priorities
 
-template <Sampler S>
-std::int64_t ReplayBuffer<S>::update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
-  requires S::kHasPriorities
-{
+std::int64_t ReplayBuffer::update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities) {
   const auto locked = lock();
   if (keys.size() != priorities.size()) {
     fail_value("priorities: expected ", keys.size(), " of them, one for each key, got ", priorities.size());
   }
-  sampler_.check_priorities(priorities);
+  sampler_->check_priorities("priorities", priorities);
   std::vector<RowRing::Row> rows;
   rows.reserve(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) rows.push_back(rows_.row_of_key(keys[i], i));
-  sampler_.reserve(static_cast<std::int64_t>(keys.size()));
+  sampler_->reserve(static_cast<std::int64_t>(keys.size()));
   std::int64_t applied = 0;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!rows_.is_held(rows[i])) continue;
     const std::int64_t slot = rows_.lane(rows[i].lane).slot(rows[i].row);
-    sampler_.set_priority(slot, priorities[i]);
-    if (rows_.is_ready(rows[i], settings_.n_step)) sampler_.enter(slot);
+    sampler_->set_priority(slot, priorities[i]);
+    if (rows_.is_ready(rows[i], span())) sampler_->enter(slot);
     ++applied;
   }
-  sampler_.commit();
+  sampler_->commit();
   return applied;
 }
 
 // --- settings that may change between samples
 
-template <Sampler S>
-void ReplayBuffer<S>::announce_all() {
+void ReplayBuffer::announce_all() {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     Lane& lane = rows_.lane(e);
-    sampler_.reserve(2 * lane.num_held());
-    for (std::int64_t row = lane.first; row < lane.next; ++row) sampler_.leave(lane.slot(row));
-    while (lane.num_ready(settings_.n_step) > lane.capacity) evict_oldest(e);
+    sampler_->reserve(2 * lane.num_held());
+    for (std::int64_t row = lane.first; row < lane.next; ++row) sampler_->leave(lane.slot(row));
+    while (lane.num_ready(span()) > lane.capacity) evict_oldest(e);
     announce_ready(e, lane.first);
   }
-  sampler_.commit();
+  sampler_->commit();
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::set_n_step(std::int64_t n_step) {
+void ReplayBuffer::set_n_step(std::int64_t n_step) {
   const auto locked = lock();
   check_n_step(n_step);
   if (n_step == settings_.n_step) return;
@@ -223,8 +206,7 @@ void ReplayBuffer<S>::set_n_step(std::int64_t n_step) {
   announce_all();
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::set_gamma(double gamma) {
+void ReplayBuffer::set_gamma(double gamma) {
   const auto locked = lock();
   check_gamma(gamma);
   if (gamma == settings_.gamma) return;
@@ -232,75 +214,62 @@ void ReplayBuffer<S>::set_gamma(double gamma) {
   settings_.gamma = gamma;
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::set_alpha(double alpha)
-  requires S::kHasPriorities
-{
+void ReplayBuffer::set_alpha(double alpha) {
   const auto locked = lock();
-  if (alpha == sampler_.settings().alpha) return;
-  sampler_.set_alpha(alpha);
+  if (alpha == sampler_->alpha()) return;
+  sampler_->set_alpha(alpha);
   ahead_.drop(random_);
   announce_all();
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::set_beta(double beta)
-  requires S::kHasPriorities
-{
+void ReplayBuffer::set_beta(double beta) {
   const auto locked = lock();
-  sampler_.set_beta(beta);
+  sampler_->set_beta(beta);
 }
 
-template <Sampler S>
-typename S::Settings ReplayBuffer<S>::sampler_settings() const
-  requires S::kHasPriorities
-{
+double ReplayBuffer::alpha() const {
   const std::lock_guard lock(mutex_);
-  return sampler_.settings();
+  return sampler_->alpha();
 }
 
-template <Sampler S>
-double ReplayBuffer<S>::max_priority() const
-  requires S::kHasPriorities
-{
+double ReplayBuffer::beta() const {
   const std::lock_guard lock(mutex_);
-  return sampler_.max_priority();
+  return sampler_->beta();
 }
 
-template <Sampler S>
-std::int64_t ReplayBuffer<S>::n_step() const {
+double ReplayBuffer::max_priority() const {
+  const std::lock_guard lock(mutex_);
+  return sampler_->max_priority();
+}
+
+std::int64_t ReplayBuffer::n_step() const {
   const std::lock_guard lock(mutex_);
   return settings_.n_step;
 }
 
-template <Sampler S>
-double ReplayBuffer<S>::gamma() const {
+double ReplayBuffer::gamma() const {
   const std::lock_guard lock(mutex_);
   return settings_.gamma;
 }
 
-template <Sampler S>
-std::int64_t ReplayBuffer<S>::size() const {
+std::int64_t ReplayBuffer::size() const {
   const std::lock_guard lock(mutex_);
-  return rows_.num_ready(settings_.n_step);
+  return rows_.num_ready(span());
 }
 
-template <Sampler S>
-std::int64_t ReplayBuffer<S>::num_added() const {
+std::int64_t ReplayBuffer::num_added() const {
   const std::lock_guard lock(mutex_);
   return num_added_;
 }
 
-template <Sampler S>
-std::int64_t ReplayBuffer<S>::num_silent_boundaries() const {
+std::int64_t ReplayBuffer::num_silent_boundaries() const {
   const std::lock_guard lock(mutex_);
   return num_silent_boundaries_;
 }
 
-template <Sampler S>
-std::int64_t ReplayBuffer<S>::nbytes() const {
+std::int64_t ReplayBuffer::nbytes() const {
   const std::lock_guard lock(mutex_);
-  std::int64_t bytes = rows_.nbytes() + sampler_.nbytes() + ahead_.nbytes();
+  std::int64_t bytes = rows_.nbytes() + sampler_->nbytes() + ahead_.nbytes();
   for (const auto& lane : stacks_) {
     for (const StackLane& stack_lane : lane) bytes += stack_lane.log().nbytes();
   }
@@ -309,20 +278,18 @@ std::int64_t ReplayBuffer<S>::nbytes() const {
 
 // --- checks of our own state
 
-template <Sampler S>
-std::string ReplayBuffer<S>::why_invalid() const {
+std::string ReplayBuffer::why_invalid() const {
   const auto locked = lock();
   std::string reason = why_rows_invalid();
   if (reason.empty()) reason = ahead_.why_invalid();
-  return reason.empty() ? sampler_.why_invalid(rows_, settings_.n_step) : reason;
+  return reason.empty() ? sampler_->why_invalid(rows_, span()) : reason;
 }
 
-template <Sampler S>
-std::string ReplayBuffer<S>::why_rows_invalid() const {
+std::string ReplayBuffer::why_rows_invalid() const {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     const Lane& lane = rows_.lane(e);
     if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots ||
-        lane.num_ready(settings_.n_step) > lane.capacity) {
+        lane.num_ready(span()) > lane.capacity) {
       return concat("lane ", e, " holds rows ", lane.first, " to ", lane.next, " in ", lane.slots, " slots");
     }
     std::string reason = why_episodes_invalid(e);
@@ -333,8 +300,7 @@ std::string ReplayBuffer<S>::why_rows_invalid() const {
 }
 
 // The open episode begins after the last row that ended one: a window then never walks past the rows held.
-template <Sampler S>
-std::string ReplayBuffer<S>::why_episodes_invalid(std::int64_t lane_index) const {
+std::string ReplayBuffer::why_episodes_invalid(std::int64_t lane_index) const {
   const Lane& lane = rows_.lane(lane_index);
   if (lane.num_held() == 0 && lane.has_open_episode()) return concat("lane ", lane_index, " has an open episode without rows");
   std::int64_t last_end = lane.next;
@@ -344,8 +310,7 @@ std::string ReplayBuffer<S>::why_episodes_invalid(std::int64_t lane_index) const
 }
 
 // Every stack has its frames and those of its successor, and no stack needs older frames than the one before it.
-template <Sampler S>
-std::string ReplayBuffer<S>::why_stacks_invalid(std::int64_t lane_index, std::size_t obs) const {
+std::string ReplayBuffer::why_stacks_invalid(std::int64_t lane_index, std::size_t obs) const {
   const Lane& lane = rows_.lane(lane_index);
   const StackLane& stack_lane = stacks(lane_index, obs);
   std::int64_t oldest = stack_lane.log().begin();
@@ -361,7 +326,5 @@ std::string ReplayBuffer<S>::why_stacks_invalid(std::int64_t lane_index, std::si
   return is_used && stack_lane.current().oldest() < oldest ? concat("the current stack of lane ", lane_index, " is too old") : "";
 }
 
-template class ReplayBuffer<UniformSampler>;
-template class ReplayBuffer<PrioritizedSampler>;
 
 }  // namespace mujigae

@@ -14,8 +14,7 @@
 
 namespace mujigae {
 
-template <Sampler S>
-ReplayBuffer<S>::~ReplayBuffer() {
+ReplayBuffer::~ReplayBuffer() {
   if (!file_ || !file_->is_owner()) return;
   try {
     if (why_rows_invalid().empty()) file_->flush(state(), true);
@@ -23,21 +22,18 @@ ReplayBuffer<S>::~ReplayBuffer() {
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::flush() {
+void ReplayBuffer::flush() {
   const auto locked = lock();
   if (file_) file_->flush(state(), false);
 }
 
-template <Sampler S>
-std::vector<std::int64_t> ReplayBuffer<S>::state() const {
+std::vector<std::int64_t> ReplayBuffer::state() const {
   std::vector<std::int64_t> words = head(ahead_.first_counter(random_));  // what was drawn ahead will be drawn again
-  for (const double value : sampler_.state()) words.push_back(std::bit_cast<std::int64_t>(value));
+  for (const double value : sampler_->state()) words.push_back(std::bit_cast<std::int64_t>(value));
   return words;
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::put_stacks_in_file() {
+void ReplayBuffer::put_stacks_in_file() {
   const auto max_frames = [&](std::int64_t lane, std::size_t c) {  // a row that begins an episode brings k + 1 frames
     return (rows_.lane(lane).slots + 2) * (settings_.obs[c].stack + 1);
   };
@@ -54,8 +50,7 @@ void ReplayBuffer<S>::put_stacks_in_file() {
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::adopt_file() {
+void ReplayBuffer::adopt_file() {
   const MappedFile::State found = file_->read_state();
   Words words{found.words, [this](const std::string& what) { file_->fail(concat("the buffer's state: ", what)); }};
   set_head(words);
@@ -63,13 +58,12 @@ void ReplayBuffer<S>::adopt_file() {
   while (words.at < words.words.size()) sampler_state.push_back(std::bit_cast<double>(words.next()));
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) adopt_lane(e, found.is_closed);
   if (const std::string reason = why_rows_invalid(); !reason.empty()) file_->fail(reason);
-  if (!sampler_.adopt(sampler_state, rows_)) file_->fail("an alpha, beta or largest priority that is out of range");
+  if (!sampler_->adopt(sampler_state, rows_)) file_->fail("an alpha, beta or largest priority that is out of range");
   announce_all();
   file_->flush(state(), false);  // from now on it is in use
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::adopt_lane(std::int64_t lane_index, bool is_closed) {
+void ReplayBuffer::adopt_lane(std::int64_t lane_index, bool is_closed) {
   Lane& lane = rows_.lane(lane_index);
   for (StackLane& stack_lane : stacks_[static_cast<std::size_t>(lane_index)]) {
     if (!stack_lane.log().adopt(stack_lane.expected_begin(), stack_lane.expected_end())) file_->fail("more frames than have a place");
@@ -91,8 +85,7 @@ void ReplayBuffer<S>::adopt_lane(std::int64_t lane_index, bool is_closed) {
   if (lane.has_open_episode()) rows_.reopen_episode(lane_index);
 }
 
-template <Sampler S>
-std::int64_t ReplayBuffer<S>::first_whole_row(std::int64_t lane_index) const {
+std::int64_t ReplayBuffer::first_whole_row(std::int64_t lane_index) const {
   const Lane& lane = rows_.lane(lane_index);
   std::vector<std::int64_t> first_frames;
   for (const StackLane& stack_lane : stacks_[static_cast<std::size_t>(lane_index)]) {
@@ -103,8 +96,7 @@ std::int64_t ReplayBuffer<S>::first_whole_row(std::int64_t lane_index) const {
   return row;
 }
 
-template <Sampler S>
-bool ReplayBuffer<S>::is_whole(std::int64_t lane_index, std::int64_t row, std::span<const std::int64_t> first_frames) const {
+bool ReplayBuffer::is_whole(std::int64_t lane_index, std::int64_t row, std::span<const std::int64_t> first_frames) const {
   const Lane& lane = rows_.lane(lane_index);
   const std::int64_t slot = lane.slot(row);
   const bool may_be_interrupted = lane.has_open_episode() && row == lane.next - 1;
@@ -116,15 +108,5 @@ bool ReplayBuffer<S>::is_whole(std::int64_t lane_index, std::int64_t row, std::s
   return true;
 }
 
-template ReplayBuffer<UniformSampler>::~ReplayBuffer();
-template void ReplayBuffer<UniformSampler>::flush();
-template std::vector<std::int64_t> ReplayBuffer<UniformSampler>::state() const;
-template void ReplayBuffer<UniformSampler>::put_stacks_in_file();
-template void ReplayBuffer<UniformSampler>::adopt_file();
-template ReplayBuffer<PrioritizedSampler>::~ReplayBuffer();
-template void ReplayBuffer<PrioritizedSampler>::flush();
-template std::vector<std::int64_t> ReplayBuffer<PrioritizedSampler>::state() const;
-template void ReplayBuffer<PrioritizedSampler>::put_stacks_in_file();
-template void ReplayBuffer<PrioritizedSampler>::adopt_file();
 
 }  // namespace mujigae

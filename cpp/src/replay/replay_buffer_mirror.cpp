@@ -6,8 +6,7 @@
 
 namespace mujigae {
 
-template <Sampler S>
-bool ReplayBuffer<S>::sample_places(std::optional<double> beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news) {
+bool ReplayBuffer::sample_places(std::optional<double> beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news) {
   const auto locked = lock();
   while (mirrors_.size() < settings_.obs.size()) mirrors_.emplace_back(settings_.num_envs, rows_.lane(0).slots);
   std::vector<std::vector<FrameMirror::Fresh>> fresh;
@@ -20,22 +19,20 @@ bool ReplayBuffer<S>::sample_places(std::optional<double> beta, const BatchView&
     is_all = is_all && static_cast<std::int64_t>(news.back().places.size()) < max_frames;
   }
   if (is_all) {
-    const double exponent = sampler_.exponent(beta);
-    sampler_.check_can_draw(rows_, settings_.n_step);
+    const double exponent = checked_beta(*sampler_, beta);
+    sampler_->check_can_draw(rows_, span(), out.batch_size);
     fill(exponent, out);
   }
   for (std::size_t c = 0; c < fresh.size(); ++c) mirrors_[c].mark(fresh[c]);
   return is_all;
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::restart_mirrors() {
+void ReplayBuffer::restart_mirrors() {
   const auto locked = lock();
   mirrors_.clear();
 }
 
-template <Sampler S>
-NewFrames ReplayBuffer<S>::new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const {
+NewFrames ReplayBuffer::new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const {
   const FrameMirror& mirror = mirrors_[obs];
   NewFrames news{mirror.num_places(), {}, {}};
   for (const FrameMirror::Fresh& run : fresh) {
@@ -48,8 +45,7 @@ NewFrames ReplayBuffer<S>::new_frames(std::size_t obs, std::span<const FrameMirr
   return news;
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::fill_places(std::span<const std::int64_t> slots, const BatchView& out) const {
+void ReplayBuffer::fill_places(std::span<const std::int64_t> slots, const BatchView& out) const {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::int64_t slot = slots[i], lane = rows_.row_in(slot).lane;
     std::int64_t last_slot = slot;
@@ -62,8 +58,7 @@ void ReplayBuffer<S>::fill_places(std::span<const std::int64_t> slots, const Bat
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::put_places(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const {
+void ReplayBuffer::put_places(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const {
   const StackLane& stack_lane = stacks(lane, obs);
   for (std::int64_t i = 0; i < stack_lane.stack(); ++i) {
     const std::int64_t place = mirrors_[obs].place(lane, stack_lane.position_at(stack, i));
@@ -72,13 +67,5 @@ void ReplayBuffer<S>::put_places(std::int64_t lane, std::size_t obs, const Stack
   }
 }
 
-using Prioritized = ReplayBuffer<PrioritizedSampler>;
-using Uniform = ReplayBuffer<UniformSampler>;
-template bool Uniform::sample_places(std::optional<double>, const BatchView&, std::int64_t, std::vector<NewFrames>&);
-template void Uniform::restart_mirrors();
-template void Uniform::fill_places(std::span<const std::int64_t>, const BatchView&) const;
-template bool Prioritized::sample_places(std::optional<double>, const BatchView&, std::int64_t, std::vector<NewFrames>&);
-template void Prioritized::restart_mirrors();
-template void Prioritized::fill_places(std::span<const std::int64_t>, const BatchView&) const;
 
 }  // namespace mujigae

@@ -19,34 +19,30 @@ constexpr std::uint32_t kMeta = section_tag("META"), kHead = section_tag("HEAD")
 
 }  // namespace
 
-template <Sampler S>
-void ReplayBuffer<S>::save(const std::string& path, const std::string& meta) const {
+void ReplayBuffer::save(const std::string& path, const std::string& meta) const {
   const auto locked = lock();
   if (file_ && file_->is_at(path)) fail_value("path: expected another file than the buffer's own, got ", path);
   SnapshotWriter writer(path);
   write(writer, meta);
 }
 
-template <Sampler S>
-std::vector<std::byte> ReplayBuffer<S>::to_bytes(const std::string& meta) const {
+std::vector<std::byte> ReplayBuffer::to_bytes(const std::string& meta) const {
   const auto locked = lock();
   SnapshotWriter writer;
   write(writer, meta);
   return writer.take_bytes();
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::write(SnapshotWriter& writer, const std::string& meta) const {
+void ReplayBuffer::write(SnapshotWriter& writer, const std::string& meta) const {
   writer.section(kMeta, std::span<const char>(meta));
   save_rows(writer);
   save_frames(writer);
-  sampler_.save(writer, rows_);
+  sampler_->save(writer, rows_);
   ahead_.save(writer);
   writer.commit();
 }
 
-template <Sampler S>
-std::vector<std::int64_t> ReplayBuffer<S>::head(std::uint64_t counter) const {
+std::vector<std::int64_t> ReplayBuffer::head(std::uint64_t counter) const {
   std::vector<std::int64_t> head = {num_added_, num_silent_boundaries_, settings_.n_step,
                                     std::bit_cast<std::int64_t>(settings_.gamma),
                                     std::bit_cast<std::int64_t>(random_.key()[0]), std::bit_cast<std::int64_t>(random_.key()[1]),
@@ -63,8 +59,7 @@ std::vector<std::int64_t> ReplayBuffer<S>::head(std::uint64_t counter) const {
   return head;
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
+void ReplayBuffer::save_rows(SnapshotWriter& writer) const {
   std::vector<double> rewards;
   std::vector<std::uint8_t> flags;
   std::vector<std::byte> actions;
@@ -86,35 +81,31 @@ void ReplayBuffer<S>::save_rows(SnapshotWriter& writer) const {
   writer.section(kStacks, std::span<const std::int64_t>(stacks));
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::save_frames(SnapshotWriter& writer) const {
+void ReplayBuffer::save_frames(SnapshotWriter& writer) const {
   for (const auto& lane : stacks_) {
     for (const StackLane& stack_lane : lane) stack_lane.log().save(writer);
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::load(const std::string& path) {
+void ReplayBuffer::load(const std::string& path) {
   SnapshotReader reader(path);
   read_snapshot_meta(reader);
   load(reader);
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::load(SnapshotReader& reader) {
+void ReplayBuffer::load(SnapshotReader& reader) {
   const auto locked = lock();
   if (file_) throw std::logic_error("a snapshot is loaded into memory only");
   load_rows(reader);
   load_frames(reader);
   if (const std::string reason = why_rows_invalid(); !reason.empty()) reader.fail(reason);
-  sampler_.load(reader, rows_);
+  sampler_->load(reader, rows_);
   ahead_.load(reader, rows_, random_, *arena_);
   reader.finish();
   announce_all();
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::set_head(Words& words) {
+void ReplayBuffer::set_head(Words& words) {
   num_added_ = words.next(0, Words::kMaxCount);
   num_silent_boundaries_ = words.next(0, num_added_);
   settings_.n_step = words.next(1, rows_.num_slots() + (std::int64_t{1} << 30));
@@ -136,8 +127,7 @@ void ReplayBuffer<S>::set_head(Words& words) {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) rows_.lane(e).issued_end = words.next(0, rows_.lane(e).next);
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::load_rows(SnapshotReader& reader) {
+void ReplayBuffer::load_rows(SnapshotReader& reader) {
   const auto fail = [&reader](const std::string& what) { reader.fail(what); };
   Words words{reader.section<std::int64_t>(kHead), fail};
   set_head(words);
@@ -164,8 +154,7 @@ void ReplayBuffer<S>::load_rows(SnapshotReader& reader) {
   }
 }
 
-template <Sampler S>
-void ReplayBuffer<S>::load_frames(SnapshotReader& reader) {
+void ReplayBuffer::load_frames(SnapshotReader& reader) {
   for (auto& lane : stacks_) {
     for (StackLane& stack_lane : lane) {
       stack_lane.log().restart_at(stack_lane.expected_begin());
@@ -185,17 +174,5 @@ std::string read_snapshot_meta(const std::string& path) {
   return read_snapshot_meta(reader);
 }
 
-template void ReplayBuffer<UniformSampler>::save(const std::string&, const std::string&) const;
-template void ReplayBuffer<UniformSampler>::load(const std::string&);
-template void ReplayBuffer<UniformSampler>::load(SnapshotReader&);
-template std::vector<std::byte> ReplayBuffer<UniformSampler>::to_bytes(const std::string&) const;
-template std::vector<std::int64_t> ReplayBuffer<UniformSampler>::head(std::uint64_t) const;
-template void ReplayBuffer<UniformSampler>::set_head(Words&);
-template void ReplayBuffer<PrioritizedSampler>::save(const std::string&, const std::string&) const;
-template void ReplayBuffer<PrioritizedSampler>::load(const std::string&);
-template void ReplayBuffer<PrioritizedSampler>::load(SnapshotReader&);
-template std::vector<std::byte> ReplayBuffer<PrioritizedSampler>::to_bytes(const std::string&) const;
-template std::vector<std::int64_t> ReplayBuffer<PrioritizedSampler>::head(std::uint64_t) const;
-template void ReplayBuffer<PrioritizedSampler>::set_head(Words&);
 
 }  // namespace mujigae

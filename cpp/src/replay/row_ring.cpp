@@ -78,9 +78,9 @@ void RowRing::clear() {
   for (Lane& lane : lanes_) lane.first = lane.episode_start = lane.issued_end = lane.next;
 }
 
-std::int64_t RowRing::num_ready(std::int64_t n_step) const {
+std::int64_t RowRing::num_ready(const Span& span) const {
   std::int64_t count = 0;
-  for (const Lane& lane : lanes_) count += lane.num_ready(n_step);
+  for (const Lane& lane : lanes_) count += lane.num_ready(span);
   return count;
 }
 
@@ -119,9 +119,9 @@ bool RowRing::is_held(const Row& row) const {
   return row.row >= lane.first && row.row < lane.next;
 }
 
-bool RowRing::is_ready(const Row& row, std::int64_t n_step) const {
+bool RowRing::is_ready(const Row& row, const Span& span) const {
   const Lane& lane = lanes_[index(row.lane)];
-  return row.row >= lane.first && row.row < lane.ready_end(n_step);
+  return row.row >= lane.first && row.row < lane.ready_end(span);
 }
 
 Window RowRing::window(const Row& row, std::int64_t n_step, double gamma) const {

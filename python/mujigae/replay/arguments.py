@@ -19,13 +19,7 @@ __all__ = [
     "as_reals",
     "cast",
     "rows",
-    "typed",
 ]
-
-_INTEGERS, _TRUTH_VALUES = (
-    {"capacity", "num_envs", "n_step", "prefetch"},
-    {"compress", "validate", "stratified"},
-)
 
 
 def as_int(argument: str, value: Any) -> int:
@@ -127,14 +121,3 @@ def rows(argument: str, array: Any, lead: tuple[int, ...], shape: tuple[int, ...
     if array.shape != lead + shape:
         raise ValueError(f"{argument}: expected shape {lead + shape}, got {array.shape}")
     return np.ascontiguousarray(array).reshape(-1, *shape)
-
-
-def typed(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a buffer's constructor, each as what its name says; all others are real numbers."""
-
-    def convert(name: str, value: Any) -> Any:
-        if name in _INTEGERS:
-            return as_int(name, value)
-        return as_bool(name, value) if name in _TRUTH_VALUES else as_float(name, value)
-
-    return {name: convert(name, value) for name, value in arguments.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,21 @@ from mujigae.replay.arguments import (
     as_reals,
     cast,
     rows,
-    typed,
 )
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.device import Placement
-from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
+from mujigae.replay.samplers import PrioritySampler, Sampler, Uniform
+from mujigae.replay.spec import BufferSpec
 
 __all__ = ["ReplayBuffer", "Seed"]
 
 Seed = int | np.random.SeedSequence | None
+_UNIFORM = Uniform()
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
 class ReplayBuffer:
-    """Stores transitions of several environments, every frame once, and draws n-step batches uniformly.
+    """Stores transitions of several environments, every frame once, and draws n-step batches.
 
     Args:
         capacity: rows over all environments; environment e owns capacity // num_envs of them, one more for the first
@@ -47,6 +49,7 @@ class ReplayBuffer:
             the newest is stored. For Dict and Tuple spaces `{"name": k}`, nested names as "a.b".
         n_step: steps in a return; computed when a batch is drawn, so it may be changed at any time.
         gamma: discount of one step; may be changed at any time.
+        sampler: how rows are chosen: `Uniform()`, `Proportional()`; see there.
         compress: store each frame in as few bytes as the frame before it allows, lossless: 84x84 Atari frames take about a
             thirtieth. Adding takes longer; draws and batches are the same. Observations whose frame has fewer than 1024 bytes
             are stored as they are.
@@ -77,6 +80,7 @@ class ReplayBuffer:
         frame_stack: int | Mapping[str, int] | None = None,
         n_step: int = 1,
         gamma: float = 0.99,
+        sampler: Sampler = _UNIFORM,
         compress: bool = False,
         path: str | os.PathLike[str] | None = None,
         device: Any = None,
@@ -85,49 +89,46 @@ class ReplayBuffer:
         validate: bool = True,
         seed: Seed = None,
     ) -> None:
-        rows = {"capacity": capacity, "num_envs": num_envs, "n_step": n_step, "gamma": gamma}
-        self._construct(
-            {**rows, "compress": compress, "prefetch": prefetch, "validate": validate},
-            ObsLayout.of(observation_space, frame_stack),
-            action_spec(action_space),
-            (device, as_bool("frames_on_device", frames_on_device)),
-            seed,
-            None if path is None else as_path(path),
+        spec = BufferSpec.of(
+            capacity,
+            observation_space,
+            action_space,
+            num_envs=num_envs,
+            frame_stack=frame_stack,
+            n_step=n_step,
+            gamma=gamma,
+            sampler=sampler,
+            compress=compress,
+            prefetch=prefetch,
+            validate=validate,
         )
+        place = device, as_bool("frames_on_device", frames_on_device)
+        self._construct(spec, place, seed, None if path is None else as_path(path))
 
     def _construct(
         self,
-        arguments: dict[str, Any],
-        obs: ObsLayout,
-        action: ArraySpec,
+        spec: BufferSpec,
         place: tuple[Any, bool],
         seed: Seed,
         path: bytes | None = None,
         is_new: bool = True,
     ) -> None:
-        self._arguments = arguments = typed(arguments)
-        self._obs, self._action = obs, action
-        self._put_batches(*place)
+        self._spec = spec
+        self._obs, self._action = spec.obs, spec.action
+        self._place_batches(*place)
         self._has_warned = False
-        self._core: Any = self._make_core(
-            obs=[(spec.dtype, spec.shape) for spec in obs.specs],
-            stacks=[spec.stack for spec in obs.specs],
-            action=(action.dtype, action.shape),
-            seed=seed,
-            file=None if path is None else (path, self._description(), is_new),
-            **arguments,
-        )
-        self._all_envs = np.arange(arguments["num_envs"])
+        file = None if path is None else (path, spec.to_json(), is_new)
+        self._core: _core.Buffer = self._make_core(seed=seed, file=file, **spec.core_arguments())
+        self._all_envs = np.arange(spec.num_envs)
 
-    def _put_batches(self, device: Any, frames_on_device: bool) -> None:
-        if frames_on_device and self._arguments["prefetch"] > 0:
-            depth = self._arguments["prefetch"]
-            raise ValueError(f"prefetch: expected 0 with frames_on_device, got {depth}")
+    def _place_batches(self, device: Any, frames_on_device: bool) -> None:
+        if frames_on_device and self._spec.prefetch > 0:
+            raise ValueError(f"prefetch: expected 0 with frames_on_device, got {self._spec.prefetch}")
         self._place = None if device is None else str(device), frames_on_device
         self._placement = Placement.of(device, self._obs, self._action, frames_on_device)
 
-    def _make_core(self, **arguments: Any) -> Any:
-        return _core.UniformBuffer(**arguments)
+    def _make_core(self, **arguments: Any) -> _core.Buffer:
+        return _core.Buffer(**arguments)
 
     def add(
         self,
@@ -226,18 +227,39 @@ class ReplayBuffer:
             )
 
     def sample(self, batch_size: int, beta: float | None = None, out: Batch | None = None) -> Batch:
-        """Draws a batch with replacement; see `Batch` for its fields.
+        """Draws a batch as the sampler says; see `Batch` for its fields.
 
         Args:
             batch_size: B, at least 1.
-            beta: accepted so that both buffers are called alike; without priorities every weight is 1.
+            beta: importance-sampling exponent of this batch, None for the sampler's own; of no effect without priorities.
             out: a batch of this buffer and size to refill, instead of a new one.
 
         A batch is yours: its memory is not reused while you hold it or a view of it.
-        Raises ValueError when no row can be drawn yet.
+        Raises ValueError when no row can be drawn yet, or every priority is zero.
         """
-        del beta
-        return self._placement.sample(self._core, batch_size, None, out)
+        exponent = (
+            None
+            if beta is None or not isinstance(self._spec.sampler, PrioritySampler)
+            else as_float("beta", beta)
+        )
+        return self._placement.sample(self._core, batch_size, exponent, out)
+
+    def update_priorities(self, key: Any, priorities: Any) -> int:
+        """Sets the priorities of rows by the keys of a batch; returns how many rows were still there.
+
+        Args:
+            key: [B] integers from `Batch.key`. A key whose row was overwritten is ignored and not counted; of duplicates
+                the last wins, and each is counted.
+            priorities: [B] real, finite, at least 0: the unweighted |TD error| or cross-entropy. Torch tensors too.
+
+        Raises ValueError, TypeError or IndexError (a key that was never issued), and changes nothing then; TypeError where
+        the sampler has no priorities.
+        """
+        if not isinstance(self._spec.sampler, PrioritySampler):
+            raise TypeError(
+                f"update_priorities: expected a sampler with priorities, got {self._spec.sampler!r}"
+            )
+        return int(self._core.update_priorities(key, self._placement.to_numpy(priorities)))
 
     def clear(self) -> None:
         """Forgets every row and open episode; keys handed out before stay dead, the random stream goes on."""
@@ -250,7 +272,7 @@ class ReplayBuffer:
         Loading it gives a buffer in memory, of one with `path` too. Raises OSError, and leaves an existing file as it was,
         when the file cannot be written or `path` is a folder, a device or a pipe; ValueError for the buffer's own `path`.
         """
-        self._core.save(as_path(path), self._description())
+        self._core.save(as_path(path), self._spec.to_json())
 
     def flush(self) -> None:
         """With `path`: everything added up to now is on the disk when this returns. Without: does nothing.
@@ -260,15 +282,10 @@ class ReplayBuffer:
         """
         self._core.flush()
 
-    def _description(self) -> str:
-        from mujigae.replay.saving import describe
-
-        return describe(type(self).__name__, self._arguments, self._obs, self._action)
-
     def __reduce__(self) -> str | tuple[Any, ...]:
         from mujigae.replay.saving import from_bytes
 
-        return from_bytes, (type(self), self._core.to_bytes(self._description()), *self._place)
+        return from_bytes, (type(self), self._core.to_bytes(self._spec.to_json()), *self._place)
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""
@@ -278,12 +295,12 @@ class ReplayBuffer:
     @property
     def capacity(self) -> int:
         """Rows over all environments that can be drawn at most."""
-        return int(self._arguments["capacity"])
+        return self._spec.capacity
 
     @property
     def num_envs(self) -> int:
         """Environments, E."""
-        return int(self._arguments["num_envs"])
+        return self._spec.num_envs
 
     @property
     def n_step(self) -> int:
@@ -302,6 +319,46 @@ class ReplayBuffer:
     @gamma.setter
     def gamma(self, gamma: float) -> None:
         self._core.gamma = as_float("gamma", gamma)
+
+    @property
+    def sampler(self) -> Sampler:
+        """How rows are chosen, with alpha and beta as they are now."""
+        sampler = self._spec.sampler
+        if not isinstance(sampler, PrioritySampler):
+            return sampler
+        return replace(sampler, alpha=self._core.alpha, beta=self._core.beta)
+
+    @property
+    def alpha(self) -> float:
+        """Priority exponent; setting it rewrites every leaf from the raw priorities. AttributeError without priorities."""
+        self._check_has_priorities("alpha")
+        return float(self._core.alpha)
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        self._check_has_priorities("alpha")
+        self._core.alpha = as_float("alpha", alpha)
+
+    @property
+    def beta(self) -> float:
+        """Importance-sampling exponent of `sample(beta=None)`. AttributeError without priorities."""
+        self._check_has_priorities("beta")
+        return float(self._core.beta)
+
+    @beta.setter
+    def beta(self, beta: float) -> None:
+        self._check_has_priorities("beta")
+        self._core.beta = as_float("beta", beta)
+
+    @property
+    def max_priority(self) -> float:
+        """The largest priority ever given: what a new row gets. AttributeError without priorities."""
+        self._check_has_priorities("max_priority")
+        return float(self._core.max_priority)
+
+    def _check_has_priorities(self, name: str) -> None:
+        if not isinstance(self._spec.sampler, PrioritySampler):
+            raise AttributeError(f"{name}: a buffer with sampler={self._spec.sampler!r} has none")
 
     @property
     def nbytes(self) -> int:

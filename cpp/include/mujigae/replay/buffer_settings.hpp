@@ -7,6 +7,7 @@
 #include "mujigae/frames/frame_ring.hpp"
 #include "mujigae/storage/mapped_file.hpp"
 #include "mujigae/sampling/random.hpp"
+#include "mujigae/sampling/sampler.hpp"
 
 namespace mujigae {
 
@@ -28,6 +29,6 @@ std::int64_t num_spare_slots(const BufferSettings& settings);
 
 // The settings, if a buffer can have them and what it takes when full, one frame a row, fits into memory, or the file onto its
 // disk; else ValueError.
-const BufferSettings& checked(const BufferSettings& settings, bool has_priorities, const MappedFile* file);
+const BufferSettings& checked(const BufferSettings& settings, const SamplerPlan& sampler, const MappedFile* file);
 
 }  // namespace mujigae

@@ -25,7 +25,7 @@ namespace mujigae {
 
 struct DrawnBatch {
   std::uint64_t counter;       // of the generator before the draw
-  std::vector<double> leaves;  // of the rows when they were drawn: what the weights will be made of
+  std::vector<double> masses;  // of the rows when they were drawn: what the weights will be made of
   BatchMemory memory;          // all but the weights, when the frames are finished
   FrameCopies frames;          // let go before the memory is
 
@@ -49,7 +49,7 @@ class PrefetchQueue {
   std::int64_t nbytes() const;
   std::string why_invalid() const;
 
-  // One section a batch. Load leaves the queue as it was saved, or fails by the reader.
+  // One section a batch. Load masses the queue as it was saved, or fails by the reader.
   void save(SnapshotWriter& writer);
   void load(SnapshotReader& reader, const RowRing& rows, const Philox& random, Arena& arena);
 

@@ -61,13 +61,11 @@ struct NewFrames {
   std::vector<std::byte> frames;     // [N, frame_bytes]
 };
 
-template <Sampler S>
 class ReplayBuffer {
  public:
   // A size that does not fit into memory (or onto the disk of the file) is refused before anything is allocated. A new file is
   // published, an old one read: a SnapshotError when it is damaged beyond what a kill can do.
-  ReplayBuffer(const BufferSettings& settings, const typename S::Settings& sampler_settings,
-               std::unique_ptr<MappedFile> file = nullptr);
+  ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sampler, std::unique_ptr<MappedFile> file = nullptr);
   ~ReplayBuffer();  // flushes a file
 
   void add(const StepsView& steps);
@@ -81,16 +79,13 @@ class ReplayBuffer {
   void restart_mirrors();
   void clear();
 
-  std::int64_t update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities)
-    requires S::kHasPriorities;
-  void set_alpha(double alpha)
-    requires S::kHasPriorities;
-  void set_beta(double beta)
-    requires S::kHasPriorities;
-  typename S::Settings sampler_settings() const
-    requires S::kHasPriorities;
-  double max_priority() const
-    requires S::kHasPriorities;
+  std::int64_t update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities);
+  bool has_priorities() const { return sampler_->has_priorities(); }
+  void set_alpha(double alpha);
+  double alpha() const;
+  void set_beta(double beta);
+  double beta() const;
+  double max_priority() const;
 
   void set_n_step(std::int64_t n_step);
   void set_gamma(double gamma);
@@ -118,6 +113,7 @@ class ReplayBuffer {
  private:
   struct RowPointers;
 
+  Span span() const { return {0, settings_.n_step - 1}; }  // of an n-step window
   std::unique_lock<std::mutex> lock() const;
   void put_stacks_in_file();
   void check(const StepsView& steps) const;
@@ -158,7 +154,7 @@ class ReplayBuffer {
   std::vector<std::int64_t> row_bytes_;  // of each field of a batch
   RowRing rows_;
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
-  S sampler_;
+  std::unique_ptr<Sampler> sampler_;
   Philox random_;
   std::vector<FrameMirror> mirrors_;  // [obs]; none until they are asked for
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches

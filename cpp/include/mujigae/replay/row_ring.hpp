@@ -4,8 +4,8 @@
 //   slot = offset + row % slots         each lane owns `slots` neighbouring slots of the columns
 //   key  = generation << 32 | slot      generation = row / slots: a key outlives its row and can tell
 //
-// A row can be drawn when its window is complete: n rows from it on, or its episode's end. In a lane these are the rows from
-// `first` up to ready_end(n), without gaps. A lane holds at most `capacity` of them and evicts its own oldest row.
+// A row can be drawn when the rows of its span (such as an n-step window) are there, or its episode has ended. In a lane these are
+// the rows from `first` up to ready_end(span), without gaps. A lane holds at most `capacity` of them and evicts its own oldest row.
 //
 // A row is a record, whose length is a multiple of 8:
 //
@@ -30,6 +30,12 @@
 
 namespace mujigae {
 
+// Which rows around a start a view of it needs: up to `before` of those before it, as far as they are held, and `after` of those after
+// it, or as many as its episode has. A row can be drawn when the latter are there.
+struct Span {
+  std::int64_t before = 0, after = 0;
+};
+
 struct Lane {
   std::int64_t offset, capacity, slots;
   std::int64_t first = 0, next = 0, episode_start = 0;
@@ -38,8 +44,8 @@ struct Lane {
   std::int64_t num_held() const { return next - first; }
   bool has_open_episode() const { return episode_start < next; }
   std::int64_t slot(std::int64_t row) const { return offset + row % slots; }
-  std::int64_t ready_end(std::int64_t n_step) const { return std::max({first, episode_start, next - n_step + 1}); }
-  std::int64_t num_ready(std::int64_t n_step) const { return ready_end(n_step) - first; }
+  std::int64_t ready_end(const Span& span) const { return std::max({first, episode_start, next - span.after}); }
+  std::int64_t num_ready(const Span& span) const { return ready_end(span) - first; }
 };
 
 class RowRing {
@@ -61,7 +67,7 @@ class RowRing {
   void interrupt(std::int64_t lane);  // the open episode of the lane ended with its newest row
   void clear();
 
-  std::int64_t num_ready(std::int64_t n_step) const;  // rows that can be drawn
+  std::int64_t num_ready(const Span& span) const;  // rows that can be drawn
 
   // The newest row that was written in a slot or will be (it may lie outside first..next), and its key. A lane that is asked
   // for again and again is looked up once; nothing may be added or evicted meanwhile.
@@ -86,7 +92,7 @@ class RowRing {
   // The row of a key: IndexError when it was never issued.
   Row row_of_key(std::int64_t key, std::size_t at) const;
   bool is_held(const Row& row) const;
-  bool is_ready(const Row& row, std::int64_t n_step) const;
+  bool is_ready(const Row& row, const Span& span) const;
 
   Window window(const Row& row, std::int64_t n_step, double gamma) const;
   // ... of the row in `slot`, which becomes the slot of the window's last row.
@@ -98,10 +104,10 @@ class RowRing {
       return StepOutcome{reward(slot), (flags(slot) & kTerminated) != 0, flags(slot) != 0};
     });
   }
-  // The row in the slot and the last one of its window will be read soon.
-  void ask_for(std::int64_t slot, std::int64_t n_step) const {
+  // The row in the slot and those after it will be read soon.
+  void ask_for(std::int64_t slot, const Span& span) const {
     const std::byte* const first = record(slot);
-    const std::byte* const end = record(std::min(slot + n_step, num_slots_));
+    const std::byte* const end = record(std::min(slot + span.after + 1, num_slots_));
     for (const std::byte* at = first; at < end; at += kLine) __builtin_prefetch(at);
     __builtin_prefetch(end - 1);
   }

@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from mujigae import _core
 from mujigae.replay import buffer, prioritized
 from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.reference.parts import (
-    MAX_VALUE,
-    MIN_VALUE,
     FrameRing,
     NStepAccumulator,
     Philox,
@@ -29,6 +26,7 @@ from mujigae.replay.reference.parts import (
     check_rewards,
     window_of,
 )
+from mujigae.replay.reference.samplers import SAMPLERS, Ready, weights
 
 __all__ = ["FrameRing", "NStepAccumulator", "PrioritizedReplayBuffer", "ReplayBuffer", "SumTree"]
 
@@ -83,11 +81,11 @@ class Drawn:
 
     counter: int  # of the generator before the draw
     arrays: Callable[[Any], tuple[Any, ...]]  # of the weights
-    leaves: list[float]
+    masses: list[float]
 
 
-class UniformBuffer:
-    """The core behind `ReplayBuffer`, with the interface of `_core.UniformBuffer`."""
+class Buffer:
+    """The core behind `ReplayBuffer`, with the interface of `_core.Buffer`."""
 
     def __init__(
         self,
@@ -103,6 +101,7 @@ class UniformBuffer:
         compress: bool,
         file: Any,
         prefetch: int,
+        sampler: tuple[str, dict[str, Any]],
     ) -> None:
         del compress  # changes nothing but the memory
         if file is not None:
@@ -122,6 +121,7 @@ class UniformBuffer:
             self._lanes.append(Lane(share, n_step - 1 + max(stacks), self._num_slots))
             self._num_slots += self._lanes[-1].num_slots
         self._random = Philox(seed)
+        self._sampler = SAMPLERS[sampler[0]](**sampler[1])
         self._prefetch, self._ahead = prefetch, list[Drawn]()
         self._new_priority = 1.0
         self.num_added = self.num_silent_boundaries = 0
@@ -178,30 +178,30 @@ class UniformBuffer:
         lane.evict(self._n_step)
         self.num_added += 1
 
-    def _draw(self, batch_size: int) -> tuple[list[tuple[Lane, int]], list[float]]:
-        """Rows, and their leaves when they were drawn."""
-        ready = [(lane, i) for lane in self._lanes for i in range(lane.num_ready(self._n_step))]
-        words = self._random.words(batch_size)
-        return [ready[word * len(ready) >> 64] for word in words], [1.0] * batch_size
+    def _ready(self) -> list[tuple[Lane, int]]:
+        return [(lane, i) for lane in self._lanes for i in range(lane.num_ready(self._n_step))]
 
-    def _weights(self, leaves: list[float], beta: float | None) -> Any:
-        return np.ones(len(leaves), np.float32)
+    def _ready_rows(self) -> list[Ready]:
+        return [Ready(lane.slot(i), lane.rows[i].priority) for lane, i in self._ready()]
 
-    def _check_can_draw(self, beta: float | None) -> None:
+    def _check_can_draw(self, batch_size: int, beta: float | None) -> None:
+        if beta is not None and not 0.0 <= beta < math.inf:
+            raise ValueError(f"beta: expected a finite number of at least 0, got {beta}")
         if len(self) == 0:
             raise ValueError("sample: expected at least one row whose n-step window is complete, got none")
+        self._sampler.check_can_draw(self._ready_rows(), batch_size)
 
     def sample(self, batch_size: Any, beta: float | None, out: Any) -> Any:
         size = as_int("batch_size", batch_size)
         if size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {size}")
-        self._check_can_draw(beta)
-        if self._ahead and len(self._ahead[0].leaves) != size:
+        self._check_can_draw(size, beta)
+        if self._ahead and len(self._ahead[0].masses) != size:
             self._drop_ahead()
         while len(self._ahead) <= self._prefetch:
             self._ahead.append(self._draw_ahead(size))
         drawn = self._ahead.pop(0)
-        arrays = drawn.arrays(self._weights(drawn.leaves, beta))
+        arrays = drawn.arrays(weights(drawn.masses, self.beta if beta is None else beta))
         return Batch(*arrays) if out is None else _refill(out, arrays)
 
     def _drop_ahead(self) -> None:
@@ -212,7 +212,10 @@ class UniformBuffer:
 
     def _draw_ahead(self, batch_size: int) -> Drawn:
         counter = self._random.counter
-        drawn, leaves = self._draw(batch_size)
+        ready, ready_rows = self._ready(), self._ready_rows()
+        masses, _ = self._sampler.masses(ready_rows)
+        positions = self._sampler.draw(ready_rows, self._random, batch_size)
+        drawn = [ready[position] for position in positions]
         rows = [lane.rows[i] for lane, i in drawn]
         windows = [
             window_of([(r.reward, r.terminated, r.ended) for r in lane.rows[i:]], self._n_step, self.gamma)
@@ -228,7 +231,7 @@ class UniformBuffer:
             np.array([window[3] for window in windows], np.bool_),
         )
         key = np.array([lane.key(i) for lane, i in drawn], np.int64)
-        return Drawn(counter, lambda weight: (*before, weight, key), leaves)
+        return Drawn(counter, lambda weight: (*before, weight, key), [masses[i] for i in positions])
 
     def clear(self) -> None:
         self._drop_ahead()
@@ -263,70 +266,34 @@ class UniformBuffer:
             self._drop_ahead()
         self._gamma = gamma
 
-    def flush(self) -> None:
-        """Nothing to do in memory."""
-
-    def check_valid(self) -> Validity:
-        return Validity(all(lane.num_ready(self._n_step) <= lane.capacity for lane in self._lanes), "")
-
-    def __len__(self) -> int:
-        return sum(lane.num_ready(self._n_step) for lane in self._lanes)
-
-
-class PrioritizedBuffer(UniformBuffer):
-    """The core behind `PrioritizedReplayBuffer`, with the interface of `_core.PrioritizedBuffer`."""
-
-    def __init__(self, *, alpha: float, beta: float, eps: float, stratified: bool, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._alpha, self.beta, self._eps, self._stratified = alpha, beta, eps, stratified
-
     @property
     def alpha(self) -> float:
-        return self._alpha
+        return float(self._sampler.alpha)
 
     @alpha.setter
     def alpha(self, alpha: float) -> None:
-        if alpha != self._alpha:
+        if alpha != self.alpha:
             self._drop_ahead()
-        self._alpha = alpha
+        self._sampler.alpha = alpha
 
-    def _ready_leaves(self) -> dict[int, tuple[Lane, int, float]]:
-        return {
-            lane.slot(i): (lane, i, self._leaf(lane.rows[i].priority))
-            for lane in self._lanes
-            for i in range(lane.num_ready(self._n_step))
-        }
+    @property
+    def beta(self) -> float:
+        return float(self._sampler.beta)
 
-    def _draw(self, batch_size: int) -> tuple[list[tuple[Lane, int]], list[float]]:
-        ready = self._ready_leaves()
-        tree = SumTree(self._num_slots)
-        tree.update(list(ready), [leaf for _, _, leaf in ready.values()])
-        tree._random = self._random
-        drawn = [ready[int(slot)] for slot in tree.sample(batch_size, self._stratified)]
-        return [(lane, i) for lane, i, _ in drawn], [leaf for _, _, leaf in drawn]
+    @beta.setter
+    def beta(self, beta: float) -> None:
+        self._sampler.beta = beta
 
-    def _weights(self, leaves: list[float], beta: float | None) -> Any:
-        exponent = self.beta if beta is None else beta
-        return _core.power([min(leaves) / leaf for leaf in leaves], exponent).astype(np.float32)
-
-    def _check_can_draw(self, beta: float | None) -> None:
-        if beta is not None and not 0.0 <= beta < math.inf:
-            raise ValueError(f"beta: expected a finite number of at least 0, got {beta}")
-        super()._check_can_draw(beta)
-        if all(leaf == 0.0 for _, _, leaf in self._ready_leaves().values()):
-            raise ValueError("sample: every leaf is zero, nothing can be drawn")
-
-    def _leaf(self, priority: float) -> float:
-        value = float(_core.power(priority + self._eps, self.alpha))
-        return 0.0 if value == 0.0 and priority + self._eps == 0.0 else max(value, MIN_VALUE)
+    @property
+    def max_priority(self) -> float:
+        return self._new_priority
 
     def update_priorities(self, key: Any, priorities: Any) -> int:
         keys, values = [int(k) for k in key], np.asarray(priorities, np.float64)
         if len(keys) != len(values):
             raise ValueError(f"priorities: expected {len(keys)} of them, got {len(values)}")
         for i, value in enumerate(values):
-            if not (math.isfinite(value) and value >= 0.0 and self._leaf(value) <= MAX_VALUE):
-                raise ValueError(f"priorities[{i}]: expected a finite number of at least 0, got {value}")
+            self._sampler.check_priority(f"priorities[{i}]", float(value))
         held = {lane.key(i): row for lane in self._lanes for i, row in enumerate(lane.rows)}
         for i, one in enumerate(keys):
             if not self._was_issued(one):
@@ -344,9 +311,14 @@ class PrioritizedBuffer(UniformBuffer):
                 return generation * lane.num_slots + slot - lane.offset < lane.issued_end
         return False
 
-    @property
-    def max_priority(self) -> float:
-        return self._new_priority
+    def flush(self) -> None:
+        """Nothing to do in memory."""
+
+    def check_valid(self) -> Validity:
+        return Validity(all(lane.num_ready(self._n_step) <= lane.capacity for lane in self._lanes), "")
+
+    def __len__(self) -> int:
+        return sum(lane.num_ready(self._n_step) for lane in self._lanes)
 
 
 def _alone(arrays: list[Any]) -> Any:
@@ -367,7 +339,7 @@ class ReplayBuffer(buffer.ReplayBuffer):
     __reduce__ = object.__reduce__  # plain Python: pickled as it is
 
     def _make_core(self, **arguments: Any) -> Any:
-        return UniformBuffer(**arguments)
+        return Buffer(**arguments)
 
 
 class PrioritizedReplayBuffer(prioritized.PrioritizedReplayBuffer):
@@ -376,4 +348,4 @@ class PrioritizedReplayBuffer(prioritized.PrioritizedReplayBuffer):
     __reduce__ = object.__reduce__
 
     def _make_core(self, **arguments: Any) -> Any:
-        return PrioritizedBuffer(**arguments)
+        return Buffer(**arguments)

@@ -1,0 +1,105 @@
+"""The samplers of the reference buffers: each sees every row that can be drawn, and sorts or sums all of them at every draw."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from mujigae import _core
+from mujigae.replay.reference.parts import MAX_VALUE, MIN_VALUE, Philox, SumTree
+
+__all__ = ["SAMPLERS", "Drawn", "Ready", "Sampler"]
+
+
+class Ready(NamedTuple):
+    """A row that can be drawn."""
+
+    slot: int
+    priority: float
+
+
+class Drawn(NamedTuple):
+    """P(i) = masses[i] / total of the rows at these positions."""
+
+    positions: list[int]
+    masses: list[float]
+    total: float
+
+
+class Sampler(Protocol):
+    """What a reference buffer needs of a sampler."""
+
+    alpha: float
+    beta: float
+
+    def check_can_draw(self, ready: list[Ready], batch_size: int) -> None: ...
+    def draw(self, ready: list[Ready], random: Philox, batch_size: int) -> list[int]:
+        """Positions in `ready`."""
+        ...
+
+    def masses(self, ready: list[Ready]) -> tuple[list[float], float]:
+        """Of every row, and the total that they are shares of."""
+        ...
+
+    def check_priority(self, argument: str, priority: float) -> None: ...
+
+
+class Uniform:
+    """Every row alike."""
+
+    alpha = beta = 0.0
+
+    def check_can_draw(self, ready: list[Ready], batch_size: int) -> None:
+        """There is something to draw, which the buffer has checked."""
+
+    def draw(self, ready: list[Ready], random: Philox, batch_size: int) -> list[int]:
+        return [word * len(ready) >> 64 for word in random.words(batch_size)]
+
+    def masses(self, ready: list[Ready]) -> tuple[list[float], float]:
+        return [1.0] * len(ready), float(len(ready))
+
+    def check_priority(self, argument: str, priority: float) -> None:
+        """Any: there are none."""
+
+
+class Proportional:
+    """In proportion to (priority + eps)^alpha."""
+
+    def __init__(self, alpha: float, beta: float, eps: float, stratified: bool) -> None:
+        self.alpha, self.beta, self._eps, self._stratified = alpha, beta, eps, stratified
+
+    def check_can_draw(self, ready: list[Ready], batch_size: int) -> None:
+        if all(self._leaf(row.priority) == 0.0 for row in ready):
+            raise ValueError("sample: every leaf is zero, nothing can be drawn")
+
+    def draw(self, ready: list[Ready], random: Philox, batch_size: int) -> list[int]:
+        tree = self._tree(ready)
+        tree._random = random
+        positions = {row.slot: i for i, row in enumerate(ready)}
+        return [positions[int(slot)] for slot in tree.sample(batch_size, self._stratified)]
+
+    def masses(self, ready: list[Ready]) -> tuple[list[float], float]:
+        return [self._leaf(row.priority) for row in ready], self._tree(ready).total
+
+    def check_priority(self, argument: str, priority: float) -> None:
+        if not (math.isfinite(priority) and priority >= 0.0 and self._leaf(priority) <= MAX_VALUE):
+            raise ValueError(f"{argument}: expected a finite number of at least 0, got {priority}")
+
+    def _tree(self, ready: list[Ready]) -> Any:
+        tree = SumTree(1 + max(row.slot for row in ready))
+        tree.update([row.slot for row in ready], [self._leaf(row.priority) for row in ready])
+        return tree
+
+    def _leaf(self, priority: float) -> float:
+        value = float(_core.power(priority + self._eps, self.alpha))
+        return 0.0 if value == 0.0 and priority + self._eps == 0.0 else max(value, MIN_VALUE)
+
+
+def weights(masses: list[float], beta: float) -> Any:
+    """(min_j mass_j / mass_i)^beta, float32."""
+    return _core.power([min(masses) / mass for mass in masses], beta).astype(np.float32)
+
+
+SAMPLERS: dict[str, Any] = {"uniform": Uniform, "proportional": Proportional}

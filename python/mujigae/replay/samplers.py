@@ -1,0 +1,70 @@
+"""How a buffer chooses rows: each class here is the description of a sampler of the compiled engine.
+
+A sampler is a frozen dataclass with a `name` that the engine knows it by; its fields are what the engine is given. A new one
+is a class here, a C++ class (cpp/include/mujigae/sampling/sampler.hpp), a line in the bindings and a twin in `reference/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from mujigae.replay.arguments import as_bool, as_float
+
+__all__ = ["SAMPLERS", "PrioritySampler", "Proportional", "Sampler", "Uniform"]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """What all samplers have: a name, and settings of the types that they are declared with."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            convert = as_bool if field.type == "bool" else as_float
+            object.__setattr__(self, field.name, convert(field.name, getattr(self, field.name)))
+
+    def settings(self) -> dict[str, Any]:
+        """The fields, as the engine takes them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PrioritySampler(Sampler):
+    """A sampler of rows that have priorities: alpha sharpens the draw, beta its correction by importance weights."""
+
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True)
+class Uniform(Sampler):
+    """Every row that can be drawn alike: P(i) = 1 / N, weight 1."""
+
+    name: ClassVar[str] = "uniform"
+
+
+@dataclass(frozen=True)
+class Proportional(PrioritySampler):
+    """Rows in proportion to their priorities (Schaul et al. 2016, equation 1, section 3.3).
+
+    P(i) = (p_i + eps)^alpha / sum, weight_i = (N P(i))^-beta / max over the batch. A new row gets the largest priority
+    ever given (1 at first). The raw p is stored, so alpha may change.
+
+    Args:
+        alpha: priority exponent, 0 for uniform; 0.6 is the paper's for proportional priorities.
+        beta: importance-sampling exponent, 0 for none, 1 for full correction; the paper's grows from 0.4 to 1.
+        eps: added to each priority, so that none is zero.
+        stratified: draw the i-th of B rows from the i-th of B equal slices of the total, as in the paper.
+    """
+
+    name: ClassVar[str] = "proportional"
+
+    alpha: float = 0.6
+    beta: float = 0.4
+    eps: float = 1e-6
+    stratified: bool = True
+
+
+SAMPLERS: dict[str, type[Sampler]] = {cls.name: cls for cls in (Uniform, Proportional)}
