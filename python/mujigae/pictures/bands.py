@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mujigae.errors import ConfigError, require
 from mujigae.pictures.curves import SHORT_WINDOW, Games, read_games, running_mean
-from mujigae.pictures.figures import COLOURS, INK, check_png, dress, new_figure, save
+from mujigae.pictures.figures import COLOURS, INK, check_png, dress, new_figure, save, shorten_steps
 from mujigae.pictures.published import draw_published
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def plot_bands(run_folders: Sequence[Path], out: Path) -> Path:
         dress(axes, unit)
         axes.set_xlim(left=0.0)
         draw_published(axes, (run.config.get("env_id") for runs in groups.values() for run in runs))
-    panels[0].xaxis.set_major_formatter(require("matplotlib.ticker", "train").EngFormatter(sep=""))
+    shorten_steps(panels[0])
     panels[0].set_ylabel(f"mean return of {SHORT_WINDOW} games, IQM over seeds", fontsize=12, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=11)
@@ -91,8 +91,8 @@ def band_of(x: Sequence[NDArray[np.float64]], scores: Sequence[NDArray[np.float6
 
 def _iqm(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     """[R, 1, T] -> [T]: the mean without the lowest and highest quarter of the runs."""
-    trim_mean = require("scipy.stats", "train").trim_mean
-    return np.asarray(trim_mean(curves[:, 0, :], proportiontocut=0.25, axis=0), dtype=np.float64)
+    stats = require("scipy.stats", "train")
+    return np.asarray(stats.trim_mean(curves[:, 0, :], proportiontocut=0.25, axis=0), dtype=np.float64)
 
 
 def _interval(curves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,8 +5,7 @@ Reads what training leaves in a run folder (`config.json`, `episodes.csv`) and d
 
 from __future__ import annotations
 
-import csv
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mujigae.errors import ConfigError, require
-from mujigae.pictures.figures import COLOURS, INK, QUIET, check_png, dress, new_figure, save
+from mujigae.pictures.figures import COLOURS, INK, QUIET, check_png, dress, new_figure, save, shorten_steps
 from mujigae.pictures.published import draw_published
+from mujigae.runs.reading import read_json, read_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ __all__ = ["Games", "plot", "read_games", "running_mean"]
 
 SHORT_WINDOW, LONG_WINDOW = 20, 100  # games; the same windows as in progress.csv
 _COLUMNS = ("step", "seconds", "score")
+_LARGEST = 1e100  # sums and axes of larger numbers overflow
 _DASHES = ("solid", "dashed", "dotted", "dashdot")
 _DOT: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4, "markeredgewidth": 0}
 _THIN: dict[str, Any] = {"linewidth": 1.2, "alpha": 0.7}
@@ -69,7 +70,7 @@ def read_games(folder: Path) -> Games:
     """Reads one run folder; raises ConfigError that names the file and, for a bad row, its line number."""
     path = folder / "episodes.csv"
     config = _read_config(folder / "config.json")
-    table = _parse(path, _read_text(path))
+    table = _parse(path)
     if len(table) == 0:
         raise ConfigError(f"{path}: no finished episode yet, so there is nothing to plot")
     table = table[np.argsort(table[:, 0], kind="stable")]
@@ -77,36 +78,25 @@ def read_games(folder: Path) -> Games:
     return Games(name, config, step=table[:, 0], minutes=table[:, 1] / 60.0, score=table[:, 2])
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path.parent}: not a run folder, it has no {path.name}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-
-
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}: expected JSON, got {error}") from error
-    if not isinstance(config, dict):
-        raise ConfigError(f"{path}: expected a JSON object, got {type(config).__name__}")
-    return config
+    if not os.path.exists(path):
+        raise ConfigError(f"{path.parent}: not a run folder, it has no {path.name}")
+    return read_json(path)
 
 
-def _parse(path: Path, text: str) -> NDArray[np.float64]:
-    """The columns step, seconds, score as [G, 3]; an unfinished last line is left out."""
-    rows = csv.reader(text[: text.rfind("\n") + 1].splitlines())
-    header = next(rows, [])
+def _parse(path: Path) -> NDArray[np.float64]:
+    """The columns step, seconds, score as [G, 3]."""
+    if not os.path.exists(path):
+        raise ConfigError(f"{path.parent}: not a run folder, it has no {path.name}")
+    rows = read_table(path)
+    _, header = next(rows, (1, []))
     missing = [column for column in _COLUMNS if column not in header]
     if missing:
         raise ConfigError(
             f"{path}: expected the columns {', '.join(_COLUMNS)}; missing: {', '.join(missing)}"
         )
     places = [header.index(column) for column in _COLUMNS]
-    parsed = [_parse_row(f"{path}, line {rows.line_num}", row, len(header), places) for row in rows]
+    parsed = [_parse_row(f"{path}, line {number}", row, len(header), places) for number, row in rows]
     return np.array(parsed, dtype=np.float64).reshape(-1, len(_COLUMNS))
 
 
@@ -117,10 +107,10 @@ def _parse_row(where: str, row: list[str], num_columns: int, places: list[int]) 
         numbers = [float(row[place]) for place in places]
     except ValueError:
         raise ConfigError(
-            f"{where}: expected numbers, got {', '.join(row[place] for place in places)}"
+            f"{where}: expected numbers, got {', '.join(row[place][:40] for place in places)}"
         ) from None
-    if not np.isfinite(numbers).all():
-        raise ConfigError(f"{where}: expected finite numbers, got {numbers}")
+    if not all(abs(number) <= _LARGEST for number in numbers):
+        raise ConfigError(f"{where}: expected finite numbers up to {_LARGEST:g}, got {numbers}")
     return numbers
 
 
@@ -146,7 +136,7 @@ def _draw(runs: list[Games], labels: list[str]) -> Figure:
         dress(axes, x_label)
         axes.set_xlim(left=0.0)
         draw_published(axes, (run.config.get("env_id") for run in runs))
-    by_steps.xaxis.set_major_formatter(require("matplotlib.ticker", "train").EngFormatter(sep=""))
+    shorten_steps(by_steps)
     by_steps.set_ylabel("return of a game", fontsize=12, color=INK)
     figure.suptitle(_title(runs), fontsize=15, color=INK, parse_math=False)
     _add_legend(figure, labels)
@@ -187,7 +177,8 @@ def _title(runs: list[Games]) -> str:
 
 def _add_legend(figure: Figure, labels: list[str]) -> None:
     """Names of the runs, then what dots and lines mean, below the panels, where it covers no data."""
-    line = require("matplotlib.lines", "train").Line2D
+    lines = require("matplotlib.lines", "train")
+    line = lines.Line2D
     runs = [line([], [], color=colour, linestyle=dashes, **_THICK) for colour, dashes in _looks(len(labels))]
     key = [line([], [], color=QUIET, **look) for look in (_DOT | {"alpha": 0.6}, _THIN, _THICK)]
     meaning = ["one game", f"mean of {SHORT_WINDOW} games", f"mean of {LONG_WINDOW} games"]

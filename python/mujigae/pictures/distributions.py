@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mujigae.errors import ConfigError, require
-from mujigae.pictures.figures import COLOURS, INK, QUIET, check_png, dress, new_figure, save
+from mujigae.errors import ConfigError
+from mujigae.pictures.figures import COLOURS, INK, QUIET, agg_canvas, check_png, dress, new_figure, save
 from mujigae.pictures.thinning import Thinned
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def film(game: Game) -> Iterator[NDArray[np.uint8]]:
     edges = _edges(_returns_of(game))
     tallest = max(float(_heights(moment, edges).max()) for moment in moments)
     figure = new_figure(8, 4.8, dpi=80)
-    canvas = require("matplotlib.backends.backend_agg", "train").FigureCanvasAgg(figure)
+    canvas = agg_canvas(figure)
     panel = _Panel(figure, game.action_names, edges, tallest, is_beside=True)
     for moment in moments:
         panel.show(moment)

@@ -6,18 +6,19 @@ nor moved.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.runs.files import replaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "INK", "QUIET", "check_png", "dress", "new_figure", "save"]
+__all__ = [
+    *("COLOURS", "INK", "QUIET", "agg_canvas", "check_png", "dress", "new_figure", "save", "shorten_steps"),
+]
 
 # Okabe and Ito's colours, told apart with every common colour blindness; without yellow, too pale for a line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#333333")
@@ -26,14 +27,27 @@ INK, QUIET = "#222222", "#666666"
 
 def new_figure(width_inches: float, height_inches: float, dpi: int = 120) -> Figure:
     """A white figure that arranges its own axes."""
-    engine = require("matplotlib.layout_engine", "train").ConstrainedLayoutEngine
-    figure: Figure = require("matplotlib.figure", "train").Figure(
+    figures = require("matplotlib.figure", "train")
+    layouts = require("matplotlib.layout_engine", "train")
+    figure: Figure = figures.Figure(
         figsize=(width_inches, height_inches),
         dpi=dpi,
         facecolor="white",
-        layout=engine(w_pad=0.12, h_pad=0.12),
+        layout=layouts.ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12),
     )
     return figure
+
+
+def agg_canvas(figure: Figure) -> Any:
+    """Where a figure is drawn into memory: a FigureCanvasAgg, whose methods have no types."""
+    backend = require("matplotlib.backends.backend_agg", "train")
+    return backend.FigureCanvasAgg(figure)
+
+
+def shorten_steps(axes: Axes) -> None:
+    """Numbers of steps on the x axis as 20k, 3M."""
+    ticker = require("matplotlib.ticker", "train")
+    axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
 
 
 def dress(axes: Axes, x_label: str) -> None:
@@ -57,12 +71,11 @@ def check_png(out: Path) -> Path:
 
 def save(figure: Figure, out: Path) -> Path:
     """Written aside, then renamed: a reader never sees half a picture. Raises MujigaeError if it cannot be written."""
-    canvas = require("matplotlib.backends.backend_agg", "train").FigureCanvasAgg(figure)
+    canvas = agg_canvas(figure)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as aside:
-            canvas.print_png(str(Path(aside) / out.name))
-            os.replace(Path(aside) / out.name, out)
+        with replaced(out) as aside:
+            canvas.print_png(str(aside))
     except OSError as error:
         raise MujigaeError(f"{out}: cannot be written: {error}") from error
     return out

@@ -7,8 +7,6 @@ however long the game is.
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.pictures.thinning import Thinned
+from mujigae.runs.files import replaced
 
 __all__ = ["record"]
 
@@ -56,18 +55,19 @@ def record(
     gif, mp4 = Path(folder) / f"{stem}.gif", Path(folder) / f"{stem}.mp4"
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        aside_folder = tempfile.TemporaryDirectory(prefix=f".{stem}-", dir=folder)
+        with replaced(gif) as gif_aside, replaced(mp4) as mp4_aside:
+            thinned = _write_mp4(_checked(frames), mp4_aside, fps, gif_side)
+            _write_gif(thinned, gif_aside, fps)
+    except _FilmError as error:
+        raise MujigaeError(f"{mp4}: {error}") from error
     except OSError as error:
-        raise MujigaeError(f"{folder}: cannot be written: {error}") from error
-    with aside_folder as aside:
-        thinned = _write_mp4(_checked(frames), Path(aside) / mp4.name, fps, gif_side)
-        _write_gif(thinned, Path(aside) / gif.name, fps)
-        for path in (mp4, gif):
-            try:
-                os.replace(Path(aside) / path.name, path)
-            except OSError as error:
-                raise MujigaeError(f"{path}: cannot be written: {error.strerror}") from error
+        where = error.filename2 or error.filename or folder
+        raise MujigaeError(f"{where}: cannot be written: {error.strerror or error}") from error
     return gif, mp4
+
+
+class _FilmError(Exception):
+    """The encoder failed, and this says how."""
 
 
 def _check_fps(fps: object) -> None:
@@ -112,7 +112,7 @@ def _write_mp4(frames: Iterator[Frame], path: Path, fps: float, gif_side: int) -
             writer.send(_even(frame))
             thinned.offer(partial(_small_image, frame, gif_side))
     except OSError as error:
-        raise MujigaeError(f"{path.name}: cannot be written: {str(error).splitlines()[0]}") from error
+        raise _FilmError(f"cannot be written: {str(error).splitlines()[0]}") from error
     finally:
         if writer is not None:
             writer.close()
@@ -121,7 +121,8 @@ def _write_mp4(frames: Iterator[Frame], path: Path, fps: float, gif_side: int) -
 
 
 def _open_mp4(path: Path, height: int, width: int, fps: float) -> Generator[None, Any, None]:
-    writer: Generator[None, Any, None] = require("imageio_ffmpeg", "train").write_frames(
+    imageio_ffmpeg = require("imageio_ffmpeg", "train")
+    writer: Generator[None, Any, None] = imageio_ffmpeg.write_frames(
         str(path),
         (width + width % 2, height + height % 2),
         fps=float(fps),
@@ -137,14 +138,13 @@ def _open_mp4(path: Path, height: int, width: int, fps: float) -> Generator[None
 
 def _check_mp4(path: Path, num_frames: int) -> None:
     """imageio-ffmpeg 0.8 does not look at the encoder's exit status (a full disk), so the file is asked."""
+    imageio_ffmpeg = require("imageio_ffmpeg", "train")
     try:
-        written, _ = require("imageio_ffmpeg", "train").count_frames_and_secs(str(path))
+        written, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
     except (OSError, RuntimeError) as error:
-        raise MujigaeError(f"{path.name}: the encoder left no readable film (is the disk full?)") from error
+        raise _FilmError("the encoder left no readable film (is the disk full?)") from error
     if written != num_frames:
-        raise MujigaeError(
-            f"{path.name}: the encoder wrote {written} of {num_frames} frames (is the disk full?)"
-        )
+        raise _FilmError(f"the encoder wrote {written} of {num_frames} frames (is the disk full?)")
 
 
 def _even(frame: Frame) -> Frame:
@@ -173,13 +173,10 @@ def _write_gif(thinned: Thinned[Any], path: Path, fps: float) -> None:
     palette = _shared_palette(thinned.items)
     pillow = require("PIL.Image", "train")
     thinned.items = [image.quantize(palette=palette, dither=pillow.Dither.NONE) for image in thinned.items]
-    try:
+    _save_gif(thinned, path, fps)
+    while path.stat().st_size > _MAX_GIF_BYTES and len(thinned.items) >= 2 * _MIN_GIF_FRAMES:
+        thinned.halve()
         _save_gif(thinned, path, fps)
-        while path.stat().st_size > _MAX_GIF_BYTES and len(thinned.items) >= 2 * _MIN_GIF_FRAMES:
-            thinned.halve()
-            _save_gif(thinned, path, fps)
-    except OSError as error:
-        raise MujigaeError(f"{path.name}: cannot be written: {error}") from error
 
 
 def _save_gif(thinned: Thinned[Any], path: Path, fps: float) -> None:

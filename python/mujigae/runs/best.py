@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from mujigae.envs.make import make
 from mujigae.runs import checkpoint
-from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, standard_error
 from mujigae.runs.log import Row, Table
-from mujigae.training.loop import Progress, Training, env_options
 from mujigae.seeds import child_seed
+from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, standard_error
+from mujigae.training.loop import Progress, Training, env_options
 
 __all__ = ["EVALUATION_COLUMNS", "BestSnapshot"]
 

@@ -16,9 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mujigae.errors import ConfigError, MujigaeError
 from mujigae.config.run import Config
+from mujigae.errors import ConfigError, MujigaeError
 from mujigae.runs.files import write_whole
+from mujigae.runs.reading import read_json
 
 if TYPE_CHECKING:
     from mujigae.agents.dqn import DQN
@@ -79,7 +80,7 @@ def _lock(descriptor: int) -> bool:
 def find(run: Path, root: Path = Path("runs")) -> Path:
     """The folder of a run given as a path, or as a name below `root`; raises ConfigError if it is not one."""
     for folder in (run, root / run):
-        if (folder / "config.json").is_file():
+        if os.path.isfile(folder / "config.json"):  # unlike Path's, False for a path that the system refuses
             return folder
     raise ConfigError(f"{run}: not a run folder, it has no config.json")
 
@@ -87,9 +88,10 @@ def find(run: Path, root: Path = Path("runs")) -> Path:
 def read_config(folder: Path) -> Config:
     """The configuration that the run was made with; raises ConfigError naming the file."""
     path = folder / "config.json"
+    values = read_json(path)
     try:
-        return Config.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        return Config.from_mapping(values)
+    except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

@@ -8,8 +8,8 @@ log_period_steps; so does every checkpoint, where a resumed run begins.
 from __future__ import annotations
 
 import csv
-import io
 import os
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from mujigae.errors import CheckpointError, ConfigError, require
 from mujigae.runs.files import write_whole, written_to
+from mujigae.runs.reading import read_table
 from mujigae.training.loop import Progress, Training
 
 __all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Table", "Window"]
@@ -86,9 +87,9 @@ class RunLog:
         step = training.counters.steps
         self._progress = Table(folder / "progress.csv", PROGRESS_COLUMNS, step)
         self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
-        writer = require("torch.utils.tensorboard", "train").SummaryWriter
+        tensorboard = require("torch.utils.tensorboard", "train")
         with written_to(folder / "tensorboard") as path:
-            self._tensorboard = writer(path, purge_step=step + 1 if step else None)
+            self._tensorboard = tensorboard.SummaryWriter(path, purge_step=step + 1 if step else None)
         self._window = Window(step, training.counters.seconds)
 
     def observe(self, progress: Progress) -> Row | None:
@@ -171,9 +172,8 @@ class Table:
 
     def __init__(self, path: Path, columns: list[str], step: int) -> None:
         self._path, self._columns = path, columns
-        kept = io.StringIO()
-        csv.writer(kept, lineterminator="\n").writerows([columns, *_rows_up_to(path, columns, step)])
-        write_whole(path, kept.getvalue())
+        rows = [columns, *_rows_up_to(path, columns, step)]
+        write_whole(path, "".join(",".join(row) + "\n" for row in rows))
         with written_to(path):
             self._file = path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
@@ -197,14 +197,17 @@ class Table:
 
 
 def _rows_up_to(path: Path, columns: list[str], step: int) -> list[list[str]]:
-    """The rows whose step is at most `step`; a last line torn by a crash has no newline and goes."""
-    if not path.exists() or step == 0:
+    """The rows whose step is at most `step`; CheckpointError for a table that is none of ours."""
+    if step == 0 or not os.path.lexists(path):
         return []
-    text = path.read_bytes().decode(errors="replace")
-    rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
-    if not rows or rows[0] != columns:
+    rows = read_table(path, CheckpointError)
+    _, header = next(rows, (1, []))
+    if header != columns:
         raise ConfigError(f"{path}: expected the columns {','.join(columns)}")
-    try:
-        return [row for row in rows[1:] if int(row[0]) <= step]
-    except (IndexError, ValueError):
-        raise CheckpointError(f"{path}: expected a step in the first column of every row") from None
+    return [row for number, row in rows if _step_of(f"{path}, line {number}", row, len(columns)) <= step]
+
+
+def _step_of(where: str, row: list[str], num_columns: int) -> int:
+    if len(row) != num_columns or not re.fullmatch("[0-9]{1,18}", row[0]):
+        raise CheckpointError(f"{where}: expected a step and {num_columns - 1} more values")
+    return int(row[0])

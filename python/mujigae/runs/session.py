@@ -14,15 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mujigae.errors import ConfigError, MujigaeError, require
-from mujigae.runs import checkpoint, folder as run_folder
-from mujigae.runs.best import BestSnapshot
 from mujigae.config.run import Config
+from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.runs import checkpoint
+from mujigae.runs import folder as run_folder
+from mujigae.runs.best import BestSnapshot
 from mujigae.runs.display import Display
-from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, play
 from mujigae.runs.log import RunLog
-from mujigae.training.loop import Training, build, is_finished, run
 from mujigae.seeds import child_seed
+from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, play
+from mujigae.training.loop import Training, build, is_finished, run
 
 __all__ = ["Outcome", "evaluate_run", "record_run", "resume_run", "train_run"]
 
