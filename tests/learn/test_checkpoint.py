@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from mujigae.config.presets import resolve
 from mujigae.errors import CheckpointError
-from mujigae.runs import checkpoint
+from mujigae.runs import checkpoint, own_folders
 from mujigae.training.loop import Training, build, run
 
 FILES = ("agent.safetensors", "state.json", "replay.mujigae")
@@ -67,6 +68,75 @@ def test_latest_is_the_largest_step_and_never_an_unfinished_one(tmp_path: Path) 
     for name in ("checkpoint-9", "checkpoint-10", "checkpoint-11.tmp", "checkpoint-x"):
         (tmp_path / name).mkdir()
     assert checkpoint.latest(tmp_path).name == "checkpoint-10"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoint-20-good",
+        "checkpoint-20.bak",
+        "checkpoint-20 (copy)",
+        "checkpoint-020",
+        "checkpoint-\u0662",
+        "checkpoint-best",
+        "Checkpoint-20",
+        "my-checkpoint-20",
+    ],
+)
+def test_folder_that_is_not_named_exactly_as_ours_stays(tmp_path: Path, saved: Path, name: str) -> None:
+    shutil.copytree(saved, tmp_path / name)
+    assert checkpoint.latest(tmp_path) == saved
+    checkpoint.save(trained(steps=60), tmp_path)
+    assert names(tmp_path / name) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", ["checkpoint-20", "checkpoint-20.tmp", "checkpoint-20.old"])
+def test_folder_of_our_name_that_holds_something_else_stays(tmp_path: Path, saved: Path, name: str) -> None:
+    (tmp_path / name / "thesis").mkdir(parents=True)
+    (tmp_path / name / "state.json").write_text("notes")
+    checkpoint.save(trained(steps=60), tmp_path)
+    assert names(tmp_path / name) == ["state.json", "thesis"]
+
+
+def test_link_of_our_name_stays_and_so_does_what_it_points_to(tmp_path: Path, saved: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(saved, elsewhere)
+    for name in ("checkpoint-20", "checkpoint-20.tmp"):
+        (tmp_path / name).symlink_to(elsewhere)
+    (tmp_path / "checkpoint-10").write_text("a file")
+    checkpoint.save(trained(steps=60), tmp_path)
+    assert names(elsewhere) == sorted(FILES)
+    assert {"checkpoint-10", "checkpoint-20", "checkpoint-20.tmp"} < set(names(tmp_path))
+
+
+def test_foreign_folder_where_the_new_checkpoint_is_written_is_named_and_stays(
+    tmp_path: Path, saved: Path
+) -> None:
+    (tmp_path / "checkpoint-60.tmp").mkdir()
+    (tmp_path / "checkpoint-60.tmp" / "thesis.tex").write_text("")
+    with pytest.raises(CheckpointError, match=r"checkpoint-60.tmp: in the way.*checkpoint-30, is intact"):
+        checkpoint.save(trained(steps=60), tmp_path)
+    assert names(tmp_path / "checkpoint-60.tmp") == ["thesis.tex"]
+
+
+def test_kill_between_two_names_of_one_step_leaves_a_checkpoint(
+    tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        if self.name.endswith(".tmp"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(trained(), tmp_path)
+    monkeypatch.undo()
+    checkpoint.restore(trained(steps=3), checkpoint.latest(tmp_path))
+    assert checkpoint.step_of(checkpoint.latest(tmp_path)) == 30
+    checkpoint.save(trained(steps=60), tmp_path)
+    assert names(tmp_path) == ["checkpoint-60"]
 
 
 def test_folder_without_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -177,7 +247,7 @@ def test_full_disk_leaves_the_previous_checkpoint_usable(
         return call
 
     monkeypatch.setattr(checkpoint, "_write", fails(checkpoint._write))
-    monkeypatch.setattr(checkpoint, "_sync_folder", fails(checkpoint._sync_folder))
+    monkeypatch.setattr(own_folders, "sync_folder", fails(own_folders.sync_folder))
     monkeypatch.setattr(training.buffer, "save", fails(training.buffer.save))
     if failing_call == 4:  # the new one is complete and in place; only the folder could not be synced
         with pytest.raises(CheckpointError, match="No space left on device"):

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mujigae.envs.make import make
+from mujigae.errors import CheckpointError
 from mujigae.runs import checkpoint
 from mujigae.runs.log import Row, Table
 from mujigae.seeds import child_seed
@@ -90,5 +90,9 @@ def best_mean(folder: Path) -> float:
     """What the best snapshot of the run in `folder` scored; -inf where there is none."""
     if checkpoint.find_best(folder) is None:
         return -math.inf
-    evaluation: dict[str, Any] = checkpoint.best_state(folder)["evaluation"]
-    return float(evaluation["mean_return"])
+    evaluation = checkpoint.best_state(folder).get("evaluation")
+    mean = evaluation.get("mean_return") if isinstance(evaluation, dict) else None
+    if not isinstance(mean, int | float):
+        path = checkpoint.best(folder) / checkpoint.STATE
+        raise CheckpointError(f"{path}: not a best snapshot, it has no evaluation")
+    return float(mean)

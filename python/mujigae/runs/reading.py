@@ -6,13 +6,14 @@ a run writes is an error of the caller's class, with the file and the reason in 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mujigae.errors import ConfigError, MujigaeError
 
@@ -27,7 +28,7 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')  # and strings, whose brac
 Failure = Callable[[str], MujigaeError]
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Opens a file to be read; OSError for what is none: a folder, a pipe (which would wait for a writer), a device."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

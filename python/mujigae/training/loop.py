@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,24 @@ class Counters:
     seconds: float = 0.0
     recent_scores: deque[float] = field(default_factory=lambda: deque(maxlen=NUM_STOP_GAMES))
     evaluation: float | None = None  # the mean score of the last checkpoint's games, with best_episodes
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; `from_json` takes them back."""
+        return asdict(self) | {"recent_scores": list(self.recent_scores)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Counters:
+        """Raises TypeError or ValueError, which say what does not fit, for anything else."""
+        counters = cls(**values)
+        for name in ("steps", "episodes", "boundaries"):
+            number = getattr(counters, name)
+            if type(number) is not int or not 0 <= number < 2**62:
+                raise ValueError(f"{name}: expected a count, got {number!r}")
+        scores = [float(score) for score in counters.recent_scores]
+        counters.recent_scores = deque(scores, maxlen=NUM_STOP_GAMES)
+        counters.seconds = float(counters.seconds)
+        counters.evaluation = None if counters.evaluation is None else float(counters.evaluation)
+        return counters
 
 
 @dataclass
