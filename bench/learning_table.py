@@ -28,15 +28,25 @@ def cartpole(folder: Path, table: Table) -> str:
     results = json.loads((folder / CARTPOLE).read_text())
     presets: Results = results["presets"]
     seeds = len(next(iter(presets.values()))["runs"])
+    conditions = [f"{told['side_by_side']} runs at a time on {machine(told)}" for told in presets.values()]
+    where = [f"{text} ({names(presets, conditions, text)})" for text in dict.fromkeys(conditions)]
+    machines = ", ".join(where) if len(where) > 1 else conditions[0]
     header = ["preset", "interquartile mean", "highest", "lowest", "last network"]
     header += ["steps, median (most)", "seconds, median (least)"]
     note = (
-        f"`mujigae train PRESET --env {results['env_id']}`, seeds 0 to {seeds - 1}, {results['side_by_side']} runs at a time on "
-        f"{machine(results)}, no GPU. A score is the mean of {results['episodes']} games of the best snapshot, which was chosen by other "
+        f"`mujigae train PRESET --env {results['env_id']}`, seeds 0 to {seeds - 1}, "
+        f"{machines}, no GPU. A score is the mean of {results['episodes']} games of the best snapshot, which was chosen by other "
         'games; "last network" is the same for the network that the run ended with. Seconds are those of the whole command, film included.'
     )
     return "\n\n".join(
         [cartpole_verdict(presets), table(header, [cartpole_row(*row) for row in presets.items()]), note]
+    )
+
+
+def names(presets: Results, conditions: list[str], text: str) -> str:
+    """Which presets were measured under these conditions."""
+    return ", ".join(
+        f"`{preset}`" for preset, condition in zip(presets, conditions, strict=True) if condition == text
     )
 
 

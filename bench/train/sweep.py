@@ -4,7 +4,8 @@
 
 A run that has been evaluated is not run again, so the sweep can be stopped at any time and goes on where it was. A run's score is
 the mean over the evaluation's games, by the best snapshot (chosen by other games) and by the last network; a preset's is the
-interquartile mean (Agarwal et al. 2021) over its seeds.
+interquartile mean (Agarwal et al. 2021) over its seeds. Presets that are not asked for keep what the results have of them, with
+the machine that it was measured on.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ def main() -> None:
     pairs = [(preset, seed, options) for seed in range(options.seeds) for preset in options.presets]
     with ThreadPoolExecutor(options.side_by_side) as side_by_side:
         list(side_by_side.map(lambda pair: once(*pair), pairs))
-    presets = {preset: of_preset(preset, options) for preset in options.presets}
-    results = {
-        "env_id": ENVIRONMENT,
-        "episodes": options.episodes,
-        "side_by_side": options.side_by_side,
-        "machine": machine(),
-        "packages": packages(),
-        "presets": presets,
+    measured = measured_before(options.out) | {
+        preset: of_preset(preset, options) for preset in options.presets
     }
+    presets = {preset: measured[preset] for preset in PRESETS if preset in measured}
+    results = {"env_id": ENVIRONMENT, "episodes": options.episodes, "presets": presets}
     options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def measured_before(out: Path) -> dict[str, Any]:
+    presets: dict[str, Any] = json.loads(out.read_text())["presets"] if out.exists() else {}
+    return presets
 
 
 def once(preset: str, seed: int, options: argparse.Namespace) -> None:
@@ -67,6 +69,9 @@ def of_preset(preset: str, options: argparse.Namespace) -> dict[str, Any]:
     runs = [json.loads((options.runs / f"{preset}-{seed}.json").read_text()) for seed in range(options.seeds)]
     means = {network: [one[network]["mean"] for one in runs] for network in ("best", "last")}
     return {
+        "side_by_side": options.side_by_side,
+        "machine": machine(),
+        "packages": packages(),
         "interquartile_mean": {network: round(interquartile_mean(means[network]), 2) for network in means},
         "highest": {network: max(means[network]) for network in means},
         "runs": runs,

@@ -115,6 +115,26 @@ def test_sweep_scores_the_best_snapshot_and_the_last_network(
     assert "| `dqn` | 500.0 | 500.0 | 100.0 | 100.0 | 400 (400) |" in text
 
 
+def test_sweep_of_some_presets_keeps_the_others_with_the_machine_they_were_measured_on(
+    modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules["sweep"], "evaluation", lambda *_: {"mean": 500.0})
+    arguments = ["sweep.py", str(tmp_path / "runs"), str(tmp_path / "cartpole.json"), "--presets"]
+    for processor, preset in (("Abacus", "noisy"), ("Slide Rule", "dqn")):
+        monkeypatch.setattr(
+            modules["sweep"], "machine", lambda name=processor: {"cores": 2, "processor": name}
+        )
+        monkeypatch.setattr(sys, "argv", [*arguments, preset])
+        modules["sweep"].main()
+    presets = json.loads((tmp_path / "cartpole.json").read_text())["presets"]
+    assert [(name, told["machine"]["processor"]) for name, told in presets.items()] == [
+        ("dqn", "Slide Rule"),
+        ("noisy", "Abacus"),
+    ]
+    text = modules["learning_table"].cartpole(tmp_path, modules["report"].table)
+    assert "1 runs at a time on 2 cores of an Slide Rule (`dqn`), 1 runs at a time" in text
+
+
 def test_missed_target_names_the_preset(modules: Any) -> None:
     good = {"interquartile_mean": {"best": 497.0}, "highest": {"best": 500.0}}
     bad = {"interquartile_mean": {"best": 494.0}, "highest": {"best": 500.0}}
