@@ -62,7 +62,7 @@ def check_arguments(
     if output.dim() != len(axes):
         raise ValueError(f"output must have shape [{', '.join(axes)}], got {tuple(output.shape)}")
     batch_size, num_actions = output.shape[:2]
-    num_targets = output.shape[2:] if is_one_size else target_output.shape[2:3]
+    num_targets = output.shape[2:] if is_one_size else target_output.shape[-1:]
     expected = {
         "target_output": (target_output, (batch_size, num_actions, *num_targets)),
         "selector_q": (selector_q, (batch_size, num_actions)),
