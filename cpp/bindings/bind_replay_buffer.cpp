@@ -234,6 +234,7 @@ void bind_buffer(py::module_& m) {
       .def("sample_places", &Bound::sample_places, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)
       .def("update_priorities", &Bound::update_priorities, py::arg("key"), py::arg("priorities"))
+      .def("end_episodes", [](Bound& self) { self.buffer().end_episodes(); }, release)
       .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
       .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
            py::arg("path"), py::arg("meta"), release)

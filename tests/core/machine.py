@@ -143,6 +143,11 @@ class BufferMachine(RuleBasedStateMachine):
         if is_meant:
             self.twins.both(lambda buffer: buffer.clear())
 
+    @rule(is_meant=st.sampled_from([True, False, False]))
+    def end_episodes(self, is_meant: bool) -> None:
+        if is_meant:
+            self.twins.both(lambda buffer: buffer.end_episodes())
+
     @rule(n_step=st.integers(1, 7))
     def set_n_step(self, n_step: int) -> None:
         self.twins.set("n_step", n_step)

@@ -108,6 +108,20 @@ bool ReplayBuffer::is_interrupted(std::int64_t lane, const RowPointers& row) con
   return false;
 }
 
+void ReplayBuffer::end_episodes() {
+  const auto locked = lock();
+  sampler_->reserve(rows_.num_lanes() * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // as in add
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
+    Lane& lane = rows_.lane(e);
+    if (!lane.has_open_episode()) continue;
+    const std::int64_t old_ready_end = lane.ready_end(span());
+    rows_.interrupt(e);
+    announce_ready(e, old_ready_end);
+    while (lane.num_ready(span()) > lane.capacity) evict_oldest(e);
+  }
+  sampler_->commit();
+}
+
 void ReplayBuffer::add_row(std::int64_t lane_index, const RowPointers& row) {
   Lane& lane = rows_.lane(lane_index);
   const std::int64_t old_ready_end = lane.ready_end(span());

@@ -261,6 +261,14 @@ class ReplayBuffer:
             )
         return int(self._core.update_priorities(key, self._placement.to_numpy(priorities)))
 
+    def end_episodes(self) -> None:
+        """Ends every open episode as truncated: its last row bootstraps from its own next_obs, and can be drawn.
+
+        For when the environments are reset behind the buffer's back, as after a restart. Nothing is counted as a silent
+        boundary, and `validate` is not needed.
+        """
+        self._core.end_episodes()
+
     def clear(self) -> None:
         """Forgets every row and open episode; keys handed out before stay dead, the random stream goes on."""
         self._core.clear()

@@ -69,6 +69,7 @@ class ReplayBuffer {
   ~ReplayBuffer();  // flushes a file
 
   void add(const StepsView& steps);
+  void end_episodes();  // the open episode of every lane ends as truncated, with the row that came last
   // Into the caller's memory, or into recycled memory. No beta: the sampler's own.
   void sample(std::optional<double> beta, const BatchView& out);
   BatchMemory sample(std::optional<double> beta, std::int64_t batch_size);

@@ -233,6 +233,12 @@ class Buffer:
         key = np.array([lane.key(i) for lane, i in drawn], np.int64)
         return Drawn(counter, lambda weight: (*before, weight, key), [masses[i] for i in positions])
 
+    def end_episodes(self) -> None:
+        for lane in self._lanes:
+            if lane.rows and not lane.rows[-1].ended:
+                lane.rows[-1].ended = True
+                lane.evict(self._n_step)
+
     def clear(self) -> None:
         self._drop_ahead()
         for lane in self._lanes:
