@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("core", "peers")]
-
 BOTH = {
-    "mujigae": "speed_mujigae:Mujigae",
-    "torchrl": "speed_torchrl:TorchRL",
-    "tianshou": "speed_tianshou:Tianshou",
+    "mujigae": "bench.peers.mujigae:SpeedSubject",
+    "torchrl": "bench.peers.torchrl:SpeedSubject",
+    "tianshou": "bench.peers.tianshou:SpeedSubject",
 }
-TREES = BOTH | {"sumtree": "speed_sumtree:RustSumTree", "numpy": "speed_numpy:NumPy"}
+TREES = BOTH | {"sumtree": "bench.peers.sumtree:SpeedSubject", "numpy": "bench.peers.numpy:SpeedSubject"}
 BUFFERS = BOTH | {
-    "cpprb": "speed_cpprb:Cpprb",
-    "stable_baselines3": "speed_stable_baselines3:StableBaselines3",
+    "cpprb": "bench.peers.cpprb:SpeedSubject",
+    "stable_baselines3": "bench.peers.stable_baselines3:SpeedSubject",
 }
 RECORDED_STEPS = 12_000
 
@@ -55,7 +52,7 @@ def subject(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Frames of twelve games."""
-    from stream import record
+    from bench.core.stream import record
 
     path = tmp_path_factory.mktemp("recording") / "frames.npy"
     record(path, RECORDED_STEPS)

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import learning_table
-import rates_table
-import speed_plots
-import speed_table
-from speed_results import Results, newest
+if __name__ == "__main__":
+    # The root of the repository instead of this folder.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from bench import learning_table, rates_table, speed_plots, speed_table
+from bench.speed_results import Results, newest
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from speed_results import FLOORS, NOT_OURS, OURS, Results
+from bench.speed_results import FLOORS, NOT_OURS, OURS, Results
 
 COLOURS = {
     "mujigae": "#d6336c",

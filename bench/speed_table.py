@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from speed_results import (
+from bench.speed_results import (
     FLOORS,
     NOT_OURS,
     NUM_GAMES,

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from subject import GAMMA, Drawn, Rows
+
+from bench.core.subject import GAMMA, Drawn, Rows
 
 STACK, SIDE, N_STEP = 4, 84, 3
 NUM_LEFT_OUT = 5  # rows at an episode's end of which only `obs` is checked: what else they give differs between libraries

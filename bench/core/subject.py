@@ -1,4 +1,4 @@
-"""What is measured: one adapter for each library (`bench/peers/speed_*.py`), ours among them.
+"""What is timed: one adapter for each library (`SpeedSubject` in `bench/peers/<library>.py`), ours among them.
 
 A subject builds a structure for a kind of work; a kind that it lacks raises NotOffered. A library is used as its manual says, with
 the options that are fastest for the work. Shapes: B batch, T steps, E environments, N leaves.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+from mujigae.conformance import NotOffered  # the message is its row's reason
+
 GAMMA, ALPHA, BETA, EPS = 0.99, 0.6, 0.4, 1e-6
-
-
-class NotOffered(Exception):  # noqa: N818, as the suite calls it
-    """The library has no such thing; the message is its row's reason."""
 
 
 class Rows(NamedTuple):

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import workloads
-from stream import AtariStream
-from subject import NotOffered
+
+from bench.core import workloads
+from bench.core.stream import AtariStream
+from bench.core.subject import NotOffered
 
 pytestmark = pytest.mark.benchmark(max_time=0.1, min_rounds=5)
 NUM_ATARI_ROWS, NUM_VECTOR_ROWS, NUM_ADD_ROWS = 5_000, 50_000, 1_000

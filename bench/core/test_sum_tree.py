@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from workloads import TreeWork
+
+from bench.core.workloads import TreeWork
 
 pytestmark = pytest.mark.benchmark(max_time=0.1, min_rounds=5)
 

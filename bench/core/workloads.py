@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stream import AtariStream, VectorStream, array
-from subject import NotOffered, Replay, Rows, Subject, Tree
+
+from bench.core.stream import AtariStream, VectorStream, array
+from bench.core.subject import NotOffered, Replay, Rows, Subject, Tree
 
 # By one pass of an update's prepared indices: more than a cache of the second level holds.
 NUM_LEAVES_TOUCHED = 2**17

@@ -17,10 +17,13 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cleanrl_script import cleanrl
-from environments import CACHE, build_wheel, environment
+if __name__ == "__main__":
+    # The root of the repository instead of this folder, whose files have names of libraries.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench.core.cleanrl_script import cleanrl
+from bench.core.environments import CACHE, ROOT, build_wheel, environment
+
 RESULTS = ROOT / "bench/results/conformance.json"
 
 
@@ -35,23 +38,25 @@ class Peer(NamedTuple):
 
 PEERS = {
     "mujigae": Peer("mujigae.conformance.ours:Mujigae", ("numpy", "gymnasium>=1.1,<2")),
-    "cpprb": Peer("peer_cpprb:Cpprb", ("cpprb==11.0.0", "numpy")),
+    "cpprb": Peer("bench.peers.cpprb:ConformanceAdapter", ("cpprb==11.0.0", "numpy")),
     "torchrl": Peer(
-        "peer_torchrl:TorchRL",
+        "bench.peers.torchrl:ConformanceAdapter",
         ("torch==2.15.0", "torchrl==0.14.1"),
         other=("torch==2.13.0", "torchrl==0.14.1"),
     ),
-    "tianshou": Peer("peer_tianshou:Tianshou", ("torch==2.13.0", "tianshou==2.0.1")),
+    "tianshou": Peer("bench.peers.tianshou:ConformanceAdapter", ("torch==2.13.0", "tianshou==2.0.1")),
     "stable-baselines3": Peer(
-        "peer_stable_baselines3:StableBaselines3", ("torch==2.13.0", "stable-baselines3==2.9.2")
+        "bench.peers.stable_baselines3:ConformanceAdapter", ("torch==2.13.0", "stable-baselines3==2.9.2")
     ),
     "dopamine": Peer(
-        "peer_dopamine:Dopamine",
+        "bench.peers.dopamine:ConformanceAdapter",
         ("absl-py", "gin-config", "flax", "jax", "jaxlib", "orbax-checkpoint", "python-snappy", "numpy"),
         bare=("dopamine-rl==4.1.2",),
     ),
-    "cleanrl-dqn": Peer("peer_stable_baselines3:CleanDqn", ("torch==2.13.0", "stable-baselines3==2.9.2")),
-    "cleanrl-rainbow": Peer("peer_cleanrl:CleanRainbow", ("torch==2.13.0", "numpy")),
+    "cleanrl-dqn": Peer(
+        "bench.peers.stable_baselines3:CleanDqnAdapter", ("torch==2.13.0", "stable-baselines3==2.9.2")
+    ),
+    "cleanrl-rainbow": Peer("bench.peers.cleanrl:ConformanceAdapter", ("torch==2.13.0", "numpy")),
 }
 
 
@@ -110,10 +115,11 @@ def conformance(
         "JAX_PLATFORMS": "cpu",
         "OMP_NUM_THREADS": "1",
         "RL_LOGGING_LEVEL": "ERROR",
+        "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
         [*command, "--json", str(output), *options],
-        cwd=Path(__file__).parent,
+        cwd=output.parent,
         env=os.environ | quiet | variables,
         check=False,
     )

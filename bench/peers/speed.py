@@ -18,10 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from children import NUM_THREADS, Child, SubjectChild
-from environments import CACHE, ROOT, build_wheel
-from hardware import describe, machine_name
-from plan import FULL, GROUPS, QUICK, SUBJECTS, Group, Size
+if __name__ == "__main__":
+    # The root of the repository instead of this folder, whose files have names of libraries.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from bench.core.children import NUM_THREADS, Child, SubjectChild
+from bench.core.environments import CACHE, ROOT, build_wheel
+from bench.core.hardware import describe, machine_name
+from bench.core.speed_plan import FULL, GROUPS, QUICK, SUBJECTS, Group, Size
 
 Results = dict[str, Any]
 

@@ -19,6 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+if __name__ == "__main__":
+    # The root of the repository instead of this folder.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from bench.core.hardware import processor
+
 FILES = (
     *("config.json", "protocol.txt", "episodes.csv", "progress.csv", "curve.png", "play.gif", "q_values.png"),
     *("distributions.png", "distributions.gif", "untrained_distributions.png", "untrained_distributions.gif"),
@@ -43,13 +49,6 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def mean(values: list[float]) -> float:
     return sum(values) / len(values)
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def training(run: Path) -> dict[str, Any]:

@@ -14,12 +14,16 @@ import argparse
 import json
 import os
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from collect import machine, packages, train, training
+if __name__ == "__main__":
+    # The root of the repository instead of this folder.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+from bench.train.collect import machine, packages, train, training
 from mujigae.pictures.curves import plot
 
 NOTHING = ("--no-double", "--no-dueling", "--no-prioritized", "--n-step", "1")

@@ -17,38 +17,52 @@ import time
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "bench/peers"))
+if __name__ == "__main__":
+    # The root of the repository instead of this folder.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from children import Child  # noqa: E402, found through the line above
-from cleanrl_script import cleanrl  # noqa: E402
-from environments import CACHE, environment  # noqa: E402
-from hardware import describe, machine_name  # noqa: E402
-from rates_plan import BEST, CAPACITY, FULL, GROUPS, QUICK, SEED, Size, Trainer  # noqa: E402
+from bench.core.children import Child
+from bench.core.cleanrl_script import cleanrl
+from bench.core.environments import CACHE, ROOT, build_wheel, environment
+from bench.core.hardware import describe, machine_name
+from bench.train.rates_plan import BEST, CAPACITY, FULL, GROUPS, QUICK, SEED, Size, Trainer
 
 NUM_THREADS = 2
 STEPS_PER_UPDATE = 4
 Results = dict[str, Any]
 
 
-class TrainerChild(Child):
-    """bench/train/rate_worker.py with one adapter."""
+class Files(NamedTuple):
+    """The folder of environments, CleanRL's script (None: fetched), and the wheel of mujigae, whose suite the adapters import."""
 
-    def __init__(self, trainer: Trainer, size: Size, cache: Path, given: Path | None) -> None:
+    cache: Path
+    cleanrl: Path | None
+    wheel: Path | None
+
+
+class TrainerChild(Child):
+    """bench/core/training_worker.py with one adapter."""
+
+    def __init__(self, trainer: Trainer, size: Size, files: Files) -> None:
         super().__init__()
+        cache = files.cache
         try:
-            variables = {"PYTHONPATH": str(ROOT / "bench/train"), "OMP_NUM_THREADS": str(NUM_THREADS)}
-            variables["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "inductor")
-            if trainer.adapter == "rate_cleanrl":
-                variables |= cleanrl(cache, given)
-            ours = Path(sys.executable)
-            python = environment(cache, trainer.packages, trainer.bare) if trainer.packages else ours
+            variables = {
+                "OMP_NUM_THREADS": str(NUM_THREADS),
+                "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
+            }
+            if trainer.adapter.startswith("bench.peers.cleanrl:"):
+                variables |= cleanrl(cache, files.cleanrl)
+            if trainer.packages:
+                python = environment(cache, trainer.packages, trainer.bare, files.wheel)
+            else:
+                python = Path(sys.executable)
+                variables["PYTHONPATH"] = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
             common = {"seed": SEED, "learning_starts": size.learning_starts, "capacity": CAPACITY}
             options = json.dumps(common | trainer.switches)
-            worker = str(ROOT / "bench/train/rate_worker.py")
-            self.start(python, [worker, trainer.adapter, options], cache, variables)
+            self.start(python, ["bench.core.training_worker", trainer.adapter, options], cache, variables)
         except (OSError, SystemExit, ValueError) as error:
             self.failure = f"environment: {error}"
 
@@ -61,16 +75,17 @@ def main() -> int:
     folder = cache / "quick" if arguments.quick else ROOT / "bench/results" / machine_name()
     path = folder / "rates.json"
     results = begun(path, size)
-    for name, trainers in GROUPS.items():
-        wanted = {
-            key: trainer for key, trainer in trainers.items() if not arguments.only or key in arguments.only
-        }
+    groups = {name: chosen(trainers, arguments.only) for name, trainers in GROUPS.items()}
+    needs_wheel = any(trainer.packages for wanted in groups.values() for trainer in wanted.values())
+    wheel = arguments.wheel or (build_wheel(cache) if needs_wheel else None)
+    files = Files(cache, arguments.cleanrl, wheel)
+    for name, wanted in groups.items():
         if not wanted:
             continue
         if name == "peers" and "mujigae" in wanted:
-            wanted["mujigae"] = Trainer("rate_mujigae", fastest(results["rows"]))
+            wanted["mujigae"] = Trainer("bench.peers.mujigae:Training", fastest(results["rows"]))
         began = time.monotonic()
-        rows = group(name, wanted, size, cache, arguments.cleanrl, results)
+        rows = group(name, wanted, size, files, results)
         results["rows"] = merged(results["rows"], rows)
         results["groups"][name] = {
             "seconds": round(time.monotonic() - began),
@@ -81,6 +96,11 @@ def main() -> int:
         for row in rows:
             print(f"{name}, {row['subject']}: {row.get('steps_per_second', row.get('reason'))}", flush=True)
     return 0
+
+
+def chosen(trainers: dict[str, Trainer], only: list[str] | None) -> dict[str, Trainer]:
+    """The trainers of these names, all if None."""
+    return {name: trainer for name, trainer in trainers.items() if not only or name in only}
 
 
 def begun(path: Path, size: Size) -> Results:
@@ -116,11 +136,11 @@ def merged(old: list[Results], new: list[Results]) -> list[Results]:
 
 
 def group(
-    name: str, trainers: dict[str, Trainer], size: Size, cache: Path, given: Path | None, results: Results
+    name: str, trainers: dict[str, Trainer], size: Size, files: Files, results: Results
 ) -> list[Results]:
     """The rows of all trainers of a group; they warm up one by one and are then visited in turns."""
     able = {key: trainer for key, trainer in trainers.items() if has_cuda() or not trainer.needs_cuda}
-    children = {key: TrainerChild(trainer, size, cache, given) for key, trainer in able.items()}
+    children = {key: TrainerChild(trainer, size, files) for key, trainer in able.items()}
     try:
         failures = warmed(children, size, results)
         ready = {key: child for key, child in children.items() if key not in failures}
@@ -199,6 +219,9 @@ def parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="short visits, results into the cache: does it all work?"
     )
     described.add_argument("--cache", type=Path, default=CACHE, help="for environments and compiled kernels")
+    described.add_argument(
+        "--wheel", type=Path, help="of mujigae, for the environments of others; built when left out"
+    )
     described.add_argument(
         "--cleanrl", type=Path, help="rainbow_atari.py at the pinned commit; fetched when left out"
     )

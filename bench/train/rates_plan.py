@@ -47,13 +47,13 @@ BEST: dict[str, Any] = {name: value for _, switches in STEPS for name, value in 
 
 # On top of the last row, each by itself.
 ASIDE: dict[str, Trainer] = {
-    "... and bfloat16": Trainer("rate_mujigae", BEST | {"precision": "bfloat16"}),
-    "... on CUDA": Trainer("rate_mujigae", BEST | {"device": "cuda"}, needs_cuda=True),
+    "... and bfloat16": Trainer("bench.peers.mujigae:Training", BEST | {"precision": "bfloat16"}),
+    "... on CUDA": Trainer("bench.peers.mujigae:Training", BEST | {"device": "cuda"}, needs_cuda=True),
     "... on CUDA, CUDA graphs": Trainer(
-        "rate_mujigae", BEST | {"device": "cuda", "cuda_graphs": True}, needs_cuda=True
+        "bench.peers.mujigae:Training", BEST | {"device": "cuda", "cuda_graphs": True}, needs_cuda=True
     ),
     "... on CUDA, CUDA graphs, frames on the device": Trainer(
-        "rate_mujigae",
+        "bench.peers.mujigae:Training",
         BEST | {"device": "cuda", "cuda_graphs": True, "frames_on_device": True},
         needs_cuda=True,
     ),
@@ -66,26 +66,29 @@ def added_one_by_one() -> dict[str, Trainer]:
     rows = {}
     for name, more in STEPS:
         switches = switches | more
-        rows[name] = Trainer("rate_mujigae", switches)
+        rows[name] = Trainer("bench.peers.mujigae:Training", switches)
     return rows
 
 
 GROUPS: dict[str, dict[str, Trainer]] = {
     "ablation": {**added_one_by_one(), **ASIDE},
     "peers": {
-        "mujigae": Trainer("rate_mujigae", BEST),  # or the switches of the ablation's fastest row
+        "mujigae": Trainer(
+            "bench.peers.mujigae:Training", BEST
+        ),  # or the switches of the ablation's fastest row
         "CleanRL": Trainer(
-            "rate_cleanrl",
+            "bench.peers.cleanrl:Training",
             packages=(
                 *(TORCH, STABLE_BASELINES3, "gymnasium==0.29.1", "ale-py==0.10.1", "numpy<2"),
                 *("opencv-python-headless<4.12", "tyro", "tensorboard"),
             ),
         ),
         "PFRL": Trainer(
-            "rate_pfrl", packages=(TORCH, "pfrl==0.4.0", ALE, "gymnasium", "packaging", "numpy<2")
+            "bench.peers.pfrl:Training",
+            packages=(TORCH, "pfrl==0.4.0", ALE, "gymnasium", "packaging", "numpy<2"),
         ),
         "Stable-Baselines3": Trainer(
-            "rate_stable_baselines3",
+            "bench.peers.stable_baselines3:Training",
             packages=(TORCH, STABLE_BASELINES3, ALE, "opencv-python-headless"),
         ),
     },

@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collect import evaluation, machine, packages, train, training
+
+if __name__ == "__main__":
+    # The root of the repository instead of this folder.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from bench.train.collect import evaluation, machine, packages, train, training
 
 ENVIRONMENT = "CartPole-v1"
 PRESETS = ("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "rainbow")

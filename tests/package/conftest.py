@@ -1,4 +1,4 @@
-"""The scripts of bench/, which are no package, for the tests of what they do."""
+"""The scripts of bench/, which is not installed, for the tests of what they do."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from types import ModuleType
 
 import pytest
 
-BENCH = Path(__file__).parents[2] / "bench"
+ROOT = Path(__file__).parents[2]
 
 
 class Scripts(dict[str, ModuleType]):
-    """Each script by its name, imported when it is asked for."""
+    """Each script by its name within bench/, imported when it is asked for."""
 
     def __missing__(self, name: str) -> ModuleType:
-        self[name] = importlib.import_module(name)
+        self[name] = importlib.import_module(f"bench.{name}")
         return self[name]
 
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Scripts]:
-    """The scripts, as they see each other."""
+    """The scripts, as they import each other."""
     before = list(sys.path)
-    sys.path[:0] = [str(BENCH), str(BENCH / "peers"), str(BENCH / "train")]
+    sys.path.insert(0, str(ROOT))
     yield Scripts()
     sys.path[:] = before

@@ -40,7 +40,7 @@ def without_training(modules: Any, monkeypatch: pytest.MonkeyPatch) -> list[list
         name, runs = (command[command.index(option) + 1] for option in ("--name", "--runs"))
         trained(Path(runs) / name, {})
 
-    monkeypatch.setattr(modules["collect"].subprocess, "run", run)
+    monkeypatch.setattr(modules["train.collect"].subprocess, "run", run)
     return commands
 
 
@@ -54,7 +54,7 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
         return Outcome(root / name, False)
 
     monkeypatch.setattr("mujigae.runs.session.train_run", keep)
-    for name, options in modules["parts"].RUNS.items():
+    for name, options in modules["train.parts"].RUNS.items():
         assert cli.main(["train", "pong", *options, "--precision", "float32", "--name", name]) == 0
     parts = ("double", "dueling", "prioritized", "noisy", "loss")
     of_distributions = {"v_min", "v_max", "learning_rate", "target_update_period_updates"}
@@ -68,7 +68,7 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
 
 def test_summary_says_when_the_stop_score_was_reached(modules: Any, tmp_path: Path) -> None:
     trained(tmp_path / "pong", {"stop_score": 20.5})
-    log = modules["collect"].training(tmp_path / "pong")
+    log = modules["train.collect"].training(tmp_path / "pong")
     assert log["minutes_to_stop_score"] == {20: 0.5, 100: None}  # the mean of games 11 to 30 is 20.5
     as_json = json.loads(json.dumps(log))
     assert modules["report"].when(as_json, 20) == "after 0.5 minutes"
@@ -80,8 +80,8 @@ def test_parts_leave_curves_and_a_row_for_each_run(
 ) -> None:
     arguments = ["parts.py", str(tmp_path / "runs"), str(tmp_path / "pong-parts")]
     monkeypatch.setattr(sys, "argv", arguments)
-    modules["parts"].main()
-    modules["parts"].main()
+    modules["train.parts"].main()
+    modules["train.parts"].main()
     assert len(without_training) == 8  # none a second time
     assert (tmp_path / "pong-parts/curves.png").stat().st_size > 0
     text = modules["learning_table"].parts(tmp_path, modules["report"].table)
@@ -95,7 +95,7 @@ def test_sweep_scores_the_best_snapshot_and_the_last_network(
         bad = run.name.endswith("-0") or network == "latest"
         return {"episodes": num_episodes, "mean": 100.0 if bad else 500.0}
 
-    monkeypatch.setattr(modules["sweep"], "evaluation", evaluation)
+    monkeypatch.setattr(modules["train.sweep"], "evaluation", evaluation)
     arguments = [
         "sweep.py",
         str(tmp_path / "runs"),
@@ -105,8 +105,8 @@ def test_sweep_scores_the_best_snapshot_and_the_last_network(
         "noisy",
     ]
     monkeypatch.setattr(sys, "argv", arguments)
-    modules["sweep"].main()
-    modules["sweep"].main()
+    modules["train.sweep"].main()
+    modules["train.sweep"].main()
     assert len(without_training) == 10  # two presets, five seeds, none a second time
     told = json.loads((tmp_path / "cartpole.json").read_text())["presets"]["dqn"]
     assert told["interquartile_mean"] == {"best": 500.0, "last": 100.0}
@@ -118,14 +118,14 @@ def test_sweep_scores_the_best_snapshot_and_the_last_network(
 def test_sweep_of_some_presets_keeps_the_others_with_the_machine_they_were_measured_on(
     modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modules["sweep"], "evaluation", lambda *_: {"mean": 500.0})
+    monkeypatch.setattr(modules["train.sweep"], "evaluation", lambda *_: {"mean": 500.0})
     arguments = ["sweep.py", str(tmp_path / "runs"), str(tmp_path / "cartpole.json"), "--presets"]
     for processor, preset in (("Abacus", "noisy"), ("Slide Rule", "dqn")):
         monkeypatch.setattr(
-            modules["sweep"], "machine", lambda name=processor: {"cores": 2, "processor": name}
+            modules["train.sweep"], "machine", lambda name=processor: {"cores": 2, "processor": name}
         )
         monkeypatch.setattr(sys, "argv", [*arguments, preset])
-        modules["sweep"].main()
+        modules["train.sweep"].main()
     presets = json.loads((tmp_path / "cartpole.json").read_text())["presets"]
     assert [(name, told["machine"]["processor"]) for name, told in presets.items()] == [
         ("dqn", "Slide Rule"),
@@ -148,4 +148,6 @@ def test_what_is_not_measured_yet_says_so(modules: Any, tmp_path: Path) -> None:
 
 
 def test_interquartile_mean_leaves_the_ends_out(modules: Any) -> None:
-    assert modules["sweep"].interquartile_mean([0.0, 500.0, 490.0, 500.0, 500.0]) == pytest.approx(1490 / 3)
+    assert modules["train.sweep"].interquartile_mean([0.0, 500.0, 490.0, 500.0, 500.0]) == pytest.approx(
+        1490 / 3
+    )

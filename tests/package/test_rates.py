@@ -20,7 +20,7 @@ def test_gate_lets_the_loop_run_for_updates_and_for_seconds_and_counts_both(modu
     asked = requests(
         {"do": "warm", "updates": 2}, {"do": "time", "seconds": 5.0}, {"do": "warm", "updates": 9}
     )
-    gate = modules["rate_worker"].Gate(asked, answers, lambda: now[0])
+    gate = modules["core.training_worker"].Gate(asked, answers, lambda: now[0])
     gate.wait()
     for step in range(1, 17):
         now[0] += 1.0
@@ -39,17 +39,17 @@ def visit(steps: int, updates: int, seconds: float = 1.0) -> dict[str, Any]:
 
 
 def test_best_visit_counts_and_the_spread_is_told(modules: Any) -> None:
-    row = modules["rates"].summary([visit(400, 100), visit(400, 100, 0.8)])
+    row = modules["train.rates"].summary([visit(400, 100), visit(400, 100, 0.8)])
     assert (row["steps_per_second"], row["spread"]) == (500.0, 0.25)
 
 
 def test_trainer_that_does_not_update_once_in_four_steps_is_no_measurement(modules: Any) -> None:
-    row = modules["rates"].summary([visit(400, 50)])
+    row = modules["train.rates"].summary([visit(400, 50)])
     assert row == {"status": "failed", "reason": "50 updates in 400 steps, not one in four"}
 
 
 def test_each_row_of_the_ablation_adds_one_switch(modules: Any) -> None:
-    rows = list(modules["rates_plan"].added_one_by_one().values())
+    rows = list(modules["train.rates_plan"].added_one_by_one().values())
     for before, after in itertools.pairwise(rows):
         assert len(set(after.switches.items()) - set(before.switches.items())) == 1
         assert before.switches.keys() <= after.switches.keys()
@@ -66,25 +66,27 @@ def test_fastest_row_of_the_ablation_meets_the_peers(modules: Any) -> None:
         row("peers", 100.0, num_envs=1),
         {"group": "ablation", "status": "failed", "reason": "gone", "switches": {}},
     ]
-    assert modules["rates"].fastest(rows) == {"num_envs": 16}
-    assert modules["rates"].fastest([]) == modules["rates_plan"].BEST
+    assert modules["train.rates"].fastest(rows) == {"num_envs": 16}
+    assert modules["train.rates"].fastest([]) == modules["train.rates_plan"].BEST
 
 
 def test_who_cannot_start_leaves_a_row_that_says_why(
     modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates, plan = modules["rates"], modules["rates_plan"]
+    rates, plan = modules["train.rates"], modules["train.rates_plan"]
     trainers = {
-        "gone": plan.Trainer("rate_nowhere"),
-        "other": plan.Trainer("rate_mujigae", {"device": "cuda"}, needs_cuda=True),
+        "gone": plan.Trainer("bench.peers.nowhere:Training"),
+        "other": plan.Trainer("bench.peers.mujigae:Training", {"device": "cuda"}, needs_cuda=True),
     }
     monkeypatch.setattr(rates, "has_cuda", lambda: False)
     rows = {
         row["subject"]: row
-        for row in rates.group("peers", trainers, plan.QUICK, tmp_path, None, {"subjects": {}})
+        for row in rates.group(
+            "peers", trainers, plan.QUICK, rates.Files(tmp_path, None, None), {"subjects": {}}
+        )
     }
     assert rows["gone"]["status"] == "failed"
-    assert "rate_nowhere" in rows["gone"]["reason"]
+    assert "bench.peers.nowhere" in rows["gone"]["reason"]
     assert (rows["other"]["status"], rows["other"]["reason"]) == ("not offered", "needs a GPU")
 
 

@@ -17,11 +17,11 @@ def planned(plan: Any, adapter: str, package: str = "") -> Any:
 @pytest.fixture
 def rows(modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A tree of a thousand leaves: of NumPy, of an adapter that is not there, and of a package that is not."""
-    plan, speed = modules["plan"], modules["speed"]
+    plan, speed = modules["core.speed_plan"], modules["peers.speed"]
     subjects = {
-        "numpy": planned(plan, "speed_numpy:NumPy"),
-        "gone": planned(plan, "speed_nowhere:Nothing"),
-        "uninstallable": planned(plan, "speed_numpy:NumPy", "nowhere==1"),
+        "numpy": planned(plan, "bench.peers.numpy:SpeedSubject"),
+        "gone": planned(plan, "bench.peers.nowhere:SpeedSubject"),
+        "uninstallable": planned(plan, "bench.peers.numpy:SpeedSubject", "nowhere==1"),
     }
 
     def environment(cache: Path, packages: tuple[str, ...], **_: Any) -> Path:
@@ -30,7 +30,7 @@ def rows(modules: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[
         return Path(sys.executable)
 
     monkeypatch.setattr(speed, "SUBJECTS", subjects)
-    monkeypatch.setattr(modules["children"], "environment", environment)
+    monkeypatch.setattr(modules["core.children"], "environment", environment)
     size = plan.QUICK._replace(seconds=0.005, visits=2)
     results: dict[str, Any] = {"subjects": {}}
     group = plan.Group("tree", "tree", (("draw", 32), ("update", 32)), 1000)
@@ -46,7 +46,7 @@ def test_who_fails_leaves_a_row_and_the_others_go_on(rows: list[dict[str, Any]])
         assert len(measured["visits"]) == 2
         assert measured["seconds"] == min(measured["visits"]) > 0
         assert outcome["gone", operation]["status"] == "failed"
-        assert "speed_nowhere" in outcome["gone", operation]["reason"]
+        assert "bench.peers.nowhere" in outcome["gone", operation]["reason"]
         assert outcome["uninstallable", operation]["status"] == "failed"
         assert "nowhere==1" in outcome["uninstallable", operation]["reason"]
 
@@ -54,4 +54,7 @@ def test_who_fails_leaves_a_row_and_the_others_go_on(rows: list[dict[str, Any]])
 def test_rows_that_are_measured_again_take_the_place_of_the_old_ones(modules: Any) -> None:
     old = {"group": "tree", "operation": "draw", "batch_size": 32, "subject": "numpy", "seconds": 2.0}
     other = old | {"subject": "sumtree"}
-    assert modules["speed"].merged([old, other], [old | {"seconds": 1.0}]) == [old | {"seconds": 1.0}, other]
+    assert modules["peers.speed"].merged([old, other], [old | {"seconds": 1.0}]) == [
+        old | {"seconds": 1.0},
+        other,
+    ]

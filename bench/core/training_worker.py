@@ -1,4 +1,6 @@
-"""A child process that trains with one library: python bench/train/rate_worker.py MODULE OPTIONS
+"""A child process that trains with one library: python -m bench.core.training_worker MODULE:CLASS OPTIONS
+
+CLASS has `name`, `version`, `packages`, and `train(gate, seed, learning_starts, capacity, **switches)`
 
 The adapter runs the library's own training loop, which passes a gate after every step. The gate reads one JSON request a line and
 answers one a line: `hello`; `warm` lets the loop run until a number of updates are done; `time` lets it run for some seconds and
@@ -72,10 +74,10 @@ def hello(adapter: Any) -> Answer:
     """Who trains."""
     return {
         "status": "ok",
-        "name": adapter.NAME,
-        "version": adapter.version(),
+        "name": adapter.name,
+        "version": adapter.version,
         "python": sys.version.split()[0],
-        "packages": {name: metadata.version(name) for name in adapter.PACKAGES},
+        "packages": {name: metadata.version(name) for name in adapter.packages},
     }
 
 
@@ -85,7 +87,8 @@ def main() -> None:
     gate = Gate(sys.stdin, answers)
     try:
         sys.stdin.readline()  # hello
-        adapter = importlib.import_module(sys.argv[1])
+        module, _, name = sys.argv[1].partition(":")
+        adapter = getattr(importlib.import_module(module), name)()
         importlib.import_module("torch").set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         optimizers = importlib.import_module("torch.optim.optimizer")
         optimizers.register_optimizer_step_post_hook(gate.count_update)

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import IO, Any
 
-from environments import ROOT, environment
-from plan import Planned
+from bench.core.environments import ROOT, environment
+from bench.core.speed_plan import Planned
 
 NUM_THREADS = os.cpu_count() or 1
 
@@ -24,7 +24,10 @@ class Child:
         self.failure = ""
 
     def start(self, python: Path, arguments: list[str], cache: Path, variables: dict[str, str]) -> None:
-        """Runs a script with arguments in the cache folder, where what it prints is kept under a name made of them."""
+        """Runs a module with arguments in the cache folder, where what it prints is kept under a name made of them.
+
+        The root of the repository comes first where modules are looked for, after what `variables` puts there.
+        """
         name = "".join(arguments[1:])
         self.path = cache / "".join(letter if letter.isalnum() else "_" for letter in name)[:200]
         self.log = self.path.with_suffix(".log").open("wb")
@@ -33,9 +36,10 @@ class Child:
             "OMP_NUM_THREADS": str(NUM_THREADS),
             "RL_LOGGING_LEVEL": "ERROR",
             "MUJIGAE_BENCH_CACHE": str(cache),
+            "PYTHONPATH": str(ROOT),
         }
         self.process = subprocess.Popen(
-            [str(python), *arguments],
+            [str(python), "-P", "-m", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -88,18 +92,15 @@ class Child:
 
 
 class SubjectChild(Child):
-    """bench/core/worker.py in the environment of a subject."""
+    """bench/core/speed_worker.py in the environment of a subject."""
 
     def __init__(self, planned: Planned, cache: Path, wheel: Path, pythons: dict[Any, Any]) -> None:
         super().__init__()
         try:
-            key = (planned.packages, planned.over, planned.is_ours)
+            key = (planned.packages, planned.over)
             if key not in pythons:
-                pythons[key] = environment(
-                    cache, planned.packages, wheel=wheel if planned.is_ours else None, over=planned.over
-                )
-            arguments = [str(ROOT / "bench/core/worker.py"), planned.adapter, json.dumps(planned.options)]
-            path = f"{ROOT / 'bench/core'}:{ROOT / 'bench/peers'}"
-            self.start(pythons[key], arguments, cache, {"PYTHONPATH": path})
+                pythons[key] = environment(cache, planned.packages, wheel=wheel, over=planned.over)
+            arguments = ["bench.core.speed_worker", planned.adapter, json.dumps(planned.options)]
+            self.start(pythons[key], arguments, cache, {})
         except (OSError, subprocess.CalledProcessError) as error:
             self.failure = f"environment: {error}"

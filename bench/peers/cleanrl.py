@@ -10,7 +10,10 @@ import collections
 import hashlib
 import os
 import pickle
+import runpy
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -37,14 +40,15 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 SCRIPT = Path(os.environ["CLEANRL_RAINBOW"])
+VERSION = os.environ.get("CLEANRL_COMMIT", hashlib.sha256(SCRIPT.read_bytes()).hexdigest())[:12]
 THEIRS = _definitions(SCRIPT)
 
 
-class CleanRainbow(Adapter):
+class ConformanceAdapter(Adapter):
     """`PrioritizedReplayBuffer`: always prioritized and stratified, one environment; an end is what its script passes on."""
 
     name = "CleanRL rainbow_atari.py"
-    version = os.environ.get("CLEANRL_COMMIT", hashlib.sha256(SCRIPT.read_bytes()).hexdigest())[:12]
+    version = VERSION
     offers = frozenset(["frame_stack", "n_step", "prioritized", "stratified"])
     runs_without_torch = False
 
@@ -122,3 +126,33 @@ class CleanTree:
     @property
     def total(self) -> float:
         return float(self.tree.total())
+
+
+class Training:
+    """The script as it stands, run as the script that it is, on one environment, as it asserts.
+
+    Its wrappers, `cleanrl_utils.atari_wrappers`, are a copy of Stable-Baselines3's, which take their place; the names of Gymnasium's
+    wrappers are those of 0.29. The gate stands in the vector environment's step.
+    """
+
+    name = "CleanRL rainbow_atari.py"
+    version = VERSION
+    packages = ("torch", "numpy", "gymnasium", "ale-py", "stable-baselines3", "opencv-python-headless")
+
+    def train(self, gate: Any, seed: int, learning_starts: int, capacity: int) -> None:
+        import ale_py  # noqa: F401, registers the games
+        import gymnasium
+        from stable_baselines3.common import atari_wrappers
+
+        class GatedEnv(gymnasium.vector.SyncVectorEnv):
+            def step(self, actions: Any) -> Any:
+                result = super().step(actions)
+                gate.passed(self.num_envs)
+                return result
+
+        gymnasium.vector.SyncVectorEnv = GatedEnv
+        sys.modules["cleanrl_utils"] = ModuleType("cleanrl_utils")
+        sys.modules["cleanrl_utils.atari_wrappers"] = atari_wrappers
+        sys.argv = [str(SCRIPT), "--env-id", "PongNoFrameskip-v4", "--seed", str(seed), "--no-cuda"]
+        sys.argv += ["--learning-starts", str(learning_starts), "--buffer-size", str(capacity)]
+        runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from subject import Subject
+
+from bench.core.subject import Subject
 
 
-class NumPy(Subject):
+class SpeedSubject(Subject):
     """`np.cumsum` and `np.searchsorted`."""
 
     name = "NumPy cumsum"

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import os
+import tempfile
+from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from subject import ALPHA, BETA, EPS, GAMMA, NotOffered, Rows, Subject
 
 import mujigae
+from bench.core.subject import ALPHA, BETA, EPS, GAMMA, NotOffered, Rows, Subject
 
 _OF_ATARI = ("compress", "prefetch", "validate")
 
 
-class Mujigae(Subject):
+class SpeedSubject(Subject):
     """`options` go to the constructor; compress, prefetch and validate concern Atari frames, the others every buffer."""
 
     name = "mujigae"
@@ -97,3 +101,32 @@ class Uniform(Filled):
 
     def update(self, key: Any, priorities: Any) -> None:
         """Uniform."""
+
+
+class Training:
+    """`mujigae train rainbow --env ALE/Pong-v5`: the whole session, with its logs and its display."""
+
+    name = "mujigae rainbow"
+    version = metadata.version("mujigae")
+    packages = ("torch", "numpy", "gymnasium", "ale-py")
+
+    def train(self, gate: Any, seed: int, learning_starts: int, **switches: Any) -> None:
+        """The gate stands between the loop and the session that follows it."""
+        from mujigae.config.presets import resolve
+        from mujigae.runs import session
+        from mujigae.training import loop
+
+        def gated(*args: Any) -> Iterator[Any]:
+            before = 0
+            for progress in loop.run(*args):
+                yield progress
+                gate.passed(progress.step - before)
+                before = progress.step
+
+        session.run = gated  # type: ignore[assignment]
+        num_threads = int(os.environ["OMP_NUM_THREADS"])
+        fixed = {"batch_size": 32, "learn_period_steps": 4, "num_updates": 1, "num_threads": num_threads}
+        changes = {"seed": seed, "min_replay_steps": learning_starts, **fixed, **switches}
+        config = resolve("rainbow", "ALE/Pong-v5", changes)
+        with tempfile.TemporaryDirectory() as folder:
+            session.train_run(config, root=Path(folder))

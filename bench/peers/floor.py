@@ -8,13 +8,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from subject import Subject
+from bench.core.subject import Subject
 
 SOURCE = Path(__file__).with_name("floor.cpp")
 MAX_BATCH = 2048
 
 
-class Floor(Subject):
+class SpeedSubject(Subject):
     """Copies of random runs by one thread or two, by memcpy or by stores that pass the caches by, whichever is faster."""
 
     name = "floor"

@@ -6,10 +6,11 @@ from importlib import metadata
 from typing import Any
 
 import sumtree
-from subject import Subject
+
+from bench.core.subject import Subject
 
 
-class RustSumTree(Subject):
+class SpeedSubject(Subject):
     """`SumTree.sample` and `update_batched`."""
 
     name = "sumtree (Rust)"

@@ -1,4 +1,4 @@
-"""A child process that holds one subject: python bench/core/worker.py MODULE:CLASS OPTIONS
+"""A child process that holds one subject: python -m bench.core.speed_worker MODULE:CLASS OPTIONS
 
 It reads one JSON request a line and answers one a line. `prepare` fills a structure, `time` runs an operation of it for one
 visit, `record` writes the frames of the Atari stream. What libraries print goes to the error stream.
@@ -16,9 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import stream
-import workloads
-from subject import NotOffered, Subject
+from bench.core import stream, workloads
+from bench.core.subject import NotOffered, Subject
 
 Answer = dict[str, Any]
 

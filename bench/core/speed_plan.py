@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from environments import TORCH_213, TORCH_215
+from bench.core.environments import TORCH_213, TORCH_215
 
 OURS = (*TORCH_213, "gymnasium>=1.1,<2", "ale-py>=0.12,<0.13")
 NUM_GAMES = 12
@@ -31,11 +31,11 @@ _FRAMES = frozenset(["atari", "add"])
 
 
 def _ours(works: frozenset[str], **options: Any) -> Planned:
-    return Planned("speed_mujigae:Mujigae", OURS, works, options, is_ours=True)
+    return Planned("bench.peers.mujigae:SpeedSubject", OURS, works, options, is_ours=True)
 
 
 def _floor(num_threads: int) -> Planned:
-    return Planned("floor:Floor", OURS, frozenset(["atari"]), {"num_threads": num_threads})
+    return Planned("bench.peers.floor:SpeedSubject", OURS, frozenset(["atari"]), {"num_threads": num_threads})
 
 
 # The libraries beside each torch with which they work: the faster of the two counts, row by row.
@@ -46,25 +46,29 @@ SUBJECTS = {
     "mujigae, compress=True, validate=False": _ours(frozenset(["add"]), compress=True, validate=False),
     "mujigae, prefetch=2": _ours(frozenset(["atari"]), prefetch=2),
     "mujigae, compress=True, prefetch=2": _ours(frozenset(["atari"]), compress=True, prefetch=2),
-    "torchrl": Planned("speed_torchrl:TorchRL", TORCH_215, _ALL, max_atari_rows=BOTH_STACKS_ROWS),
-    "tianshou": Planned("speed_tianshou:Tianshou", (*TORCH_213, "tianshou==2.0.1"), _ALL),
-    "tianshou, torch 2.15": Planned("speed_tianshou:Tianshou", ("tianshou==2.0.1",), _REPLAY, over=TORCH_215),
-    "cpprb": Planned("speed_cpprb:Cpprb", (*TORCH_213, "cpprb==11.0.0"), _REPLAY),
-    "cpprb, torch 2.15": Planned("speed_cpprb:Cpprb", ("cpprb==11.0.0", "numpy"), _REPLAY, over=TORCH_215),
+    "torchrl": Planned("bench.peers.torchrl:SpeedSubject", TORCH_215, _ALL, max_atari_rows=BOTH_STACKS_ROWS),
+    "tianshou": Planned("bench.peers.tianshou:SpeedSubject", (*TORCH_213, "tianshou==2.0.1"), _ALL),
+    "tianshou, torch 2.15": Planned(
+        "bench.peers.tianshou:SpeedSubject", ("tianshou==2.0.1",), _REPLAY, over=TORCH_215
+    ),
+    "cpprb": Planned("bench.peers.cpprb:SpeedSubject", (*TORCH_213, "cpprb==11.0.0"), _REPLAY),
+    "cpprb, torch 2.15": Planned(
+        "bench.peers.cpprb:SpeedSubject", ("cpprb==11.0.0", "numpy"), _REPLAY, over=TORCH_215
+    ),
     "stable-baselines3": Planned(
-        "speed_stable_baselines3:StableBaselines3",
+        "bench.peers.stable_baselines3:SpeedSubject",
         (*TORCH_213, "stable-baselines3==2.9.2"),
         _REPLAY,
         max_atari_rows=BOTH_STACKS_ROWS,
     ),
     "stable-baselines3, torch 2.15": Planned(
-        "speed_stable_baselines3:StableBaselines3",
+        "bench.peers.stable_baselines3:SpeedSubject",
         ("stable-baselines3==2.9.2",),
         _REPLAY - {"atari"},
         over=TORCH_215,
     ),
-    "sumtree": Planned("speed_sumtree:RustSumTree", ("sumtree==0.3.0", "numpy"), frozenset(["tree"])),
-    "numpy": Planned("speed_numpy:NumPy", OURS, frozenset(["tree"])),
+    "sumtree": Planned("bench.peers.sumtree:SpeedSubject", ("sumtree==0.3.0", "numpy"), frozenset(["tree"])),
+    "numpy": Planned("bench.peers.numpy:SpeedSubject", OURS, frozenset(["tree"])),
     "floor, 1 thread": _floor(1),
     "floor, 2 threads": _floor(2),
 }

@@ -16,13 +16,6 @@ import torch
 from ale_py.vector_env import AtariVectorEnv
 from pfrl.q_functions import DistributionalDuelingDQN
 
-NAME = "PFRL Rainbow"
-PACKAGES = ("torch", "numpy", "gym", "ale-py")
-
-
-def version() -> str:
-    return metadata.version("pfrl")
-
 
 class Pong:
     """One game with gym's old interface: stacks of four frames, clipped rewards, no-ops at a reset."""
@@ -47,30 +40,36 @@ class Pong:
         return obs[0].copy(), float(reward[0]), bool(terminated[0] or truncated[0]), {}
 
 
-def train(gate: Any, seed: int, learning_starts: int, capacity: int) -> None:
+class Training:
     """One environment; one update of 32 in four steps; noise, duels and distributions, three steps, priorities."""
-    pfrl.utils.set_random_seed(seed)
-    env = Pong(seed)
-    network = DistributionalDuelingDQN(env.num_actions, 51, -10, 10)
-    pfrl.nn.to_factorized_noisy(network, sigma_scale=0.5)
-    optimizer = torch.optim.Adam(network.parameters(), 6.25e-5, eps=1.5e-4)
-    replay = pfrl.replay_buffers.PrioritizedReplayBuffer(
-        capacity, alpha=0.5, beta0=0.4, betasteps=2_500_000, num_steps=3, normalize_by_max="memory"
-    )
-    agent = pfrl.agents.CategoricalDoubleDQN(
-        network,
-        optimizer,
-        replay,
-        gpu=-1,
-        gamma=0.99,
-        explorer=pfrl.explorers.Greedy(),
-        minibatch_size=32,
-        replay_start_size=learning_starts,
-        target_update_interval=32_000,
-        update_interval=4,
-        batch_accumulator="mean",
-        phi=lambda obs: np.asarray(obs, dtype=np.float32) / 255,
-    )
-    hooks = [lambda env, agent, step: gate.passed(1)]
-    with tempfile.TemporaryDirectory() as folder:
-        pfrl.experiments.train_agent(agent, env, 10_000_000, folder, step_hooks=hooks)
+
+    name = "PFRL Rainbow"
+    version = metadata.version("pfrl")
+    packages = ("torch", "numpy", "gym", "ale-py")
+
+    def train(self, gate: Any, seed: int, learning_starts: int, capacity: int) -> None:
+        pfrl.utils.set_random_seed(seed)
+        env = Pong(seed)
+        network = DistributionalDuelingDQN(env.num_actions, 51, -10, 10)
+        pfrl.nn.to_factorized_noisy(network, sigma_scale=0.5)
+        optimizer = torch.optim.Adam(network.parameters(), 6.25e-5, eps=1.5e-4)
+        replay = pfrl.replay_buffers.PrioritizedReplayBuffer(
+            capacity, alpha=0.5, beta0=0.4, betasteps=2_500_000, num_steps=3, normalize_by_max="memory"
+        )
+        agent = pfrl.agents.CategoricalDoubleDQN(
+            network,
+            optimizer,
+            replay,
+            gpu=-1,
+            gamma=0.99,
+            explorer=pfrl.explorers.Greedy(),
+            minibatch_size=32,
+            replay_start_size=learning_starts,
+            target_update_interval=32_000,
+            update_interval=4,
+            batch_accumulator="mean",
+            phi=lambda obs: np.asarray(obs, dtype=np.float32) / 255,
+        )
+        hooks = [lambda env, agent, step: gate.passed(1)]
+        with tempfile.TemporaryDirectory() as folder:
+            pfrl.experiments.train_agent(agent, env, 10_000_000, folder, step_hooks=hooks)

@@ -13,7 +13,7 @@ from dopamine.jax.replay_memory import accumulator, elements, replay_buffer, sam
 from mujigae.conformance import Adapter, Batch, Config, NotOffered
 
 
-class Dopamine(Adapter):
+class ConformanceAdapter(Adapter):
     """`ReplayBuffer` with a `TransitionAccumulator`; weights are worked out from the probabilities, as its agents do."""
 
     name = "dopamine-rl"

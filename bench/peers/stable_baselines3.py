@@ -1,4 +1,8 @@
-"""Stable-Baselines3 2.9.2: its replay buffers, fed as its VecEnv feeds them; also as CleanRL's dqn_atari.py uses them."""
+"""Stable-Baselines3 2.9.2: its replay buffers, fed as its VecEnv feeds them, also as CleanRL's dqn_atari.py uses them; its DQN.
+
+They are uniform. Speed: `NStepReplayBuffer` for three steps, `ReplayBuffer` for one. Training: plain DQN, without any of Rainbow's parts,
+at the hyperparameters of its zoo for Atari; what only that needs is imported there.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ from typing import Any, Self
 
 import numpy as np
 from gymnasium import spaces
+from stable_baselines3 import DQN
 from stable_baselines3.common import buffers
 
+from bench.core.subject import GAMMA, Drawn, Rows, Subject
 from mujigae.conformance import Adapter, Batch, Config, NotOffered
 
 
-class StableBaselines3(Adapter):
+class ConformanceAdapter(Adapter):
     """`ReplayBuffer`, `NStepReplayBuffer` or `DictReplayBuffer`; time limits handled unless memory is optimised."""
 
     name = "stable-baselines3"
@@ -82,7 +88,7 @@ class StableBaselines3(Adapter):
         return twin
 
 
-class CleanDqn(StableBaselines3):
+class CleanDqnAdapter(ConformanceAdapter):
     """With optimize_memory_usage and without time limits, and only terminations as ends: CleanRL's dqn_atari.py, c51_atari.py."""
 
     name = "stable-baselines3, as CleanRL's DQN uses it"
@@ -114,3 +120,94 @@ class CleanDqn(StableBaselines3):
 
 def _numpy(obs: Any) -> Any:
     return {name: part.numpy() for name, part in obs.items()} if isinstance(obs, dict) else obs.numpy()
+
+
+class SpeedSubject(Subject):
+    """Time limits are handled, as is its default. It stores both stacks of a row."""
+
+    name = "stable-baselines3 (uniform)"
+    version = metadata.version("stable-baselines3")
+    packages = ("stable-baselines3", "torch", "numpy")
+    is_prioritized = False
+
+    def atari(self, capacity: int, num_envs: int = 1) -> Any:
+        image: Any = spaces.Box(0, 255, (4, 84, 84), np.uint8)
+        options: dict[str, Any] = {"n_envs": num_envs, "device": "cpu", "n_steps": 3, "gamma": GAMMA}
+        action = spaces.Discrete(2**31 - 1)
+        return Replay(buffers.NStepReplayBuffer(capacity, image, action, **options), num_envs)
+
+    def vector(self, capacity: int) -> Any:
+        return self._small(capacity, 17, spaces.Box(-np.inf, np.inf, (6,), np.float32))
+
+    def uniform(self, capacity: int) -> Any:
+        return self._small(capacity, 4, spaces.Discrete(2**31 - 1))
+
+    def _small(self, capacity: int, num_obs: int, action: Any) -> Any:
+        obs: Any = spaces.Box(-np.inf, np.inf, (num_obs,), np.float32)
+        return Replay(buffers.ReplayBuffer(capacity, obs, action, device="cpu"), 1)
+
+
+class Replay:
+    """One of its buffers."""
+
+    def __init__(self, buffer: Any, num_envs: int) -> None:
+        self.buffer = buffer
+        self.infos: dict[bool, list[dict[str, Any]]] = {
+            limit: [{"TimeLimit.truncated": limit}] * num_envs for limit in (False, True)
+        }
+
+    def add(self, step: Rows) -> None:
+        infos = self.infos[bool(step.truncated[0])]
+        done = step.terminated | step.truncated
+        self.buffer.add(step.obs, step.next_obs, step.action, step.reward, done, infos)
+
+    def extend(self, rows: Rows) -> None:
+        for t in range(len(rows.reward)):
+            self.add(Rows(*(column[t : t + 1] for column in rows)))
+
+    def sample(self, batch_size: int) -> Drawn:
+        drawn = self.buffer.sample(batch_size)
+        discount = (GAMMA if drawn.discounts is None else drawn.discounts) * (1 - drawn.dones)
+        obs, next_obs = drawn.observations, drawn.next_observations
+        return Drawn(obs, drawn.actions, drawn.rewards, next_obs, discount, None, None)
+
+    def update(self, key: Any, priorities: Any) -> None:
+        """Uniform."""
+
+
+class Training:
+    """`DQN` on one environment; one update of 32 in four steps."""
+
+    name = "Stable-Baselines3 DQN (plain)"
+    version = metadata.version("stable-baselines3")
+    packages = ("torch", "numpy", "gymnasium", "ale-py", "opencv-python-headless")
+
+    def train(self, gate: Any, seed: int, learning_starts: int, capacity: int) -> None:
+        import ale_py
+        import gymnasium
+        from stable_baselines3.common.env_util import make_atari_env
+        from stable_baselines3.common.vec_env import VecFrameStack
+
+        gymnasium.register_envs(ale_py)
+
+        def after_step(_locals: Any, _globals: Any) -> bool:
+            gate.passed(1)
+            return True
+
+        env = VecFrameStack(make_atari_env("PongNoFrameskip-v4", n_envs=1, seed=seed), n_stack=4)
+        agent = DQN(
+            "CnnPolicy",
+            env,
+            learning_rate=1e-4,
+            buffer_size=capacity,
+            learning_starts=learning_starts,
+            batch_size=32,
+            train_freq=4,
+            gradient_steps=1,
+            target_update_interval=1_000,
+            exploration_fraction=0.1,
+            exploration_final_eps=0.01,
+            seed=seed,
+            device="cpu",
+        )
+        agent.learn(10_000_000, callback=after_step)

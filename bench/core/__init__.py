@@ -1,0 +1,1 @@
+"""What the measurements share: the work, the processes that do it, their environments."""
