@@ -59,7 +59,10 @@ def plot_bands(run_folders: Sequence[Path], out: Path) -> Path:
             _draw(axes, band_of(x, [run.score for run in runs]), colour, f"{label} ({len(runs)} seeds)")
         dress(axes, unit)
         axes.set_xlim(left=0.0)
-        draw_published(axes, (run.config.get("env_id") for runs in groups.values() for run in runs))
+    everything = [run for runs in groups.values() for run in runs]
+    draw_published(
+        panels[0], [run.config for run in everything], max(float(run.step[-1]) for run in everything)
+    )
     shorten_steps(panels[0])
     panels[0].set_ylabel(f"mean return of {SHORT_WINDOW} games, IQM over seeds", fontsize=12, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()

@@ -135,7 +135,7 @@ def _draw(runs: list[Games], labels: list[str]) -> Figure:
     for axes, x_label in ((by_steps, "agent steps"), (by_minutes, "minutes")):
         dress(axes, x_label)
         axes.set_xlim(left=0.0)
-        draw_published(axes, (run.config.get("env_id") for run in runs))
+    draw_published(by_steps, [run.config for run in runs], max(float(run.step[-1]) for run in runs))
     shorten_steps(by_steps)
     by_steps.set_ylabel("return of a game", fontsize=12, color=INK)
     figure.suptitle(_title(runs), fontsize=15, color=INK, parse_math=False)

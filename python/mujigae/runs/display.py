@@ -22,7 +22,7 @@ class Display:
 
     def __init__(self, training: Training, stream: TextIO | None = None) -> None:
         self._training = training
-        self._stream = sys.stdout if stream is None else stream
+        self._stream: Any = _Tolerant(sys.stdout if stream is None else stream)
         self._start = (training.counters.steps, training.counters.seconds)
         self._row: Row = {}
         self._bar: Any = _bar(self._stream) if self._stream.isatty() else None
@@ -53,9 +53,48 @@ class Display:
             self._print(text)
 
     def _print(self, text: str) -> None:
-        """Where whoever read the lines has left (`| head`), the training goes on without them."""
-        with contextlib.suppress(BrokenPipeError):
-            print(text, file=self._stream, flush=True)
+        print(text, file=self._stream, flush=True)
+
+
+class _Tolerant:
+    """A text stream that training goes on with whatever becomes of it; it has what rich and `print` ask a stream for.
+
+    Characters that its encoding lacks are written as "?". A reader that has left (`| head`), a terminal that was closed and
+    a stream that never was (sys.stdout is None in a daemon) lose what is written.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "ascii"
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):  # ValueError: closed
+                self._stream.write(self._encodable(text))
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        if self._stream is None:
+            return False
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.isatty()
+        return False
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise OSError("there is no stream")
+        return self._stream.fileno()
+
+    def _encodable(self, text: str) -> str:
+        try:
+            return text.encode(self.encoding, "replace").decode(self.encoding)
+        except LookupError:  # an encoding that Python does not know
+            return text.encode("ascii", "replace").decode()
 
 
 def describe(training: Training, progress: Progress, row: Row, start: tuple[int, float]) -> str:
@@ -108,11 +147,13 @@ def human_time(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def _bar(stream: TextIO) -> Any:
+def _bar(stream: Any) -> Any:
+    """In ASCII where the stream's encoding is no Unicode: rich draws the bar so, and text is cut without an ellipsis."""
     progress, console = require("rich.progress", "train"), require("rich.console", "train")
+    table = require("rich.table", "train")
     columns = [
         progress.BarColumn(bar_width=20),
         progress.TaskProgressColumn(),
-        progress.TextColumn("{task.fields[text]}"),
+        progress.TextColumn("{task.fields[text]}", table_column=table.Column(no_wrap=True, overflow="crop")),
     ]
     return progress.Progress(*columns, console=console.Console(file=stream), refresh_per_second=5)
