@@ -14,6 +14,7 @@ from streams import ACTION
 from twins import Column, Plan, Twins
 
 import mujigae
+from mujigae import Proportional, Uniform
 
 UNSTACKED, STACKED = Column(1), Column(3)
 KINDS: dict[str, tuple[tuple[Column, ...], str, bool, int]] = {
@@ -29,9 +30,9 @@ KINDS: dict[str, tuple[tuple[Column, ...], str, bool, int]] = {
 
 def plan_of(kind: str, capacity: int = 4) -> Plan:
     columns, structure, is_prioritized, num_envs = KINDS[kind]
-    prioritized = {"alpha": 0.6, "beta": 0.4, "eps": 1e-6, "stratified": True} if is_prioritized else None
+    sampler = Proportional() if is_prioritized else Uniform()
     arguments = {"n_step": 2, "gamma": 0.5, "compress": "compressed" in kind, "validate": True, "seed": 0}
-    return Plan(capacity, num_envs, columns, structure, 200, ACTION, prioritized, arguments)
+    return Plan(capacity, num_envs, columns, structure, 200, ACTION, sampler, arguments)
 
 
 def snapshot(kind: str, path: Path, num_steps: int = 3, seed: int = 0) -> bytes:
@@ -40,7 +41,7 @@ def snapshot(kind: str, path: Path, num_steps: int = 3, seed: int = 0) -> bytes:
     for _ in range(num_steps):
         twins.add(rng, np.arange(twins.plan.num_envs), 0.2, 0.0)
     batch = twins.sample(4)
-    if batch is not None and twins.plan.prioritized is not None:
+    if batch is not None and twins.plan.has_priorities:
         twins.update_priorities(batch.key, [0.5, 1.0, 2.0, 3.0])
     twins.compiled.save(path)
     return path.read_bytes()

@@ -13,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from streams import Space
 from twins import Column, Plan, Twins
 
+from mujigae import Proportional, Uniform
+
 SEEDS = st.integers(0, 2**32 - 1)
 SMALL = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33]
 LARGE = [255, 256, 257, 1000]
@@ -25,13 +27,10 @@ COLUMNS = st.builds(
     dtype=st.sampled_from(["uint8", "uint8", "float32", "int16"]),
     width=st.sampled_from([2, 2, 2, 1100]),
 )
-PRIORITIZED = st.fixed_dictionaries(
-    {
-        "alpha": st.sampled_from([0.0, 0.5, 0.6, 1.0]),
-        "beta": st.sampled_from([0.0, 0.4, 1.0]),
-        "eps": st.sampled_from([0.0, 1e-6]),
-        "stratified": st.booleans(),
-    }
+ALPHAS, BETAS = st.sampled_from([0.0, 0.5, 0.6, 1.0]), st.sampled_from([0.0, 0.4, 1.0])
+SAMPLERS = st.one_of(
+    st.builds(Uniform),
+    st.builds(Proportional, ALPHAS, BETAS, eps=st.sampled_from([0.0, 1e-6]), stratified=st.booleans()),
 )
 ARGUMENTS = st.fixed_dictionaries(
     {
@@ -57,7 +56,7 @@ def plans(draw: st.DrawFn, capacities: list[int]) -> Plan:
         structure=structure,
         values=draw(st.sampled_from([2, 200])),
         action=draw(st.sampled_from([Space((), np.int64), Space((2,), np.float32)])),
-        prioritized=draw(st.one_of(st.none(), PRIORITIZED, PRIORITIZED)),
+        sampler=draw(SAMPLERS),
         arguments=draw(ARGUMENTS),
     )
 
@@ -121,7 +120,7 @@ class BufferMachine(RuleBasedStateMachine):
         batch, _ = self.held.pop()
         self.twins.sample(len(batch.key), out=batch)
 
-    @precondition(lambda self: self.twins.plan.prioritized is not None)
+    @precondition(lambda self: self.twins.plan.has_priorities)
     @rule(
         count=st.integers(0, 20),
         scale=st.sampled_from([0.0, 1e-300, 1e-6, 1.0, 1e8, 1e100]),
@@ -156,7 +155,7 @@ class BufferMachine(RuleBasedStateMachine):
     def set_gamma(self, gamma: float) -> None:
         self.twins.set("gamma", gamma)
 
-    @precondition(lambda self: self.twins.plan.prioritized is not None)
+    @precondition(lambda self: self.twins.plan.has_priorities)
     @rule(alpha=st.sampled_from([0.0, 0.3, 1.0]), beta=st.sampled_from([0.0, 0.5, 1.0]))
     def set_alpha_and_beta(self, alpha: float, beta: float) -> None:
         self.twins.set("alpha", alpha)

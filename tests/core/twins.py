@@ -12,6 +12,7 @@ from streams import PADDINGS, Space, Stream, assert_same_batch
 
 import mujigae
 from mujigae.replay import reference
+from mujigae.replay.samplers import PrioritySampler, Sampler
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,14 @@ class Plan:
     structure: str  # "array" (one column), "dict" or "tuple"
     values: int  # few distinct values make equal frames, zero frames and accidental continuations
     action: Space
-    prioritized: dict[str, Any] | None  # alpha, beta, eps, stratified; None: a uniform buffer
+    sampler: Sampler
     arguments: dict[str, Any] = field(
         default_factory=dict
     )  # n_step, gamma, compress, prefetch, validate, seed
+
+    @property
+    def has_priorities(self) -> bool:
+        return isinstance(self.sampler, PrioritySampler)
 
     def space(self) -> tuple[Any, Any]:
         """observation_space and frame_stack."""
@@ -74,16 +79,15 @@ class Twins:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         space, stack = plan.space()
-        name = "ReplayBuffer" if plan.prioritized is None else "PrioritizedReplayBuffer"
         self.compiled, self.twin = (
-            getattr(module, name)(
+            module.ReplayBuffer(
                 plan.capacity,
                 space,
                 plan.action,
                 num_envs=plan.num_envs,
                 frame_stack=stack,
+                sampler=plan.sampler,
                 **plan.arguments,
-                **(plan.prioritized or {}),
             )
             for module in (mujigae, reference)
         )
@@ -166,7 +170,8 @@ class Twins:
         """Everything that can be seen is equal, and both are sane."""
         for name in ("n_step", "gamma", "capacity", "num_envs", "num_silent_boundaries"):
             assert getattr(self.compiled, name) == getattr(self.twin, name), name
-        if self.plan.prioritized is not None:
+        assert self.compiled.sampler == self.twin.sampler
+        if self.plan.has_priorities:
             for name in ("alpha", "beta", "max_priority"):
                 assert getattr(self.compiled, name) == getattr(self.twin, name), name
         assert len(self.compiled) == len(self.twin)
