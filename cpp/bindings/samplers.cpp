@@ -12,7 +12,7 @@ namespace {
 
 namespace py = pybind11;
 
-SamplerPlan uniform(const py::dict&) { return Uniform::plan({}); }
+SamplerPlan uniform(const py::dict& settings) { return Uniform::plan({settings["replacement"].cast<bool>()}); }
 
 SamplerPlan proportional(const py::dict& settings) {
   return Proportional::plan({settings["alpha"].cast<double>(), settings["beta"].cast<double>(), settings["eps"].cast<double>(),

@@ -29,7 +29,7 @@ COLUMNS = st.builds(
 )
 ALPHAS, BETAS = st.sampled_from([0.0, 0.5, 0.6, 1.0]), st.sampled_from([0.0, 0.4, 1.0])
 SAMPLERS = st.one_of(
-    st.builds(Uniform),
+    st.builds(Uniform, st.booleans()),
     st.builds(Proportional, ALPHAS, BETAS, eps=st.sampled_from([0.0, 1e-6]), stratified=st.booleans()),
 )
 ARGUMENTS = st.fixed_dictionaries(

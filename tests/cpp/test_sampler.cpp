@@ -82,6 +82,29 @@ TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of di
   }
 }
 
+TEST_CASE("uniform draws without replacement are distinct rows, all of them when as many are asked for") {
+  const RowRing rows = rows_of({5, 0, 1, 8, 2}, 10);
+  Uniform uniform({.replacement = false});
+  Philox random({3, 4});
+  std::map<std::int64_t, double> last_ones;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::int64_t> slots(round % 12 + 1);
+    uniform.draw(rows, windows(2), random, slots);
+    ++last_ones[slots.back()];
+    CHECK(std::set(slots.begin(), slots.end()).size() == slots.size());
+  }
+  CHECK(last_ones.size() == 12);  // rows that can be drawn with windows of 2
+  for (const auto& [slot, count] : last_ones) CHECK(std::fabs(count - 250.0) < 5.0 * std::sqrt(250.0));
+}
+
+TEST_CASE("more distinct rows than can be drawn are refused") {
+  const RowRing rows = rows_of({3, 2}, 3);
+  const Uniform uniform({.replacement = false});
+  CHECK_NOTHROW(uniform.check_can_draw(rows, windows(1), 5));
+  CHECK_THROWS_WITH_AS(uniform.check_can_draw(rows, windows(2), 5), doctest::Contains("batch_size: expected at most 3, "),
+                       std::invalid_argument);
+}
+
 TEST_CASE("uniform weights are 1") {
   const RowRing rows = rows_of({3}, 3);
   Uniform uniform({});

@@ -40,9 +40,16 @@ class PrioritySampler(Sampler):
 
 @dataclass(frozen=True)
 class Uniform(Sampler):
-    """Every row that can be drawn alike: P(i) = 1 / N, weight 1."""
+    """Every row that can be drawn alike: P(i) = 1 / N, weight 1.
+
+    Args:
+        replacement: a row may come more than once in a batch. False: the rows of a batch are distinct, and `sample` raises
+            ValueError when fewer can be drawn. P(i) is that of one draw in both cases.
+    """
 
     name: ClassVar[str] = "uniform"
+
+    replacement: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
 // Every row that can be drawn alike: P(i) = 1 / N, weight 1.
+//
+// Without replacement the rows of a batch are distinct, and every choice of them, in every order, is alike likely (undrawn.hpp);
+// P(i) is that of one draw.
+// O(1) a draw. Threads: none; the owner locks.
 #pragma once
 
 #include "mujigae/sampling/sampler.hpp"
@@ -7,29 +11,20 @@ namespace mujigae {
 
 class Uniform final : public Sampler {
  public:
-  struct Settings {};
+  struct Settings {
+    bool replacement = true;
+  };
 
   static SamplerPlan plan(const Settings& settings);
 
-  explicit Uniform(const Settings&) {}
+  explicit Uniform(const Settings& settings) : settings_(settings) {}
 
   void check_can_draw(const RowRing& rows, const Span& span, std::int64_t batch_size) const override;
   void draw(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots) override;
   double masses_of(const RowRing& rows, const Span& span, std::span<const std::int64_t> slots, std::span<double> masses) override;
-};
-
-// The rows that can be drawn, numbered from 0 over the lanes in order. Good until a row is added or evicted.
-class ReadyRows {
- public:
-  ReadyRows(const RowRing& rows, const Span& span);
-
-  std::int64_t size() const { return ends_.back(); }
-  std::int64_t slot(std::int64_t position) const;  // O(log lanes)
 
  private:
-  const RowRing& rows_;
-  Span span_;
-  std::vector<std::int64_t> ends_;  // of each lane's rows
+  Settings settings_;
 };
 
 }  // namespace mujigae

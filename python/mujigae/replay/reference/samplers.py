@@ -46,16 +46,43 @@ class Sampler(Protocol):
     def check_priority(self, argument: str, priority: float) -> None: ...
 
 
+def scaled(word: int, count: int) -> int:
+    """A position below `count` from a word of 64 random bits."""
+    return word * count >> 64
+
+
+def take(undrawn: list[int], index: int) -> int:
+    """The position at this index, which is replaced by the last one: a Fisher-Yates shuffle."""
+    position, undrawn[index] = undrawn[index], undrawn[-1]
+    undrawn.pop()
+    return position
+
+
+def check_are_enough(num_rows: int, batch_size: int) -> None:
+    if batch_size > num_rows:
+        raise ValueError(
+            f"batch_size: expected at most {num_rows}, as many rows can be drawn without replacement, got {batch_size}"
+        )
+
+
 class Uniform:
     """Every row alike."""
 
     alpha = beta = 0.0
 
+    def __init__(self, replacement: bool) -> None:
+        self._replacement = replacement
+
     def check_can_draw(self, ready: list[Ready], batch_size: int) -> None:
-        """There is something to draw, which the buffer has checked."""
+        if not self._replacement:
+            check_are_enough(len(ready), batch_size)
 
     def draw(self, ready: list[Ready], random: Philox, batch_size: int) -> list[int]:
-        return [word * len(ready) >> 64 for word in random.words(batch_size)]
+        words = random.words(batch_size)
+        if self._replacement:
+            return [scaled(word, len(ready)) for word in words]
+        undrawn = list(range(len(ready)))
+        return [take(undrawn, scaled(word, len(undrawn))) for word in words]
 
     def masses(self, ready: list[Ready]) -> tuple[list[float], float]:
         return [1.0] * len(ready), float(len(ready))
