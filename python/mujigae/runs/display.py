@@ -153,7 +153,7 @@ def _bar(stream: Any) -> Any:
     table = require("rich.table", "train")
     columns = [
         progress.BarColumn(bar_width=20),
-        progress.TaskProgressColumn(),
+        progress.TaskProgressColumn(table_column=table.Column(no_wrap=True, min_width=4, overflow="crop")),
         progress.TextColumn("{task.fields[text]}", table_column=table.Column(no_wrap=True, overflow="crop")),
     ]
     return progress.Progress(*columns, console=console.Console(file=stream), refresh_per_second=5)
