@@ -112,7 +112,7 @@ class Training:
 
     def train(self, gate: Any, seed: int, learning_starts: int, **switches: Any) -> None:
         """The gate stands between the loop and the session that follows it."""
-        from mujigae.config.presets import resolve
+        from mujigae.agents.presets import resolve
         from mujigae.runs import session
         from mujigae.training import loop
 

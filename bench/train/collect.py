@@ -24,6 +24,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.core.hardware import processor
+from mujigae.config.saved import flat_values
+from mujigae.runs.reading import read_json
 
 FILES = (
     *("config.json", "protocol.txt", "episodes.csv", "progress.csv", "curve.png", "play.gif", "q_values.png"),
@@ -51,12 +53,17 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
+def configuration(run: Path) -> dict[str, Any]:
+    """Every field of the run's configuration by its name."""
+    return flat_values(read_json(run / "config.json"))
+
+
 def training(run: Path) -> dict[str, Any]:
     """What the logs say: scores are raw returns of whole games, played while learning and exploring."""
     episodes, progress = read_rows(run / "episodes.csv"), read_rows(run / "progress.csv")
     scores = [float(row["score"]) for row in episodes]
     best = max(range(len(scores)), key=lambda i: mean(scores[max(i - 19, 0) : i + 1]))
-    stop_score = json.loads((run / "config.json").read_text())["stop_score"]
+    stop_score = configuration(run)["stop_score"]
     return {
         "steps": int(float(progress[-1]["step"])),
         "frames": int(float(progress[-1]["frames"])),
@@ -116,7 +123,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100, help="of the evaluation")
     options = parser.parse_args()
 
-    config = json.loads((options.run / "config.json").read_text())
+    config = configuration(options.run)
     summary = {
         "command": options.command,
         "preset": config["preset"],

@@ -17,8 +17,12 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from mujigae.config.presets import FAMILIES, PRESETS, default_environment, defaults, resolve
-from mujigae.config.run import Config, close_matches, field_types
+from mujigae.agents.dqn.presets import FAMILIES
+from mujigae.agents.presets import resolve
+from mujigae.agents.registry import lookup, preset_values, presets
+from mujigae.config import options as cli_options
+from mujigae.config.checks import close_matches
+from mujigae.config.run import Run
 from mujigae.errors import ConfigError, MujigaeError, require
 
 __all__ = ["main"]
@@ -27,6 +31,7 @@ USAGE = """\
 usage: mujigae COMMAND ...
 
   train PRESET [--env ID] [--steps N] ...   train an agent; every field of the configuration is an option
+  train MODULE:CLASS [--env ID] ...         train an agent of your own (see mujigae.agents)
   train --resume RUN [--steps N]            continue a run from its checkpoint
   evaluate RUN [--episodes N]               play whole games; ends with the mean return +- its standard error
   record RUN                                film one game, and draw what the agent expected of it
@@ -81,7 +86,6 @@ def _dispatch(args: list[str]) -> int:
     if args == ["--version"]:
         print(f"mujigae {_version('mujigae')}")
         return 0
-    require("tyro", "train")
     if not args or args[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -93,59 +97,46 @@ def _dispatch(args: list[str]) -> int:
     }
     if args[0] not in commands:
         raise ConfigError(f"unknown command {args[0]!r}{close_matches(args[0], [*commands, 'info'])}")
+    for package in ("torch", "gymnasium"):
+        require(package, "train")
     return commands[args[0]](args[1:])
 
 
 def _train(args: list[str]) -> int:
-    from mujigae.config.options import parse, train_options
-
-    given = [arg for arg in args if arg not in ("-h", "--help")]
-    chosen = parse(train_options({"env_id": ""}), given, "train")
-    if given == args and chosen.preset is None and chosen.resume is None:
-        raise ConfigError("train: expected a preset (mujigae info lists them) or --resume RUN, got neither")
-    require("torch", "train")
-    # The second reading finds the parts that were switched, the third has the defaults to go with them: for its help,
-    # and to see what changed.
-    base = _base_values(chosen)
-    base = _base_values(chosen, _changes(parse(train_options(base), given, "train"), base))
-    options = parse(train_options(base), args, "train")
-    changes = _changes(options, base)
-    if options.eval_episodes < 0:
-        raise ConfigError(f"eval_episodes: expected at least 0, got {options.eval_episodes}")
-    if options.resume is not None:
-        return _resume(options, changes)
-    return _train_new(options, base["env_id"], changes)
-
-
-def _changes(options: Any, base: dict[str, Any]) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in field_types() if getattr(options, name) != base[name]}
-
-
-def _base_values(chosen: Any, changes: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The configuration before the options: a resumed run's own, or what preset and environment choose."""
     from mujigae.runs.folder import find, read_config
 
-    if chosen.resume is not None:
-        saved = vars(read_config(find(chosen.resume, chosen.runs)))
-        return saved if chosen.preset is not None else {**saved, "preset": None}
-    preset = chosen.preset or Config.preset
-    env_id = chosen.env_id or default_environment(preset)
-    return vars(Config.from_mapping(defaults(preset, env_id, changes))) | {"preset": chosen.preset}
+    given = [arg for arg in args if arg not in ("-h", "--help")]
+    chosen = cli_options.early(given)
+    if given == args and chosen.preset is None and chosen.resume is None:
+        raise ConfigError("train: expected a preset (mujigae info lists them) or --resume RUN, got neither")
+    saved = None if chosen.resume is None else read_config(find(chosen.resume, chosen.runs))
+    preset = chosen.preset or Run.preset
+    agent = preset_values(preset)[0] if saved is None else lookup(saved.agent_name)
+    options, changes = cli_options.parse_train(given, agent.config_class)
+    if given != args:
+        base = resolve(preset, changes.pop("env_id", None), changes) if saved is None else saved
+        cli_options.show_train_help(agent.config_class, base.flat())
+    if saved is not None:
+        return _resume(options, saved, changes)
+    return _train_new(options, changes)
 
 
-def _train_new(options: Any, env_id: str, changes: dict[str, Any]) -> int:
+def _train_new(options: Any, changes: dict[str, Any]) -> int:
     from mujigae.runs.session import train_run
 
-    config = resolve(options.preset, env_id, changes)
+    config = resolve(options.preset, changes.pop("env_id", None), changes)
     return _conclude(train_run(config, root=options.runs, name=options.name), options.eval_episodes)
 
 
-def _resume(options: Any, changes: dict[str, Any]) -> int:
+def _resume(options: Any, saved: Run, changes: dict[str, Any]) -> int:
     from mujigae.runs.folder import find
     from mujigae.runs.session import resume_run
 
     if options.name is not None:
         raise ConfigError("name: cannot change when a run is resumed")
+    if options.preset is not None:
+        changes["preset"] = options.preset
+    changes = {name: value for name, value in changes.items() if value != saved.flat()[name]}
     return _conclude(resume_run(find(options.resume, options.runs), changes), options.eval_episodes)
 
 
@@ -159,10 +150,9 @@ def _conclude(outcome: Any, eval_episodes: int) -> int:
 
 
 def _evaluate(args: list[str]) -> int:
-    from mujigae.config.options import EvaluateOptions, parse
     from mujigae.runs.folder import find
 
-    options = parse(EvaluateOptions, args, "evaluate")
+    options = cli_options.parse(cli_options.EvaluateOptions, args, "evaluate")
     _print_scores(find(options.run), options.episodes, options.device, best=options.best)
     return 0
 
@@ -171,21 +161,16 @@ def _print_scores(folder: Path, num_episodes: int, device: str | None, best: boo
     from mujigae.runs.session import evaluate_run
     from mujigae.training.evaluate import summary
 
-    if num_episodes < 1:
-        raise ConfigError(f"episodes: expected at least 1, got {num_episodes}")
     scores = evaluate_run(folder, num_episodes, device, "best" if best else "latest")
     print(f"lowest {scores.min():.1f}, highest {scores.max():.1f}")
     print(summary(scores))
 
 
 def _record(args: list[str]) -> int:
-    from mujigae.config.options import RecordOptions, parse
     from mujigae.runs.folder import find
     from mujigae.runs.session import record_run
 
-    options = parse(RecordOptions, args, "record")
-    if options.max_steps < 1:
-        raise ConfigError(f"max_steps: expected at least 1, got {options.max_steps}")
+    options = cli_options.parse(cli_options.RecordOptions, args, "record")
     if options.best and options.untrained:
         raise ConfigError("record: expected --best or --untrained, got both")
     network: Any = "untrained" if options.untrained else "best" if options.best else "latest"
@@ -195,11 +180,10 @@ def _record(args: list[str]) -> int:
 
 
 def _plot(args: list[str]) -> int:
-    from mujigae.config.options import PlotOptions, parse
     from mujigae.pictures import bands, curves
     from mujigae.runs.folder import find
 
-    options = parse(PlotOptions, args, "plot")
+    options = cli_options.parse(cli_options.PlotOptions, args, "plot")
     if not options.runs:
         raise ConfigError("plot: expected at least one run folder, got none")
     folders = [find(run) for run in options.runs]
@@ -219,7 +203,8 @@ def _info(args: list[str]) -> int:
         print(f"{package} {_version(package)}")
     print(f"engine: {_build_line()}")
     print(f"devices: {', '.join(_devices())}")
-    for title, table in (("preset", PRESETS), ("family", FAMILIES)):
+    preset_table = {name: agent.presets[name] for name, agent in presets().items()}
+    for title, table in (("preset", preset_table), ("family", FAMILIES)):
         for name, values in table.items():
             print(f"{title} {name}: {' '.join(f'{k}={v}' for k, v in values.items()) or 'the defaults'}")
     return 0

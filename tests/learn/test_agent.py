@@ -10,16 +10,19 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from mujigae.agents.dqn import DQN, explore
+from mujigae.agents.dqn.agent import DQN
+from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.dqn.learner import persistent_state, step_target
-from mujigae.config.run import Config
+from mujigae.config.run import Run
 from mujigae.errors import ConfigError
+from mujigae.exploration import explore
 
 torch.set_num_threads(1)  # small tensors; a second thread only waits
 
 VECTOR = spaces.Box(-1.0, 1.0, (3,), np.float32)
 PIXELS = spaces.Box(0, 255, (4, 30, 30), np.uint8)
 ACTIONS = spaces.Discrete(2)
+AFTER_EXPLORATION = 10_000  # steps: epsilon is at its end
 SMALL: dict[str, Any] = {"hidden_sizes": (8,), "head_size": 8, "batch_size": 5, "num_threads": 1}
 
 PARTS: list[dict[str, Any]] = [
@@ -47,7 +50,7 @@ class Transitions(NamedTuple):
 def make_agent(
     space: spaces.Space[Any] = VECTOR, actions: spaces.Space[Any] = ACTIONS, **changes: Any
 ) -> DQN:
-    return DQN(Config(**{**SMALL, **changes}), space, actions)
+    return DQN(Run.from_flat({**SMALL, **changes}, DQNConfig), space, actions)
 
 
 def make_batch(batch_size: int = 5, shape: tuple[int, ...] = (3,), seed: int = 0) -> Transitions:
@@ -117,12 +120,12 @@ def test_device_that_is_not_there_is_refused(device: str) -> None:
 
 
 def test_without_epsilon_the_action_is_the_greedy_one() -> None:
-    agent = make_agent()
+    agent = make_agent(epsilon_end=0.0)
     perturb(agent.online, 1)
     obs = make_batch(64).obs
     expected = agent.online(obs)[..., 0].argmax(1).numpy()
     assert 0 < expected.sum() < 64
-    action = agent.act(obs.numpy(), epsilon=0.0)
+    action = agent.act(obs.numpy(), AFTER_EXPLORATION)
     np.testing.assert_array_equal(action, expected)
     assert action.dtype == np.int64
 
@@ -139,12 +142,12 @@ def test_epsilon_is_the_share_of_uniformly_random_actions() -> None:
 def test_actions_start_where_the_space_starts() -> None:
     agent = make_agent(actions=spaces.Discrete(2, start=5))
     obs = make_batch(64).obs.numpy()
-    assert set(agent.act(obs, epsilon=1.0)) == {5, 6}
-    assert set(agent.act_greedily(obs)) <= {5, 6}
+    assert set(agent.act(obs, 0)) == {5, 6}
+    assert set(agent.act_for_evaluation(obs, np.random.default_rng(0))) <= {5, 6}
     batch = make_batch()
     shifted = agent.learn(batch._replace(action=batch.action + 5))
     plain = make_agent().learn(batch)
-    torch.testing.assert_close(shifted.td, plain.td)
+    torch.testing.assert_close(shifted.priorities, plain.priorities)
 
 
 def test_noise_is_redrawn_before_every_act() -> None:
@@ -152,21 +155,21 @@ def test_noise_is_redrawn_before_every_act() -> None:
     obs = make_batch(1).obs
     outputs = []
     for _ in range(3):
-        agent.act(obs.numpy(), epsilon=0.0)
+        agent.act(obs.numpy(), AFTER_EXPLORATION)
         outputs.append(agent.online(obs).detach())
     assert not torch.equal(outputs[0], outputs[1])
     assert not torch.equal(outputs[1], outputs[2])
 
 
 def test_evaluation_is_silent_and_moves_no_state_of_the_agent() -> None:
-    agent, untouched = make_agent(noisy=True), make_agent(noisy=True)
+    agent, untouched = (make_agent(noisy=True, eval_epsilon=0.5) for _ in range(2))
     perturb(agent.online, 1)
     perturb(untouched.online, 1)
     obs = make_batch(64).obs.numpy()
-    first = agent.act_greedily(obs, epsilon=0.5, rng=np.random.default_rng(1))
-    second = agent.act_greedily(obs, epsilon=0.5, rng=np.random.default_rng(1))
+    first = agent.act_for_evaluation(obs, np.random.default_rng(1))
+    second = agent.act_for_evaluation(obs, np.random.default_rng(1))
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(agent.act(obs, 0.5), untouched.act(obs, 0.5))
+    np.testing.assert_array_equal(agent.act(obs, 5_000), untouched.act(obs, 5_000))
 
 
 def test_same_seed_gives_the_same_agent_and_another_seed_another() -> None:
@@ -178,7 +181,7 @@ def test_same_seed_gives_the_same_agent_and_another_seed_another() -> None:
 def test_global_random_state_is_neither_read_nor_moved() -> None:
     def run() -> tuple[np.ndarray[Any, Any], list[Tensor]]:
         agent = make_agent(noisy=True, double=True)
-        action = agent.act(make_batch(64).obs.numpy(), 0.5)
+        action = agent.act(make_batch(64).obs.numpy(), 5_000)
         agent.learn(make_batch())
         return action, parameters(agent.online)
 
@@ -225,24 +228,25 @@ def test_td_is_the_unweighted_error_of_the_double_or_the_plain_target(double: bo
         q = agent.online(batch.obs)[..., 0].gather(1, batch.action[:, None])[:, 0]
     assert (choice != other).any()  # the two rules differ on this batch
     expected = (batch.reward + batch.discount * ahead - q).abs()
-    torch.testing.assert_close(agent.learn(batch).td, expected)
+    torch.testing.assert_close(agent.learn(batch).priorities, expected)
 
 
 def test_loss_is_the_mean_of_weight_times_loss() -> None:
     agent = make_agent()
     perturb(agent.online, 1)
     batch = make_batch(64)
-    learned = agent.learn(batch)
-    huber = torch.where(learned.td < 1, learned.td**2 / 2, learned.td - 0.5)
-    torch.testing.assert_close(learned.loss, (batch.weight * huber).mean())
+    update = agent.learn(batch)
+    td = update.priorities
+    huber = torch.where(td < 1, td**2 / 2, td - 0.5)
+    torch.testing.assert_close(update.metrics["loss"], (batch.weight * huber).mean())
 
 
 def test_weight_zero_teaches_nothing_yet_reports_its_error() -> None:
     agent = make_agent()
     before = parameters(agent.online)
-    learned = agent.learn(make_batch()._replace(weight=torch.zeros(5)))
+    update = agent.learn(make_batch()._replace(weight=torch.zeros(5)))
     assert are_equal(before, parameters(agent.online))
-    assert (learned.td > 0).all()
+    assert (update.priorities > 0).all()
 
 
 def test_gradient_is_scaled_down_to_the_largest_norm() -> None:
@@ -324,8 +328,8 @@ def test_target_step_takes_buffers_along() -> None:
 @pytest.mark.parametrize("double", [False, True])
 def test_bfloat16_trains_every_parameter_in_float32(double: bool) -> None:
     agent = make_agent(PIXELS, torso="small_pixels", precision="bfloat16", channels_last=True, double=double)
-    learned = agent.learn(make_batch(shape=(4, 30, 30)))
-    assert learned.loss.dtype == learned.td.dtype == torch.float32
+    update = agent.learn(make_batch(shape=(4, 30, 30)))
+    assert update.metrics["loss"].dtype == update.priorities.dtype == torch.float32
     for name, parameter in agent.online.named_parameters():
         assert parameter.dtype == torch.float32
         assert parameter.grad is not None, name
@@ -335,7 +339,7 @@ def test_bfloat16_trains_every_parameter_in_float32(double: bool) -> None:
 def test_channels_last_computes_the_same() -> None:
     batch = make_batch(shape=(4, 30, 30))
     td = [
-        make_agent(PIXELS, torso="small_pixels", channels_last=order).learn(batch).td
+        make_agent(PIXELS, torso="small_pixels", channels_last=order).learn(batch).priorities
         for order in (False, True)
     ]
     torch.testing.assert_close(td[0], td[1], atol=1e-5, rtol=1e-5)
@@ -349,19 +353,19 @@ def test_restored_agent_goes_on_bit_for_bit(parts: dict[str, Any]) -> None:
     agent = make_agent(**parts, target_update_period_updates=3)
     for seed in range(4):
         agent.learn(make_batch(seed=seed))
-        agent.act(make_batch(seed=seed).obs.numpy(), 0.5)
+        agent.act(make_batch(seed=seed).obs.numpy(), 5_000)
     copy = make_agent(**parts, target_update_period_updates=3)
     copy.restore(agent.tensors(), agent.state())
     obs = make_batch(64).obs.numpy()
     for seed in range(4, 8):
-        np.testing.assert_array_equal(agent.act(obs, 0.5), copy.act(obs, 0.5))
+        np.testing.assert_array_equal(agent.act(obs, 5_000), copy.act(obs, 5_000))
         one, two = agent.learn(make_batch(seed=seed)), copy.learn(make_batch(seed=seed))
-        assert torch.equal(one.td, two.td)
+        assert torch.equal(one.priorities, two.priorities)
     for name, tensor in agent.tensors().items():
         assert torch.equal(tensor, copy.tensors()[name]), name
 
 
-def test_agent_that_never_learned_can_be_saved_and_restored() -> None:
+def test_agent_that_never_update_can_be_saved_and_restored() -> None:
     agent, copy = make_agent(), make_agent()
     copy.restore(agent.tensors(), agent.state())
     agent.learn(make_batch()), copy.learn(make_batch())

@@ -13,7 +13,7 @@ import pytest
 from test_resume import SMALL, assert_equal
 
 from mujigae import cli
-from mujigae.config.presets import resolve
+from mujigae.agents.presets import resolve
 from mujigae.errors import CheckpointError, ConfigError
 from mujigae.runs import best, checkpoint, session
 from mujigae.runs.best import EVALUATION_COLUMNS

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mujigae.config.presets import resolve
+from mujigae.agents.presets import resolve
 from mujigae.errors import CheckpointError
 from mujigae.runs import checkpoint, own_folders
 from mujigae.training.loop import Training, build, run

@@ -14,9 +14,9 @@ import pytest
 from command_line import SMALL, error_of, last_line, train
 
 from mujigae import cli
-from mujigae.config.run import Config
 from mujigae.runs import checkpoint, session
 from mujigae.runs.display import Display
+from mujigae.runs.folder import read_config
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 
@@ -31,8 +31,8 @@ def test_training_leaves_everything_that_a_run_is(tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     assert "protocol: CartPole-v1: gymnasium" in out
     assert "evaluation epsilon 0" in out
-    assert "configuration: preset=dqn env_id=CartPole-v1 seed=0" in out
-    assert json.loads((folder / "config.json").read_text())["hidden_sizes"] == [8]
+    assert "configuration: preset=dqn agent_name=dqn seed=0 env_id=CartPole-v1" in out
+    assert json.loads((folder / "config.json").read_text())["agent"]["hidden_sizes"] == [8]
     assert (folder / "protocol.txt").read_text().strip() in out
 
 
@@ -66,8 +66,8 @@ def test_env_is_short_for_env_id_and_slashes_leave_the_folders_name(
     tmp_path: Path, without_pictures: None
 ) -> None:
     assert train("rainbow", "--env", "mujigae/Chain-v0", "--steps", "50") == 0
-    config = Config.from_json((tmp_path / "runs" / "rainbow-mujigae-Chain-v0-0" / "config.json").read_text())
-    assert (config.env_id, config.preset, config.noisy) == ("mujigae/Chain-v0", "rainbow", True)
+    config = read_config(tmp_path / "runs" / "rainbow-mujigae-Chain-v0-0")
+    assert (config.env.env_id, config.preset, config.flat()["noisy"]) == ("mujigae/Chain-v0", "rainbow", True)
 
 
 def test_resume_goes_on_with_a_larger_budget_as_one_run(
@@ -244,8 +244,8 @@ def test_parts_on_the_command_line_bring_their_values_and_keep_what_is_said(
     for name, more in (("a", []), ("b", ["--target-update-period-updates", "32"])):
         assert cli.main([*small, "--name", name, *more]) == 0
     configs = [json.loads((tmp_path / "runs" / name / "config.json").read_text()) for name in "ab"]
-    assert [config["target_update_period_updates"] for config in configs] == [64, 32]
-    assert all(config["noisy"] for config in configs)
+    assert [config["agent"]["target_update_period_updates"] for config in configs] == [64, 32]
+    assert all(config["agent"]["noisy"] for config in configs)
 
 
 @pytest.mark.parametrize("env_id", ["Acrobot-v1", "mujigae/Chain-v0"])
@@ -265,7 +265,9 @@ def test_run_of_a_faster_machine_is_evaluated_without_its_switches(
 ) -> None:
     assert train("dqn", "--steps", "60", "--name", "a") == 0
     path = tmp_path / "runs" / "a" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    config = json.loads(path.read_text())
+    config["hardware"] |= change
+    path.write_text(json.dumps(config))
     monkeypatch.setattr("mujigae.agents.dqn.agent.compiled", None)
     assert cli.main(["evaluate", "runs/a", "--episodes", "1", "--device", "cpu"]) == 0
 

@@ -44,9 +44,12 @@ pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
             ["train", "dqn", "--batch-sise", "3"],
             "train: unknown option '--batch-sise'; did you mean --batch-size",
         ),
-        (["train", "dqn", "--steps", "many"], "train: Error parsing --steps: invalid literal for int()"),
-        (["train", "dqn", "--steps"], "train: Missing value for argument '--steps'"),
-        (["train", "dqn", "--loss", "l1"], "train: invalid choice 'l1' for argument '--loss'"),
+        (["train", "dqn", "--steps", "many"], "train: --steps: expected an integer, got 'many'"),
+        (["train", "dqn", "--steps"], "train: --steps: expected one argument"),
+        (
+            ["train", "dqn", "--loss", "l1"],
+            "train: --loss: expected one of huber, squared, cross_entropy, got 'l1'",
+        ),
         (["train", "dqn", "--steps", "0"], "steps: expected at least 1, got 0"),
         (["train", "dqn", "--eval-episodes", "-3"], "eval_episodes: expected at least 0, got -3"),
         (["train", "dqn", "--batch-size", "9999999"], "batch_size: expected at most the replay's capacity"),
@@ -93,7 +96,7 @@ def test_corrupt_checkpoint_is_one_line_and_stays_as_it_was(
     path = tmp_path / "runs" / "a" / "checkpoint-50" / name
     path.write_bytes(path.read_bytes()[:-3] + b"xyz")
     assert f"checkpoint-50/{name}: " in error_of(capsys, "train", "--resume", "runs/a", "--steps", "100")
-    assert json.loads((tmp_path / "runs" / "a" / "config.json").read_text())["steps"] == 50
+    assert json.loads((tmp_path / "runs" / "a" / "config.json").read_text())["budget"]["steps"] == 50
     assert path.read_bytes().endswith(b"xyz")
 
 
@@ -151,14 +154,15 @@ def test_resume_of_a_replay_of_another_configuration_is_refused(
     assert train("n_step", "--steps", "60", "--name", "a") == 0
     capsys.readouterr()
     path = tmp_path / "runs" / "a" / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"n_step": 2}))
+    config = json.loads(path.read_text())
+    config["replay"]["n_step"] = 2
+    path.write_text(json.dumps(config))
     assert "expected n_step 2, got 3" in error_of(capsys, "train", "--resume", "a", "--steps", "120")
 
 
 def test_missing_train_extra_names_the_pip_command() -> None:
     extra = (
         "torch",
-        "tyro",
         "rich",
         "gymnasium",
         "safetensors",
@@ -184,7 +188,12 @@ def test_missing_train_extra_names_the_pip_command() -> None:
     assert (info.returncode, info.stderr) == (0, "")
     assert "preset rainbow" in info.stdout
     assert "torch is not installed" in info.stdout
-    for missing, args, package in ((extra, (), "tyro"), (("torch",), ("train", "dqn"), "torch")):
+    assert run(extra).stdout.startswith("usage: mujigae COMMAND")
+    for missing, args, package in (
+        (extra, ("train", "dqn"), "torch"),
+        (extra, ("plot", "a"), "torch"),
+        (("gymnasium",), ("train", "dqn"), "gymnasium"),
+    ):
         result = run(missing, *args)
         expected = (
             f'mujigae: {package} is not installed; it comes with: python -m pip install "mujigae[train]"\n'

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import mujigae
-from mujigae.config.presets import resolve
+from mujigae.agents.presets import resolve
 from mujigae.replay import device_frames
 from mujigae.training.loop import build, run
 

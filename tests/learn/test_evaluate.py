@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mujigae.agents.dqn import ActionValues
+from mujigae.agents import ActionValues, Agent, Update
 from mujigae.envs.steps import Episode, Steps
 from mujigae.training.evaluate import evaluate, play, quotas, summary
 
@@ -33,10 +33,17 @@ class ScriptedStream:
         return Steps(np.arange(self.num_envs), self.obs, action, reward, *[None] * 3, episodes)  # type: ignore[arg-type]
 
 
-class Player:
-    def act_greedily(self, obs: Any, epsilon: float, rng: np.random.Generator) -> Any:
-        assert epsilon == 0.25
+class Player(Agent):
+    def __init__(self) -> None: ...
+
+    def act(self, obs: Any, step: int) -> Any:
+        raise AssertionError("evaluation explores by itself")
+
+    def act_for_evaluation(self, obs: Any, rng: np.random.Generator) -> Any:
         return np.zeros(len(obs), np.int64)
+
+    def learn(self, batch: Any) -> Update:
+        raise AssertionError("evaluation does not learn")
 
     def explain(self, obs: Any) -> ActionValues:
         return ActionValues(np.tile(np.float32([1, 2]), (len(obs), 1)))
@@ -52,17 +59,19 @@ class Stage:
 
 def test_evaluation_takes_the_first_games_of_each_environment_not_the_first_to_end() -> None:
     stage: Any = Stage([1, 10])
-    scores = evaluate(Player(), stage, num_episodes=5, epsilon=0.25, seed=9)
+    scores = evaluate(Player(), stage, num_episodes=5, seed=9)
     assert scores.tolist() == [1, 2, 3, 101, 102]
     assert stage.stream.seeds == [9]
 
 
 def test_film_ends_with_the_first_game_or_at_the_limit() -> None:
     stage: Any = Stage([4, 1])
-    moments = list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=100))
+    moments = list(play(Player(), stage, seed=0, max_steps=100))
     assert [(m.reward, m.is_last) for m in moments] == [(1, False), (2, False), (3, False), (4, True)]
-    assert all(m.values.tolist() == [1, 2] and m.frame.shape == (2, 2, 3) for m in moments)
-    cut_short = list(play(Player(), stage, epsilon=0.25, seed=0, max_steps=2))
+    assert all(
+        m.values is not None and m.values.tolist() == [1, 2] and m.frame.shape == (2, 2, 3) for m in moments
+    )
+    cut_short = list(play(Player(), stage, seed=0, max_steps=2))
     assert [m.is_last for m in cut_short] == [False, False]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mujigae.config.presets import resolve
+from mujigae.agents.presets import resolve
 from mujigae.envs.make import make
 from mujigae.runs.session import evaluate_run, train_run
 from mujigae.training.evaluate import evaluate
@@ -38,7 +38,7 @@ def mean_return(preset: str, env_id: str, num_episodes: int, **changes: Any) -> 
         for _ in run(training):
             pass
     with closing(make(env_options(config, num_envs=5), training=False)) as environment:
-        scores = evaluate(training.agent, environment, num_episodes=num_episodes, epsilon=0.0, seed=1)
+        scores = evaluate(training.agent, environment, num_episodes=num_episodes, seed=1)
     return float(scores.mean())
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from mujigae.config.presets import resolve
+from mujigae.agents.presets import resolve
 from mujigae.envs.steps import Episode
 from mujigae.errors import ConfigError
 from mujigae.networks import NoisyLinear
 from mujigae.runs.display import Display, describe, human_bytes, human_time, seconds_left
-from mujigae.runs.log import EPISODE_COLUMNS, PROGRESS_COLUMNS, RunLog, mean_of_last
+from mujigae.runs.log import EPISODE_COLUMNS, RunLog, mean_of_last, progress_columns
 from mujigae.training.loop import Progress, Training, build, run
 
 SMALL: dict[str, Any] = {
@@ -53,9 +53,11 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_progress_has_the_documented_columns_and_a_row_per_period_and_boundary(tmp_path: Path) -> None:
-    log_run(tmp_path, training_of())
+    training = training_of()
+    log_run(tmp_path, training)
     rows = table(tmp_path / "progress.csv")
-    assert list(rows[0]) == PROGRESS_COLUMNS
+    assert list(rows[0]) == progress_columns(training.agent)
+    assert {"loss", "mean_q", "epsilon", "noise_scale", "beta", "max_priority"} <= rows[0].keys()
     assert [int(row["step"]) for row in rows] == [20, 40, 50, 60, 80, 100]
 
 
@@ -63,17 +65,21 @@ def test_row_holds_the_means_of_its_window(tmp_path: Path) -> None:
     training = training_of(checkpoint_period_steps=1_000)
     progress = log_run(tmp_path, training)
     row = table(tmp_path / "progress.csv")[2]
-    window = [learned for p in progress if 40 < p.step <= 60 for learned in p.learned]
+    window = [update for p in progress if 40 < p.step <= 60 for update in p.updates]
     assert len(window) == 10
-    assert float(row["loss"]) == pytest.approx(sum(float(w.loss) for w in window) / 10, rel=1e-5)
-    assert float(row["mean_q"]) == pytest.approx(sum(float(w.mean_q) for w in window) / 10, rel=1e-5)
-    assert float(row["mean_priority"]) == pytest.approx(
-        sum(float(w.td.mean()) for w in window) / 10, rel=1e-5
+    assert float(row["loss"]) == pytest.approx(sum(float(w.metrics["loss"]) for w in window) / 10, rel=1e-5)
+    assert float(row["mean_q"]) == pytest.approx(
+        sum(float(w.metrics["mean_q"]) for w in window) / 10, rel=1e-5
     )
-    assert float(row["max_priority"]) == pytest.approx(max(float(w.td.max()) for w in window), rel=1e-5)
+    assert float(row["mean_priority"]) == pytest.approx(
+        sum(float(w.priorities.mean()) for w in window) / 10, rel=1e-5
+    )
+    assert float(row["max_priority"]) == pytest.approx(
+        max(float(w.priorities.max()) for w in window), rel=1e-5
+    )
     assert float(row["replay_ratio"]) == 10 * 4 / 20  # updates x batch size / steps
     assert (int(row["step"]), int(row["frames"]), int(row["updates"])) == (60, 60, 21)
-    assert float(row["epsilon"]) == progress[29].epsilon
+    assert float(row["epsilon"]) == pytest.approx(1 - 0.95 * 58 / 5_000)  # of the step before it
     assert float(row["beta"]) == progress[29].beta
     assert int(row["buffer_size"]) == 60
     assert int(row["buffer_bytes"]) > 0
@@ -216,7 +222,7 @@ def test_display_draws_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def make_progress(step: int, seconds: float) -> Progress:
-    return Progress(step, step, seconds, 0.5, 0.4, (Episode(0, 1.0, 1),), (), False)
+    return Progress(step, step, seconds, 0.4, (Episode(0, 1.0, 1),), (), False)
 
 
 def test_time_left_is_what_the_nearer_budget_leaves_at_the_speed_of_this_process() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mujigae.config.presets import resolve
-from mujigae.config.run import Config
+from mujigae.agents.presets import resolve
+from mujigae.config.run import Run
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import MujigaeError
 from mujigae.seeds import child_seed
@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def tiny(preset: str = "dqn", env_id: str = "CartPole-v1", **changes: Any) -> Config:
+def tiny(preset: str = "dqn", env_id: str = "CartPole-v1", **changes: Any) -> Run:
     return resolve(preset, env_id, {**SMALL, **changes})
 
 
@@ -163,7 +163,7 @@ def test_updates_begin_with_the_minimum_and_come_by_period(
     period: int, num_updates: int, expected: list[int]
 ) -> None:
     config = tiny(steps=18, min_replay_steps=12, learn_period_steps=period, num_updates=num_updates)
-    assert [len(p.learned) for p in run(build(config))] == expected
+    assert [len(p.updates) for p in run(build(config))] == expected
 
 
 def test_priorities_go_back_unweighted_under_the_keys_of_their_batch() -> None:
@@ -181,9 +181,9 @@ def test_priorities_go_back_unweighted_under_the_keys_of_their_batch() -> None:
 
     training.buffer.sample, training.buffer.update_priorities = recording_sample, recording_update
     *_, last = run(training)
-    assert len(batches) == len(updates) == len(last.learned) == 1
+    assert len(batches) == len(updates) == len(last.updates) == 1
     np.testing.assert_array_equal(updates[0][0], batches[0].key)
-    np.testing.assert_array_equal(updates[0][1], last.learned[0].td.numpy())
+    np.testing.assert_array_equal(updates[0][1], last.updates[0].priorities.numpy())
 
 
 def test_beta_of_the_step_reaches_the_sampler() -> None:
@@ -197,23 +197,25 @@ def test_beta_of_the_step_reaches_the_sampler() -> None:
 
     training.buffer.sample = recording_sample
     progress = list(run(training))
-    assert betas == [p.beta for p in progress if p.learned]
+    assert betas == [p.beta for p in progress if p.updates]
     assert progress[0].beta == 0.5
     assert progress[20].beta == pytest.approx(0.75)  # 60 of 120 steps were taken before it
 
 
-def test_epsilon_of_the_step_reaches_the_agent() -> None:
+def test_step_reaches_the_agent_whose_epsilon_depends_on_it() -> None:
     training = build(tiny(epsilon_steps=30, epsilon_end=0.1))
-    epsilons = []
+    steps, epsilons = [], []
     act = training.agent.act
 
-    def recording_act(obs: Any, epsilon: float) -> Any:
-        epsilons.append(epsilon)
-        return act(obs, epsilon)
+    def recording_act(obs: Any, step: int) -> Any:
+        steps.append(step)
+        action = act(obs, step)
+        epsilons.append(training.agent.scalars()["epsilon"])
+        return action
 
     training.agent.act = recording_act  # type: ignore[method-assign]
-    progress = list(run(training))
-    assert epsilons == [p.epsilon for p in progress]
+    list(run(training))
+    assert steps == list(range(0, 60, 3))
     assert (epsilons[0], epsilons[5], epsilons[10], epsilons[-1]) == pytest.approx((1.0, 0.55, 0.1, 0.1))
 
 
@@ -283,7 +285,7 @@ def test_diverged_network_reaches_no_boundary() -> None:
 
 def test_same_seed_gives_the_same_run_and_another_seed_another() -> None:
     def losses(seed: int) -> list[float]:
-        return [float(learned.loss) for p in run(build(tiny("rainbow", seed=seed))) for learned in p.learned]
+        return [float(u.metrics["loss"]) for p in run(build(tiny("rainbow", seed=seed))) for u in p.updates]
 
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from mujigae.config.presets import (
-    CATEGORICAL_FAMILIES,
-    ENVIRONMENTS,
-    FAMILIES,
-    NOISY_FAMILIES,
-    PRESETS,
-    resolve,
-)
-from mujigae.config.run import Config, field_docs
+from mujigae.agents.dqn.config import DQNConfig
+from mujigae.agents.dqn.presets import CATEGORICAL_FAMILIES, ENVIRONMENTS, FAMILIES, NOISY_FAMILIES, PRESETS
+from mujigae.agents.presets import resolve
+from mujigae.agents.registry import config_of
+from mujigae.config.checks import field_docs
+from mujigae.config.run import EnvConfig, Run, flat_fields
+from mujigae.config.saved import run_from_values, run_to_json
 from mujigae.errors import ConfigError
+from mujigae.training.loop import build
 from mujigae.training.precision import faster_precision
 
 PARTS = ("double", "dueling", "prioritized", "n_step", "noisy", "loss")
 
 
-def parts(config: Config) -> tuple[object, ...]:
-    return tuple(getattr(config, part) for part in PARTS)
+def parts(config: Run) -> tuple[object, ...]:
+    return tuple(config.flat()[part] for part in PARTS)
 
 
-@pytest.mark.parametrize("field", fields(Config), ids=lambda field: str(field.name))
-def test_every_field_has_one_line_of_documentation(field: object) -> None:
-    doc = field_docs()[field.name]  # type: ignore[attr-defined]
+def from_json(text: str) -> Run:
+    return run_from_values(json.loads(text), config_of)
+
+
+def has(config: Run, values: Mapping[str, Any]) -> bool:
+    """Whether these are the values of these fields."""
+    return config.flat() | values == config.flat()
+
+
+def saved() -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(run_to_json(resolve("dqn", "CartPole-v1")))
+    return values
+
+
+@pytest.mark.parametrize("name", flat_fields(DQNConfig))
+def test_every_field_has_one_line_of_documentation(name: str) -> None:
+    doc = field_docs(flat_fields(DQNConfig)[name])[name]
     assert doc
     assert "\n" not in doc
     assert doc[-1] in "."
@@ -37,14 +52,14 @@ def test_every_field_has_one_line_of_documentation(field: object) -> None:
 @pytest.fixture(autouse=True)
 def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """The precision is what it is, without a second of measuring in every test."""
-    monkeypatch.setattr("mujigae.training.precision.faster_precision", lambda device, num_threads: "float32")
+    monkeypatch.setattr("mujigae.training.loop.faster_precision", lambda device, num_threads: "float32")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "mujigae/Catch-v0"])
 def test_every_preset_resolves_and_survives_json(preset: str, env_id: str) -> None:
     config = resolve(preset, env_id, {"seed": 3})
-    assert Config.from_json(config.to_json()) == config
+    assert from_json(run_to_json(config)) == config
 
 
 @pytest.mark.parametrize(
@@ -90,25 +105,27 @@ def test_atari_family_is_the_table_of_the_rainbow_paper() -> None:
         "epsilon_end": 0.01,  # the text: 250,000 frames without noisy layers
         "epsilon_steps": 62_500,
     }
-    assert {name: getattr(config, name) for name in table} == table
+    assert config.flat() | table == config.flat()
 
 
 def test_pong_preset_is_small_and_brings_its_environment() -> None:
     config = resolve("pong")
-    assert config.env_id == "ALE/Pong-v5"
-    assert (config.frame_size, config.num_envs, config.torso) == (42, 16, "small_pixels")
-    assert config.precision in ("float32", "bfloat16")  # measured, and decided before it is saved
-    assert config.channels_last
-    assert config.num_envs == 2 * config.learn_period_steps  # two updates for each vector step
+    assert config.env.env_id == "ALE/Pong-v5"
+    assert (config.env.frame_size, config.env.num_envs) == (42, 16)
+    assert config.flat()["torso"] == "small_pixels"
+    assert config.hardware.precision == "fastest"
+    assert config.hardware.channels_last
+    assert config.env.num_envs == 2 * config.replay.learn_period_steps  # two updates for each vector step
 
 
 @pytest.mark.parametrize("faster", ["float32", "bfloat16"])
 def test_fastest_precision_is_the_one_that_a_measurement_finds(
     monkeypatch: pytest.MonkeyPatch, faster: str
 ) -> None:
-    monkeypatch.setattr("mujigae.training.precision.faster_precision", lambda device, num_threads: faster)
-    assert resolve("dqn", "CartPole-v1", {"precision": "fastest"}).precision == faster
-    assert resolve("dqn", "CartPole-v1").precision == "float32"
+    monkeypatch.setattr("mujigae.training.loop.faster_precision", lambda device, num_threads: faster)
+    built = build(resolve("dqn", "CartPole-v1", {"precision": "fastest"}))  # decided before anything is saved
+    assert built.config.hardware.precision == built.agent.hardware.precision == faster  # type: ignore[attr-defined]
+    assert build(resolve("dqn", "CartPole-v1")).config.hardware.precision == "float32"
 
 
 def test_fastest_precision_is_measured_on_the_device_that_is_asked_for() -> None:
@@ -119,30 +136,30 @@ def test_fastest_precision_is_measured_on_the_device_that_is_asked_for() -> None
 
 def test_return_distributions_have_values_of_their_own() -> None:
     values = CATEGORICAL_FAMILIES["vector"]
-    assert {name: getattr(resolve("c51", "CartPole-v1"), name) for name in values} == values
-    assert resolve("dqn", "CartPole-v1").learning_rate == FAMILIES["vector"]["learning_rate"]
+    assert has(resolve("c51", "CartPole-v1"), values)
+    assert has(resolve("dqn", "CartPole-v1"), {"learning_rate": FAMILIES["vector"]["learning_rate"]})
 
 
 def test_noisy_layers_have_values_of_their_own_unless_distributions_have_them() -> None:
     values = NOISY_FAMILIES["vector"]
-    assert {name: getattr(resolve("noisy", "CartPole-v1"), name) for name in values} == values
-    ours, c51 = resolve("rainbow", "CartPole-v1"), resolve("c51", "CartPole-v1")
-    assert {name: getattr(ours, name) for name in values} == {name: getattr(c51, name) for name in values}
+    assert has(resolve("noisy", "CartPole-v1"), values)
+    ours, c51 = resolve("rainbow", "CartPole-v1").flat(), resolve("c51", "CartPole-v1").flat()
+    assert {name: ours[name] for name in values} == {name: c51[name] for name in values}
 
 
 def test_parts_that_the_caller_switches_bring_their_values_too() -> None:
     noisy, c51 = NOISY_FAMILIES["vector"], CATEGORICAL_FAMILIES["vector"]
     switched = resolve("dqn", "CartPole-v1", {"noisy": True})
-    assert {name: getattr(switched, name) for name in noisy} == noisy
+    assert has(switched, noisy)
     switched = resolve("rainbow", "CartPole-v1", {"loss": "huber"})
-    assert {name: getattr(switched, name) for name in noisy} == noisy
-    assert switched.hidden_sizes == FAMILIES["vector"]["hidden_sizes"] != c51["hidden_sizes"]
+    assert has(switched, noisy)
+    assert switched.flat()["hidden_sizes"] == FAMILIES["vector"]["hidden_sizes"] != c51["hidden_sizes"]
     assert resolve("dqn", "CartPole-v1", {"noisy": True, "target_update_period_updates": 7})
 
 
 def test_cartpole_has_its_documented_budget_and_support() -> None:
     config = resolve("c51", "CartPole-v1")
-    assert (config.steps, config.v_min, config.v_max) == (50_000, 0.0, 100.0)
+    assert has(config, {"steps": 50_000, "v_min": 0.0, "v_max": 100.0})
 
 
 def test_precedence_is_family_then_environment_then_preset_then_override(
@@ -153,15 +170,15 @@ def test_precedence_is_family_then_environment_then_preset_then_override(
     monkeypatch.setitem(ENVIRONMENTS, "CartPole-v1", {"adam_eps": 0.25, "batch_size": 12})
     monkeypatch.setitem(PRESETS, "dqn", {"batch_size": 13, "gamma": 0.5})
     config = resolve("dqn", "CartPole-v1", {"gamma": 0.75})
-    assert (config.learning_rate, config.adam_eps, config.batch_size) == (0.5, 0.25, 13)
-    assert (config.gamma, config.tau) == (0.75, Config.tau)
+    assert has(config, {"learning_rate": 0.5, "adam_eps": 0.25, "batch_size": 13})
+    assert has(config, {"gamma": 0.75, "tau": DQNConfig.tau})
 
 
 def test_resolving_leaves_nothing_to_the_machine() -> None:
     config = resolve("dqn", "CartPole-v1", {"steps": 1_234})
-    assert config.beta_steps == 1_234
-    assert config.num_threads == 1
-    assert resolve("dqn", "mujigae/Catch-v0", {"num_threads": 2}).num_threads == 2
+    assert config.replay.beta_steps == 1_234
+    assert config.hardware.num_threads == 1
+    assert resolve("dqn", "mujigae/Catch-v0", {"num_threads": 2}).hardware.num_threads == 2
 
 
 def test_unknown_preset_names_close_ones() -> None:
@@ -175,20 +192,55 @@ def test_unknown_option_names_close_ones() -> None:
 
 
 def test_json_with_an_unknown_name_is_refused() -> None:
-    values = json.loads(Config().to_json()) | {"gama": 0.9}
-    with pytest.raises(ConfigError, match="unknown option 'gama'; did you mean gamma"):
-        Config.from_json(json.dumps(values))
+    values = saved()
+    values["replay"]["gama"] = 0.9
+    with pytest.raises(ConfigError, match="replay: unknown option 'gama'; did you mean gamma"):
+        run_from_values(values, config_of)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"dqn"'])
-def test_json_that_is_no_configuration_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="config: expected"):
-        Config.from_json(text)
+@pytest.mark.parametrize(
+    ("part", "name", "value", "message"),
+    [
+        ("env", "num_envs", None, "num_envs: expected an integer, got None"),
+        ("agent", "tau", "1", "tau: expected a finite number, got '1'"),
+        ("budget", "steps", 0, "steps: expected at least 1, got 0"),
+        ("hardware", "compile", 1, "compile: expected true or false, got 1"),
+    ],
+)
+def test_json_with_a_wrong_value_is_refused(part: str, name: str, value: object, message: str) -> None:
+    values = saved()
+    values[part][name] = value
+    with pytest.raises(ConfigError, match=message):
+        run_from_values(values, config_of)
+
+
+def test_json_without_a_field_or_a_part_is_refused() -> None:
+    values = saved()
+    del values["replay"]["gamma"]
+    with pytest.raises(ConfigError, match="replay: expected gamma, which is missing"):
+        run_from_values(values, config_of)
+    del values["replay"]
+    with pytest.raises(ConfigError, match="config: expected replay, which is missing"):
+        run_from_values(values, config_of)
+    with pytest.raises(ConfigError, match="env: expected a JSON object, got int"):
+        run_from_values(saved() | {"env": 3}, config_of)
+
+
+def test_json_of_an_unknown_version_names_both() -> None:
+    with pytest.raises(ConfigError, match="config: expected version 2 or 1, got version 3"):
+        run_from_values(saved() | {"version": 3}, config_of)
+
+
+def test_flat_json_of_the_first_version_is_read() -> None:
+    flat = resolve("rainbow", "CartPole-v1", {"seed": 4}).flat()
+    del flat["agent_name"]
+    assert from_json(json.dumps(flat)) == resolve("rainbow", "CartPole-v1", {"seed": 4})
 
 
 def test_json_keeps_every_bit_of_a_float() -> None:
-    config = Config(learning_rate=0.1 + 0.2, hidden_sizes=(3, 5), stop_score=-1e-300)
-    assert Config.from_json(config.to_json()) == config
+    values = {"learning_rate": 0.1 + 0.2, "hidden_sizes": (3, 5), "stop_score": -1e-300}
+    config = Run.from_flat(values, DQNConfig)
+    assert from_json(run_to_json(config)) == config
 
 
 @pytest.mark.parametrize(
@@ -207,31 +259,33 @@ def test_json_keeps_every_bit_of_a_float() -> None:
         ("num_atoms", 1, "num_atoms: expected at least 2, got 1"),
         ("v_max", -10.0, r"v_max: expected more than v_min \(-10\), got -10.0"),
         ("capacity", 3, r"capacity: expected a row per environment \(4\), got 3"),
-        ("hidden_sizes", (4, 0), r"hidden_sizes: expected sizes of at least 1, got \(4, 0\)"),
-        ("hidden_sizes", 4, "hidden_sizes: expected a tuple of int, got 4"),
+        ("hidden_sizes", (4, 0), r"hidden_sizes: expected at least 1 in every place, got \(4, 0\)"),
+        ("hidden_sizes", 4, "hidden_sizes: expected a tuple, each an integer, got 4"),
         ("seed", -1, "seed: expected at least 0, got -1"),
     ],
 )
 def test_bad_value_is_named_with_what_was_expected(name: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Config.from_mapping({name: value})
+        Run.from_flat({name: value}, DQNConfig)
 
 
 @pytest.mark.parametrize("name", ["epsilon_start", "epsilon_end"])
 def test_exponential_schedule_needs_both_ends_above_zero(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: expected more than 0"):
-        Config.from_mapping({"epsilon_schedule": "exponential", name: 0.0})
+        DQNConfig(**{"epsilon_schedule": "exponential", name: 0.0})
 
 
 def test_support_that_cannot_hold_the_return_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"v_max: expected at least 100 .*gamma 0.99\), got 99"):
         resolve("c51", "CartPole-v1", {"v_max": 99.0})
-    assert resolve("dqn", "CartPole-v1", {"v_max": 99.0}).v_max == 99.0  # no support in use
-    assert resolve("c51", "CartPole-v1", {"v_max": 50.0, "gamma": 0.98}).v_max == 50.0
+    assert resolve("dqn", "CartPole-v1", {"v_max": 99.0})  # no support in use
+    assert resolve("c51", "CartPole-v1", {"v_max": 50.0, "gamma": 0.98})
 
 
 def test_configuration_is_frozen_and_checked_again_when_replaced() -> None:
     with pytest.raises(ConfigError, match="batch_size"):
-        replace(Config(), batch_size=-1)
+        Run().changed(batch_size=-1)
+    with pytest.raises(ConfigError, match="num_envs"):
+        replace(EnvConfig(), num_envs=0)
     with pytest.raises(AttributeError):
-        Config().seed = 1  # type: ignore[misc]
+        Run().seed = 1  # type: ignore[misc]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mujigae.config.presets import resolve
+from mujigae.agents.presets import resolve
 from mujigae.runs import checkpoint
 from mujigae.training.loop import Training, build, run
 

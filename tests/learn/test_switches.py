@@ -13,10 +13,12 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from mujigae.agents.dqn import DQN, Learned
+from mujigae.agents.dqn.agent import DQN
+from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.dqn.graphs import NUM_ORDINARY_CALLS, Graphed
-from mujigae.config.presets import resolve
-from mujigae.config.run import Config
+from mujigae.agents.dqn.learner import WeightedLoss
+from mujigae.agents.presets import resolve
+from mujigae.config.run import HardwareConfig, Run
 from mujigae.errors import ConfigError, MujigaeError
 from mujigae.replay.batch import Batch
 from mujigae.training.loop import Training, build, run
@@ -50,8 +52,8 @@ def weights(agent: DQN) -> list[Tensor]:
 
 def test_overlapped_updates_come_one_vector_step_later_and_a_boundary_waits_for_them() -> None:
     training = overlapped(steps=18)
-    assert [len(p.learned) for p in run(training)] == [0, 0, 0, 0, 1, 2]
-    assert training.updates_owed == 0
+    assert [len(p.updates) for p in run(training)] == [0, 0, 0, 0, 1, 2]
+    assert training.updates_due == 0
     assert training.agent.num_updates_done == 3
 
 
@@ -60,12 +62,12 @@ def test_overlapped_updates_run_while_the_environments_step() -> None:
     training = overlapped()
     both = threading.Barrier(2, timeout=20)
     progress = run(training)
-    assert next(p for p in progress if p.step == 12).learned == ()  # an update is owed now
+    assert next(p for p in progress if p.step == 12).updates == ()  # an update is owed now
     stream, agent = training.environment.stream, training.agent
     env_step, learn = stream.env.step, agent.learn
     stream.env.step = lambda action: (both.wait(), env_step(action))[1]  # type: ignore[method-assign]
     agent.learn = lambda batch: (both.wait(), learn(batch))[1]  # type: ignore[method-assign]
-    assert len(next(progress).learned) == 1
+    assert len(next(progress).updates) == 1
 
 
 def test_overlapped_run_repeats_itself_whatever_the_clock_does() -> None:
@@ -109,7 +111,7 @@ def test_what_an_environment_raises_while_it_is_overlapped_ends_the_run() -> Non
 
 def make_agent(**changes: Any) -> DQN:
     space = spaces.Box(0, 255, (2, 30, 30), np.uint8)
-    config = Config(**{**RAINBOW, "torso": "small_pixels", **changes})
+    config = Run.from_flat({**RAINBOW, "torso": "small_pixels", **changes}, DQNConfig)
     return DQN(config, space, spaces.Discrete(3))
 
 
@@ -210,15 +212,15 @@ def test_recording_sees_later_inputs_in_place_and_hands_out_copies() -> None:
 
     def record(function: Callable[..., Any], inputs: Sequence[Tensor | None]) -> Callable[[], Any]:
         recorded.append(inputs)
-        result = Learned(*(torch.zeros(()) for _ in range(3)))
-        return lambda: result._replace(td=result.td.copy_(inputs[0]))
+        result = WeightedLoss(*(torch.zeros(()) for _ in range(3)))
+        return lambda: result._replace(loss=result.loss.copy_(inputs[0]))
 
-    graphed = Graphed(lambda value: Learned(value + 100, value, value), record)
-    outcomes = [graphed(torch.tensor(float(i))).td for i in range(NUM_ORDINARY_CALLS + 2)]
+    graphed = Graphed(lambda value: WeightedLoss(value + 100, value, value), record)
+    outcomes = [graphed(torch.tensor(float(i))).loss for i in range(NUM_ORDINARY_CALLS + 2)]
     assert [float(outcome) for outcome in outcomes] == [100.0, 101.0, 102.0, 3.0, 4.0]
     assert len(recorded) == 1
 
 
 def test_cuda_graphs_without_cuda_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^cuda_graphs: expected device=cuda beside it, got True$"):
-        Config(cuda_graphs=True)
+        HardwareConfig(cuda_graphs=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mujigae import cli
-from mujigae.config.presets import resolve
+from mujigae.agents.presets import resolve
 from mujigae.runs.session import Outcome
 
 EPISODES = "step,frames,seconds,env_id,score,length_steps\n" + "".join(
@@ -50,7 +50,7 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
     configs: dict[str, dict[str, Any]] = {}
 
     def keep(config: Any, *, root: Path, name: str) -> Outcome:
-        configs[name] = dict(vars(config))
+        configs[name] = config.flat()
         return Outcome(root / name, False)
 
     monkeypatch.setattr("mujigae.runs.session.train_run", keep)
@@ -60,10 +60,10 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
     of_distributions = {"v_min", "v_max", "learning_rate", "target_update_period_updates"}
     for name, config in configs.items():
         had = {part: config.pop(part) for part in parts}, config.pop("n_step") > 1
-        preset = resolve(name, "CartPole-v1")
-        assert had == ({part: getattr(preset, part) for part in parts}, preset.n_step > 1)
+        preset = resolve(name, "CartPole-v1").flat()
+        assert had == ({part: preset[part] for part in parts}, preset["n_step"] > 1)
         unlike = {field for field, value in config.items() if value != configs["dqn"][field]}
-        assert unlike == (of_distributions if preset.categorical else set())
+        assert unlike == (of_distributions if preset["loss"] == "cross_entropy" else set())
 
 
 def test_summary_says_when_the_stop_score_was_reached(modules: Any, tmp_path: Path) -> None:

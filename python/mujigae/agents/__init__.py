@@ -1,7 +1,23 @@
-"""Agents: what acts and learns. `dqn.DQN` is the whole DQN family, switched by Config."""
+"""Agents: what acts and learns.
+
+agent.py       Agent, the Protocol that the loop knows, and what its methods return
+registry.py    agents by name: those of this package, those that `register` adds, entry points, module:Class
+presets.py     from a preset, an environment and options to a whole configuration
+dqn/           the DQN family
+
+An agent of your own derives from `Agent` and is reached from the command line in one of three ways:
+
+    mujigae train my_module:MyAgent --env CartPole-v1        my_module.py in the current folder, or installed
+    mujigae train mine                                       an entry point of the group "mujigae.agents" named mine
+    mujigae.agents.register("mine", MyAgent)                 before `mujigae.cli.main` is called
+
+Importing this package needs neither torch nor gymnasium.
+"""
 
 from __future__ import annotations
 
-from mujigae.agents.dqn import DQN, Learned
+from mujigae.agents.agent import ActionValues, Agent, Update
+from mujigae.agents.registry import register
+from mujigae.config.run import AgentConfig, Run
 
-__all__ = ["DQN", "Learned"]
+__all__ = ["ActionValues", "Agent", "AgentConfig", "Run", "Update", "register"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mujigae.config.saved import flat_values
 from mujigae.errors import ConfigError, require
 from mujigae.pictures.figures import COLOURS, INK, QUIET, check_png, dress, new_figure, save, shorten_steps
 from mujigae.pictures.published import draw_published
@@ -81,7 +82,7 @@ def read_games(folder: Path) -> Games:
 def _read_config(path: Path) -> dict[str, Any]:
     if not os.path.exists(path):
         raise ConfigError(f"{path.parent}: not a run folder, it has no {path.name}")
-    return read_json(path)
+    return flat_values(read_json(path))
 
 
 def _parse(path: Path) -> NDArray[np.float64]:

@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 from mujigae.errors import ConfigError
 from mujigae.pictures.figures import COLOURS, INK, QUIET, agg_canvas, check_png, dress, new_figure, save
 from mujigae.pictures.thinning import Thinned
+from mujigae.training.evaluate import Moment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from mujigae.training.evaluate import Moment
 
 __all__ = ["Game", "discounted_returns", "draw_moments", "draw_values", "film"]
 
@@ -40,9 +39,9 @@ _GREEDY, _OTHER = COLOURS[1], COLOURS[0]
 class Game:
     """Collects one game as it is played: every value and reward, and as many whole moments as a film can show."""
 
-    def __init__(self, action_names: Sequence[str]) -> None:
-        """action_names: A of them."""
-        self.action_names = tuple(action_names)
+    def __init__(self, action_names: Sequence[str] = ()) -> None:
+        """action_names: A of them; without them actions are numbered."""
+        self._action_names = tuple(action_names)
         self.thinned: Thinned[Moment] = Thinned(_MAX_FILM_MOMENTS)
         self.is_over = False
         self._values: list[NDArray[np.float32]] = []
@@ -51,11 +50,22 @@ class Game:
     def watch(self, moments: Iterator[Moment]) -> Iterator[NDArray[np.uint8]]:
         """The frames of `moments`, which it takes note of as they pass."""
         for moment in moments:
-            self._values.append(moment.values)
+            if moment.values is not None:
+                self._values.append(moment.values)
             self._rewards.append(moment.reward)
             self.is_over = moment.is_last
             self.thinned.offer(lambda moment=moment: moment)  # type: ignore[misc]
             yield moment.frame
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """A of them."""
+        return self._action_names or tuple(f"action {a}" for a in range(self.values.shape[1]))
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the agent that played has a value for each action."""
+        return len(self._values) > 0
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -106,8 +116,8 @@ def draw_moments(game: Game, out: Path) -> Path:
     furthest apart, and where the greedy value is lowest. Raises ConfigError without distributions."""
     moments = game.thinned.items
     edges = _edges(_returns_of(game))
-    best = [float(moment.values.max()) for moment in moments]
-    gaps = [float(np.ptp(moment.values)) for moment in moments]
+    best = [float(_values(moment).max()) for moment in moments]
+    gaps = [float(np.ptp(_values(moment))) for moment in moments]
     chosen = {
         "most hopeful": int(np.argmax(best)),
         "most decisive": int(np.argmax(gaps)),
@@ -184,18 +194,25 @@ class _Panel:
         if self._image is None:
             self._image = self._picture.imshow(moment.frame, interpolation="nearest")
         self._image.set_data(moment.frame)
-        greedy = int(moment.values.argmax())
+        values = _values(moment)
+        greedy = int(values.argmax())
         heights = _heights(moment, self._edges)
         for a, name in enumerate(self._names):
             self._steps[a].set_data(heights[a])
             self._steps[a].set_color(_GREEDY if a == greedy else _OTHER)
-            self._means[a].set_xdata([moment.values[a]] * 2)
+            self._means[a].set_xdata([values[a]] * 2)
             self._axes[a].set_title(
-                f"{name}: {moment.values[a]:.2f}",
+                f"{name}: {values[a]:.2f}",
                 fontsize=9,
                 color=_GREEDY if a == greedy else INK,
                 loc="left",
             )
+
+
+def _values(moment: Moment) -> NDArray[np.float32]:
+    """[A]"""
+    assert moment.values is not None
+    return moment.values
 
 
 def _returns_of(game: Game) -> NDArray[np.float32]:

@@ -35,9 +35,8 @@ class BestSnapshot:
 
     def __init__(self, folder: Path, training: Training) -> None:
         self._folder, self._training = folder, training
-        config = training.config
-        num_envs = min(config.best_episodes, MAX_NUM_ENVS)
-        self._environment = make(env_options(config, num_envs=num_envs), training=False)
+        num_envs = min(training.config.budget.best_episodes, MAX_NUM_ENVS)
+        self._environment = make(env_options(training.config, num_envs=num_envs), training=False)
         self._table = Table(folder / "evaluations.csv", EVALUATION_COLUMNS, training.counters.steps)
 
     def observe(self, progress: Progress, should_stop: Callable[[], bool] = lambda: False) -> Row | None:
@@ -46,7 +45,7 @@ class BestSnapshot:
         Does nothing but return None where `should_stop()` cuts the games short: whoever stops a run waits for none.
         """
         scores = self._scores(should_stop)
-        if len(scores) < self._training.config.best_episodes:
+        if len(scores) < self._training.config.budget.best_episodes:
             return None
         row = self._row(progress, scores)
         self._table.append(row)
@@ -66,8 +65,7 @@ class BestSnapshot:
         return evaluate(
             self._training.agent,
             self._environment,
-            num_episodes=config.best_episodes,
-            epsilon=config.eval_epsilon,
+            num_episodes=config.budget.best_episodes,
             seed=child_seed(config.seed, "evaluation", self._training.counters.boundaries),
             should_stop=should_stop,
         )

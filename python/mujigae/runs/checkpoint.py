@@ -118,8 +118,8 @@ def restore(training: Training, checkpoint: Path) -> None:
     try:
         buffer = mujigae.load(
             checkpoint / REPLAY,
-            device=training.config.device,
-            frames_on_device=training.config.frames_on_device,
+            device=training.config.hardware.device,
+            frames_on_device=training.config.hardware.frames_on_device,
         )
     except (OSError, SnapshotError, ValueError) as error:
         raise CheckpointError(f"{checkpoint / REPLAY}: {reason_of(error)}") from error

@@ -31,7 +31,7 @@ class Display:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("", total=self._training.config.steps, text="")
+            self._task = self._bar.add_task("", total=self._training.config.budget.steps, text="")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -98,17 +98,18 @@ class _Tolerant:
 
 
 def describe(training: Training, progress: Progress, row: Row, start: tuple[int, float]) -> str:
-    """One line: steps, speed, return, loss, epsilon, buffer memory, time left."""
+    """One line: steps, speed, return, loss, the agent's scalars, buffer memory, time left."""
     scores = list(training.counters.recent_scores)[-20:]
     score = f"{sum(scores) / len(scores):.1f}" if scores else "-"
     loss = row.get("loss")
+    scalars = {name: value for name, value in training.agent.scalars().items() if value is not None}
     left = seconds_left(training, progress, start)
     parts = [
-        f"step {progress.step:,}/{training.config.steps:,}",
+        f"step {progress.step:,}/{training.config.budget.steps:,}",
         f"{steps_per_second(progress, start):,.0f} steps/s",
         f"return {score} (last {len(scores)} of {training.counters.episodes})",
         f"loss {'-' if loss is None else format(loss, '.4g')}",
-        f"epsilon {progress.epsilon:.3f}",
+        *(f"{name} {value:.3f}" for name, value in scalars.items()),
         f"replay {human_bytes(training.buffer.nbytes)}",
         f"left {human_time(left)}",
     ]
@@ -123,10 +124,10 @@ def steps_per_second(progress: Progress, start: tuple[int, float]) -> float:
 
 def seconds_left(training: Training, progress: Progress, start: tuple[int, float]) -> float:
     """Until the first budget is used up, at the mean speed so far; infinite where nothing is known."""
-    config = training.config
+    budget = training.config.budget
     speed = steps_per_second(progress, start)
-    by_steps = (config.steps - progress.step) / speed if speed > 0 else math.inf
-    by_minutes = math.inf if config.minutes is None else 60 * config.minutes - progress.seconds
+    by_steps = (budget.steps - progress.step) / speed if speed > 0 else math.inf
+    by_minutes = math.inf if budget.minutes is None else 60 * budget.minutes - progress.seconds
     return max(0.0, min(by_steps, by_minutes))
 
 

@@ -12,18 +12,17 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from mujigae.config.run import Config
-from mujigae.errors import ConfigError, MujigaeError
+from mujigae.agents.agent import Agent
+from mujigae.agents.registry import config_of, create_agent
+from mujigae.config.run import Run
+from mujigae.config.saved import run_from_values, run_to_json
+from mujigae.envs.make import Environment, make
+from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.runs.files import write_whole
 from mujigae.runs.reading import read_json
-
-if TYPE_CHECKING:
-    from mujigae.agents.dqn import DQN
-    from mujigae.envs.make import Environment
 
 __all__ = [
     *("Network", "create", "default_name", "find", "load_player", "locked", "protocol_line", "read_config"),
@@ -35,9 +34,9 @@ Network = Literal[
 ]  # the latest checkpoint's, the best snapshot's, the one before training
 
 
-def default_name(config: Config) -> str:
+def default_name(config: Run) -> str:
     """`rainbow-CartPole-v1-0`: preset, environment and seed, in letters that every file system takes."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.preset}-{config.env_id}-{config.seed}")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.preset}-{config.env.env_id}-{config.seed}")
 
 
 def create(root: Path, name: str) -> Path:
@@ -85,26 +84,27 @@ def find(run: Path, root: Path = Path("runs")) -> Path:
     raise ConfigError(f"{run}: not a run folder, it has no config.json")
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path) -> Run:
     """The configuration that the run was made with; raises ConfigError naming the file."""
     path = folder / "config.json"
     values = read_json(path)
     try:
-        return Config.from_mapping(values)
+        return run_from_values(values, config_of)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def write_config(folder: Path, config: Config, protocol: str) -> None:
+def write_config(folder: Path, config: Run, protocol: str) -> None:
     """Writes config.json and protocol.txt, each in one piece."""
-    for name, text in (("config.json", config.to_json()), ("protocol.txt", protocol + "\n")):
+    for name, text in (("config.json", run_to_json(config)), ("protocol.txt", protocol + "\n")):
         write_whole(folder / name, text)
 
 
-def protocol_line(config: Config, environment: Environment) -> str:
+def protocol_line(config: Run, environment: Environment) -> str:
     """Everything a score depends on, in one line: the environment's part, then the learner's."""
-    rewards = "clipped to [-1, 1]" if config.clip_rewards else "raw"
-    return f"{environment.protocol}; learner's rewards {rewards}; evaluation epsilon {config.eval_epsilon:g}"
+    rewards = "clipped to [-1, 1]" if config.env.clip_rewards else "raw"
+    parts = (environment.protocol, f"learner's rewards {rewards}", config.agent.protocol())
+    return "; ".join(part for part in parts if part)
 
 
 def load_player(
@@ -114,26 +114,23 @@ def load_player(
     device: str | None = None,
     render: bool = False,
     network: Network = "latest",
-) -> tuple[Config, Environment, DQN]:
+) -> tuple[Run, Environment, Agent]:
     """The configuration, an environment for evaluation, and the agent with the network that is asked for.
 
     Raises ConfigError for a folder that is no run, CheckpointError for a checkpoint that cannot be trusted.
     """
-    from mujigae.agents.dqn import DQN
-    from mujigae.envs.make import make
-    from mujigae.errors import require
     from mujigae.runs.checkpoint import best, latest, restore_agent
     from mujigae.training.loop import env_options
 
     config = read_config(folder)
     # What speeds up learning is not found on every machine, and nothing is learned here.
-    config = replace(config, compile=False, cuda_graphs=False, device=device or config.device)
+    config = config.changed(compile=False, cuda_graphs=False, device=device or config.hardware.device)
     checkpoint = None
     if network != "untrained":
         checkpoint = best(folder) if network == "best" else latest(folder)
-    require("torch", "train").set_num_threads(config.num_threads or 1)
+    require("torch", "train").set_num_threads(config.hardware.num_threads or 1)
     environment = make(env_options(config, num_envs=num_envs), training=False, render=render)
-    agent = DQN(config, environment.observation_space, environment.action_space)
+    agent = create_agent(config, environment.observation_space, environment.action_space)
     if checkpoint is not None:
         restore_agent(agent, checkpoint)
     return config, environment, agent

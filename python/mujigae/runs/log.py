@@ -15,18 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from mujigae.agents.agent import Agent
 from mujigae.errors import CheckpointError, ConfigError, require
 from mujigae.runs.files import write_whole, written_to
 from mujigae.runs.reading import read_table
 from mujigae.training.loop import Progress, Training
 
-__all__ = ["EPISODE_COLUMNS", "PROGRESS_COLUMNS", "Row", "RunLog", "Table", "Window"]
+__all__ = ["EPISODE_COLUMNS", "Row", "RunLog", "Table", "Window", "progress_columns"]
 
-PROGRESS_COLUMNS = [
-    *("step", "frames", "updates", "seconds", "steps_per_second", "updates_per_second"),
-    *("episodes", "mean_return_20", "mean_return_100", "loss", "mean_q", "epsilon", "noise_scale", "beta"),
-    *("mean_priority", "max_priority", "replay_ratio", "buffer_size", "buffer_bytes"),
-]
 EPISODE_COLUMNS = ["step", "frames", "seconds", "env_id", "score", "length_steps"]
 
 Row = dict[str, float | None]  # None: nothing to say yet, an empty cell
@@ -34,12 +32,8 @@ Row = dict[str, float | None]  # None: nothing to say yet, an empty cell
 _TENSORBOARD = {
     "return/mean_20": "mean_return_20",
     "return/mean_100": "mean_return_100",
-    "train/loss": "loss",
-    "train/mean_q": "mean_q",
     "train/mean_priority": "mean_priority",
     "train/max_priority": "max_priority",
-    "train/epsilon": "epsilon",
-    "train/noise_scale": "noise_scale",
     "train/beta": "beta",
     "speed/steps_per_second": "steps_per_second",
     "speed/updates_per_second": "updates_per_second",
@@ -56,27 +50,39 @@ class Window:
     start_step: int
     start_seconds: float
     num_updates: int = 0
-    num_drawn: int = 0
+    num_with_priorities: int = 0
     sums: dict[str, Any] = field(default_factory=dict)
     max_priority: Any = None
 
     def add(self, progress: Progress) -> None:
-        for learned in progress.learned:
+        for update in progress.updates:
             self.num_updates += 1
-            self.num_drawn += len(learned.td)
-            largest = learned.td.max()
-            self.max_priority = largest if self.max_priority is None else largest.maximum(self.max_priority)
-            for name, value in (("loss", learned.loss), ("mean_q", learned.mean_q)):
+            for name, value in update.metrics.items():
                 self.sums[name] = self.sums.get(name, 0.0) + value
-            self.sums["mean_priority"] = self.sums.get("mean_priority", 0.0) + learned.td.mean()
+            if update.priorities is not None:
+                self._add_priorities(update.priorities)
 
-    def learning(self) -> Row:
-        """Means over the updates of the window, and the largest priority that they gave."""
-        means: Row = {
-            name: float(self.sums[name]) / self.num_updates if self.num_updates else None
-            for name in ("loss", "mean_q", "mean_priority")
-        }
-        return means | {"max_priority": None if self.max_priority is None else float(self.max_priority)}
+    def _add_priorities(self, priorities: Any) -> None:
+        """priorities: [B], a tensor or an array."""
+        self.num_with_priorities += 1
+        priorities = torch.as_tensor(priorities)
+        largest = priorities.max()
+        self.max_priority = largest if self.max_priority is None else largest.maximum(self.max_priority)
+        self.sums["mean_priority"] = self.sums.get("mean_priority", 0.0) + priorities.mean()
+
+    def mean(self, name: str) -> float | None:
+        """Of a metric over the updates of the window; None where none had it."""
+        count = self.num_with_priorities if name == "mean_priority" else self.num_updates
+        return float(self.sums[name]) / count if name in self.sums else None
+
+
+def progress_columns(agent: Agent) -> list[str]:
+    """The columns of progress.csv: those of every run, and between them the agent's metrics and scalars."""
+    return [
+        *("step", "frames", "updates", "seconds", "steps_per_second", "updates_per_second"),
+        *("episodes", "mean_return_20", "mean_return_100", *agent.metrics, *agent.scalars(), "beta"),
+        *("mean_priority", "max_priority", "replay_ratio", "buffer_size", "buffer_bytes"),
+    ]
 
 
 class RunLog:
@@ -85,7 +91,7 @@ class RunLog:
     def __init__(self, folder: Path, training: Training) -> None:
         self._training = training
         step = training.counters.steps
-        self._progress = Table(folder / "progress.csv", PROGRESS_COLUMNS, step)
+        self._progress = Table(folder / "progress.csv", progress_columns(training.agent), step)
         self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
         tensorboard = require("torch.utils.tensorboard", "train")
         with written_to(folder / "tensorboard") as path:
@@ -115,7 +121,7 @@ class RunLog:
             sink.close()
 
     def _is_due(self, step: int) -> bool:
-        period = self._training.config.log_period_steps
+        period = self._training.config.budget.log_period_steps
         return step // period > self._window.start_step // period
 
     def _log_episode(self, progress: Progress, episode: Row) -> None:
@@ -128,7 +134,9 @@ class RunLog:
         self._progress.append(row)
         self._progress.flush()
         self._episodes.flush()
-        for tag, column in _TENSORBOARD.items():
+        agent = self._training.agent
+        tags = _TENSORBOARD | {f"train/{name}": name for name in (*agent.metrics, *agent.scalars())}
+        for tag, column in tags.items():
             if row[column] is not None:
                 self._tensorboard.add_scalar(tag, row[column], row["step"])
 
@@ -136,27 +144,27 @@ class RunLog:
 def make_row(training: Training, progress: Progress, window: Window) -> Row:
     """One line of progress.csv: speeds and learning over `window`, returns over the last games.
 
-    replay_ratio is how many rows were drawn for each that was collected; noise_scale the mean |sigma| of
-    noisy layers.
+    replay_ratio is how many rows were drawn for each that was collected.
     """
-    counters = training.counters
+    counters, replay, agent = training.counters, training.config.replay, training.agent
     seconds = max(progress.seconds - window.start_seconds, 1e-9)
     num_steps = progress.step - window.start_step
     return {
         "step": progress.step,
         "frames": progress.frames,
-        "updates": training.agent.num_updates_done,
+        "updates": counters.updates,
         "seconds": round(progress.seconds, 3),
         "steps_per_second": round(num_steps / seconds, 1),
         "updates_per_second": round(window.num_updates / seconds, 1),
         "episodes": counters.episodes,
         "mean_return_20": mean_of_last(counters.recent_scores, 20),
         "mean_return_100": mean_of_last(counters.recent_scores, 100),
-        **window.learning(),
-        "epsilon": progress.epsilon,
-        "noise_scale": training.agent.online.noise_scale(),
-        "beta": progress.beta if training.config.prioritized else None,
-        "replay_ratio": window.num_drawn / max(num_steps, 1),
+        **{name: window.mean(name) for name in agent.metrics},
+        **agent.scalars(),
+        "beta": progress.beta if replay.prioritized else None,
+        "mean_priority": window.mean("mean_priority"),
+        "max_priority": None if window.max_priority is None else float(window.max_priority),
+        "replay_ratio": window.num_updates * replay.batch_size / max(num_steps, 1),
         "buffer_size": len(training.buffer),
         "buffer_bytes": training.buffer.nbytes,
     }

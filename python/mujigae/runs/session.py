@@ -7,14 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mujigae.config.run import Config
+from mujigae.config.run import Run
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.runs import checkpoint
 from mujigae.runs import folder as run_folder
@@ -43,7 +42,7 @@ class Outcome(NamedTuple):
     was_interrupted: bool
 
 
-def train_run(config: Config, *, root: Path, name: str | None = None, say: Say = print) -> Outcome:
+def train_run(config: Run, *, root: Path, name: str | None = None, say: Say = print) -> Outcome:
     """A new run in `root/name`; everything that can be known to fail does so before anything is written."""
     training = build(config)
     for package in ("torch.utils.tensorboard", "safetensors.torch"):
@@ -60,7 +59,7 @@ def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) ->
     if fixed:
         raise ConfigError(f"{fixed[0]}: cannot change when a run is resumed; {', '.join(BUDGETS)} can")
     with run_folder.locked(folder):
-        training = build(replace(config, **changes))  # type: ignore[arg-type]
+        training = build(config.changed(**changes))
         checkpoint.restore(training, checkpoint.latest(folder))
         return _train(training, folder, say)
 
@@ -75,7 +74,7 @@ def evaluate_run(
     )
     with closing(environment):
         seed = child_seed(config.seed, "evaluation")
-        return evaluate(agent, environment, num_episodes=num_episodes, epsilon=config.eval_epsilon, seed=seed)
+        return evaluate(agent, environment, num_episodes=num_episodes, seed=seed)
 
 
 def record_run(
@@ -94,21 +93,18 @@ def record_run(
     is_atari = environment.family == "atari"
     fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND
     prefix = "" if network == "latest" else f"{network}_"
-    game = distributions.Game(environment.action_names or _numbered(agent.spaces.num_actions))
+    game = distributions.Game(environment.action_names)
     with closing(environment):
         seed = child_seed(config.seed, "recording")
-        moments = play(agent, environment, epsilon=config.eval_epsilon, seed=seed, max_steps=max_steps)
+        moments = play(agent, environment, seed=seed, max_steps=max_steps)
         paths = [*video.record(game.watch(moments), folder, f"{prefix}play", fps)]
-    paths.append(distributions.draw_values(game, config.gamma, folder / f"{prefix}q_values.png"))
+    if game.has_values:
+        paths.append(distributions.draw_values(game, config.replay.gamma, folder / f"{prefix}q_values.png"))
     if game.has_distributions:
         paths.append(distributions.draw_moments(game, folder / f"{prefix}distributions.png"))
         frames, stem = distributions.film(game), f"{prefix}distributions"
         paths += video.record(frames, folder, stem, _FILM_MOMENTS_PER_SECOND, gif_side=640)
     return paths
-
-
-def _numbered(num_actions: int) -> list[str]:
-    return [f"action {a}" for a in range(num_actions)]
 
 
 def _train(training: Training, folder: Path, say: Say) -> Outcome:
@@ -120,8 +116,8 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
         f"configuration: {_in_one_line(training.config)}",
     ):
         say(line)
-    if (bounds := _unchecked_support(training.config)) is not None:
-        say(f"support: returns beyond {bounds} count as its edge; --v-min and --v-max move it")
+    for line in training.config.agent.notes(training.config):
+        say(line)
     if is_finished(training):
         done = f"already finished at step {training.counters.steps:,}"
         say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
@@ -137,7 +133,7 @@ def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -
     """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
     with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
         best = None
-        if training.config.best_episodes:
+        if training.config.budget.best_episodes:
             best = stack.enter_context(closing(BestSnapshot(folder, training)))
         for progress in run(training, should_stop):
             row = log.observe(progress)
@@ -169,14 +165,8 @@ def _draw(folder: Path, say: Say) -> None:
             return
 
 
-def _unchecked_support(config: Config) -> str | None:
-    """The bounds of return distributions, where nothing is known of the rewards that they have to hold."""
-    is_known = config.clip_rewards or config.max_reward_per_step is not None
-    return f"[{config.v_min:g}, {config.v_max:g}]" if config.categorical and not is_known else None
-
-
-def _in_one_line(config: Config) -> str:
-    return " ".join(f"{name}={value}" for name, value in vars(config).items())
+def _in_one_line(config: Run) -> str:
+    return " ".join(f"{name}={value}" for name, value in config.flat().items())
 
 
 @contextmanager

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mujigae.agents.agent import ActionValues, Agent
 from mujigae.envs.make import Environment
 from mujigae.seeds import child_seed
 
@@ -22,17 +23,16 @@ MAX_NUM_ENVS = 10  # environments side by side in an evaluation
 
 
 def evaluate(
-    agent: Any,
+    agent: Agent,
     environment: Environment,
     *,
     num_episodes: int,
-    epsilon: float,
     seed: int,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.float64]:
     """Raw undiscounted returns [num_episodes]: the first games of each environment after a reset.
 
-    `agent.act_greedily(obs, epsilon, rng)` plays; its own random state is not moved. Once `should_stop()` the games that
+    `agent.act_for_evaluation(obs, rng)` plays; its own random state is not moved. Once `should_stop()` the games that
     have ended are all there is.
     """
     stream = environment.stream
@@ -41,7 +41,7 @@ def evaluate(
     left = quotas(num_episodes, stream.num_envs)
     scores: list[list[float]] = [[] for _ in left]
     while any(left) and not should_stop():
-        steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
+        steps = stream.step(agent.act_for_evaluation(stream.obs, rng))
         for episode in steps.episodes:
             if left[episode.env_id] > 0:
                 left[episode.env_id] -= 1
@@ -49,11 +49,14 @@ def evaluate(
     return np.array([score for games in scores for score in games])
 
 
+_Floats = NDArray[np.float32] | None
+
+
 class Moment(NamedTuple):
     """One decision of a game, as the agent saw it; A actions, N returns of a distribution."""
 
     frame: NDArray[np.uint8]  # [H, W, 3], RGB
-    values: NDArray[np.float32]  # [A]
+    values: NDArray[np.float32] | None  # [A]; None of an agent without action values
     returns: (
         NDArray[np.float32] | None
     )  # [A, N] of the return distributions; None of an agent of plain values
@@ -62,9 +65,7 @@ class Moment(NamedTuple):
     is_last: bool  # the game ended with it
 
 
-def play(
-    agent: Any, environment: Environment, *, epsilon: float, seed: int, max_steps: int
-) -> Iterator[Moment]:
+def play(agent: Agent, environment: Environment, *, seed: int, max_steps: int) -> Iterator[Moment]:
     """The decisions of one game in environment 0, which was made with `render`; at most `max_steps`."""
     stream = environment.stream
     stream.reset(seed)
@@ -74,16 +75,17 @@ def play(
         if is_last:
             return
         frame, expected = environment.render(), agent.explain(stream.obs)
-        steps = stream.step(agent.act_greedily(stream.obs, epsilon, rng))
+        steps = stream.step(agent.act_for_evaluation(stream.obs, rng))
         is_last = any(episode.env_id == 0 for episode in steps.episodes)
-        yield Moment(
-            frame,
-            expected.values[0],
-            None if expected.returns is None else expected.returns[0],
-            None if expected.probabilities is None else expected.probabilities[0],
-            float(steps.reward[0]),
-            is_last,
-        )
+        reward = float(steps.reward[0])
+        yield Moment(frame, *_of_first(expected), reward, is_last)
+
+
+def _of_first(expected: ActionValues | None) -> tuple[_Floats, _Floats, _Floats]:
+    """Values [A], returns and probabilities [A, N] of environment 0, each None where there is none."""
+    parts = (None, None, None) if expected is None else expected
+    values, returns, probabilities = (None if part is None else part[0] for part in parts)
+    return values, returns, probabilities
 
 
 def quotas(num_episodes: int, num_envs: int) -> list[int]:

@@ -20,14 +20,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import mujigae
-from mujigae.agents.dqn import DQN, Learned
-from mujigae.config.run import Config
+from mujigae.agents.agent import Agent, Update
+from mujigae.agents.registry import create_agent
+from mujigae.config.run import Run
 from mujigae.envs.make import Environment, EnvOptions, make
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.seeds import child_seed
 from mujigae.training.allocator import keep_freed_memory
-from mujigae.training.schedules import beta_at, epsilon_at
+from mujigae.training.precision import faster_precision
+from mujigae.training.schedules import beta_at
 
 __all__ = ["Counters", "Progress", "Training", "build", "env_options", "is_finished", "make_buffer", "run"]
 
@@ -41,6 +43,7 @@ class Counters:
     steps: int = 0
     episodes: int = 0
     boundaries: int = 0
+    updates: int = 0
     seconds: float = 0.0
     recent_scores: deque[float] = field(default_factory=lambda: deque(maxlen=NUM_STOP_GAMES))
     evaluation: float | None = None  # the mean score of the last checkpoint's games, with best_episodes
@@ -53,7 +56,7 @@ class Counters:
     def from_json(cls, values: Mapping[str, Any]) -> Counters:
         """Raises TypeError or ValueError, which say what does not fit, for anything else."""
         counters = cls(**values)
-        for name in ("steps", "episodes", "boundaries"):
+        for name in ("steps", "episodes", "boundaries", "updates"):
             number = getattr(counters, name)
             if type(number) is not int or not 0 <= number < 2**62:
                 raise ValueError(f"{name}: expected a count, got {number!r}")
@@ -68,15 +71,15 @@ class Counters:
 class Training:
     """Everything that a run is made of; `checkpoint` saves and restores all but the environment."""
 
-    config: Config
+    config: Run
     environment: Environment
-    agent: DQN
+    agent: Agent
     buffer: Any  # mujigae.PrioritizedReplayBuffer or mujigae.ReplayBuffer
     counters: Counters
-    updates_owed: int = (
-        0  # due, not yet done: with `overlap` they run beside the next vector step; 0 at a boundary
-    )
-    loss: Any = None  # the latest update's, a tensor on the agent's device
+    updates_due: int = 0  # not yet done: with `overlap` they run beside the next vector step; 0 at a boundary
+    metrics: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of the latest update, tensors on the agent's device
 
 
 class Progress(NamedTuple):
@@ -85,53 +88,62 @@ class Progress(NamedTuple):
     step: int  # agent decisions so far
     frames: int  # emulator frames so far
     seconds: float  # wall-clock time so far, earlier parts of a resumed run included
-    epsilon: float
     beta: float
     episodes: tuple[Episode, ...]  # games that ended in this step, raw scores
-    learned: tuple[Learned, ...]  # one for each update in this step
+    updates: tuple[Update, ...]  # those of this step
     is_boundary: bool  # episodes are closed: a checkpoint taken now resumes exactly
 
 
-def build(config: Config) -> Training:
+def build(config: Run) -> Training:
     """A new run, with nothing written anywhere; raises MujigaeError for what cannot work."""
-    require("torch", "train").set_num_threads(config.num_threads or 1)
+    num_threads = config.hardware.num_threads or 1
+    require("torch", "train").set_num_threads(num_threads)
     keep_freed_memory()
+    if config.hardware.precision == "fastest":
+        config = config.changed(precision=faster_precision(config.hardware.device, num_threads))
     environment = make(env_options(config), training=True)
-    agent = DQN(config, environment.observation_space, environment.action_space)
-    return Training(config, environment, agent, make_buffer(config, environment), Counters())
+    agent = create_agent(config, environment.observation_space, environment.action_space)
+    return Training(config, environment, agent, make_buffer(config, environment, type(agent)), Counters())
 
 
-def env_options(config: Config, **changes: Any) -> EnvOptions:
+def env_options(config: Run, **changes: Any) -> EnvOptions:
     """The environment's part of the configuration."""
-    shared = {f.name: getattr(config, f.name) for f in fields(EnvOptions) if hasattr(config, f.name)}
+    shared = {f.name: getattr(config.env, f.name) for f in fields(EnvOptions)}
     return EnvOptions(**{**shared, **changes})
 
 
-def make_buffer(config: Config, environment: Environment) -> Any:
-    """The replay buffer that the configuration asks for, empty; ConfigError when there can be none."""
+def make_buffer(config: Run, environment: Environment, agent: type[Agent]) -> Any:
+    """The replay buffer that configuration and agent ask for, empty; ConfigError when there can be none."""
+    sampler = "proportional" if config.replay.prioritized else "uniform"
+    if sampler not in agent.samplers:
+        expected = "false" if config.replay.prioritized else "true"
+        raise ConfigError(
+            f"prioritized: expected {expected} for {agent.__name__}, got {config.replay.prioritized}"
+        )
     try:
         return _make_buffer(config, environment)
     except (ValueError, MemoryError) as error:
         raise ConfigError(str(error)) from error
 
 
-def _make_buffer(config: Config, environment: Environment) -> Any:
+def _make_buffer(config: Run, environment: Environment) -> Any:
+    replay, hardware = config.replay, config.hardware
     options: dict[str, Any] = {
-        "num_envs": config.num_envs,
+        "num_envs": config.env.num_envs,
         "frame_stack": environment.frame_stack,
-        "n_step": config.n_step,
-        "gamma": config.gamma,
-        "device": config.device,
-        "frames_on_device": config.frames_on_device,
-        "compress": config.compress,
-        "prefetch": config.prefetch,
+        "n_step": replay.n_step,
+        "gamma": replay.gamma,
+        "device": hardware.device,
+        "frames_on_device": hardware.frames_on_device,
+        "compress": replay.compress,
+        "prefetch": replay.prefetch,
         "seed": child_seed(config.seed, "replay"),
     }
     spaces = environment.observation_space, environment.action_space
-    if not config.prioritized:
-        return mujigae.ReplayBuffer(config.capacity, *spaces, **options)
+    if not replay.prioritized:
+        return mujigae.ReplayBuffer(replay.capacity, *spaces, **options)
     return mujigae.PrioritizedReplayBuffer(
-        config.capacity, *spaces, **options, alpha=config.alpha, beta=config.beta_start
+        replay.capacity, *spaces, **options, alpha=replay.alpha, beta=replay.beta_start
     )
 
 
@@ -158,60 +170,57 @@ def run(training: Training, should_stop: Callable[[], bool] = lambda: False) -> 
 
 def is_finished(training: Training) -> bool:
     """Whether the steps or minutes are used up, or the last 100 games or the last evaluation are good enough."""
-    config, counters = training.config, training.counters
-    if counters.steps >= config.steps:
+    budget, counters = training.config.budget, training.counters
+    if counters.steps >= budget.steps:
         return True
-    if config.minutes is not None and counters.seconds >= 60 * config.minutes:
+    if budget.minutes is not None and counters.seconds >= 60 * budget.minutes:
         return True
     evaluation, scores = counters.evaluation, counters.recent_scores
-    if config.stop_evaluation is not None and evaluation is not None and evaluation >= config.stop_evaluation:
+    if budget.stop_evaluation is not None and evaluation is not None and evaluation >= budget.stop_evaluation:
         return True
-    is_good = config.stop_score is not None and sum(scores) >= config.stop_score * NUM_STOP_GAMES
+    is_good = budget.stop_score is not None and sum(scores) >= budget.stop_score * NUM_STOP_GAMES
     return is_good and len(scores) == NUM_STOP_GAMES
 
 
 def advance(training: Training, closing: bool) -> Progress:
     """One vector step and the updates that are due after it; `closing` makes it a boundary."""
-    config, counters, stream = training.config, training.counters, training.environment.stream
+    budget, counters, stream = training.config.budget, training.counters, training.environment.stream
+    overlap = training.config.hardware.overlap
     before = counters.steps
-    epsilon, beta = epsilon_at(config, before), beta_at(config, before)
-    action = training.agent.act(stream.obs, epsilon)
-    learned: tuple[Learned, ...] = ()
-    if config.overlap:
+    beta = beta_at(training.config, before)
+    action = training.agent.act(stream.obs, before)
+    updates: tuple[Update, ...] = ()
+    if overlap:
         stream.send(action)
-        learned = _learn_owed(training, beta)
+        updates = _do_updates(training, beta)
         steps = stream.receive()
     else:
         steps = stream.step(action)
     counters.steps += len(steps.env_ids)
-    is_boundary = (
-        closing
-        or counters.steps >= config.steps
-        or _periods(before, counters.steps, config.checkpoint_period_steps) > 0
-    )
+    is_checkpoint = _periods(before, counters.steps, budget.checkpoint_period_steps) > 0
+    is_boundary = closing or counters.steps >= budget.steps or is_checkpoint
     counters.boundaries += is_boundary
     _store(training, steps, closing=is_boundary)
     _count_episodes(counters, steps.episodes)
-    training.updates_owed += _updates_due(training, before)
-    if is_boundary or not config.overlap:
-        learned += _learn_owed(training, beta)
-    if is_boundary or _periods(before, counters.steps, config.log_period_steps) > 0:
+    training.updates_due += _updates_due(training, before)
+    if is_boundary or not overlap:
+        updates += _do_updates(training, beta)
+    if is_boundary or _periods(before, counters.steps, budget.log_period_steps) > 0:
         _check_finite(training)
     return Progress(
         step=counters.steps,
         frames=counters.steps * training.environment.frames_per_step,
         seconds=counters.seconds,
-        epsilon=epsilon,
         beta=beta,
         episodes=steps.episodes,
-        learned=learned,
+        updates=updates,
         is_boundary=is_boundary,
     )
 
 
 def _store(training: Training, steps: Steps, closing: bool) -> None:
     """Clips rewards, here and nowhere else; `closing` truncates every open episode, which bootstraps."""
-    reward = np.clip(steps.reward, -1.0, 1.0) if training.config.clip_rewards else steps.reward
+    reward = np.clip(steps.reward, -1.0, 1.0) if training.config.env.clip_rewards else steps.reward
     if len(steps.env_ids) == 0:
         return
     truncated = ~steps.terminated if closing else steps.truncated
@@ -226,7 +235,7 @@ def _store(training: Training, steps: Steps, closing: bool) -> None:
             env_ids=steps.env_ids,
         )
     except (TypeError, ValueError) as error:
-        where = f"{training.config.env_id}, step {training.counters.steps}"
+        where = f"{training.config.env.env_id}, step {training.counters.steps}"
         raise MujigaeError(f"{where}: the replay refuses what the environment returned: {error}") from error
 
 
@@ -236,10 +245,10 @@ def _count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:
 
 
 def _updates_due(training: Training, before: int) -> int:
-    config, steps = training.config, training.counters.steps
-    if steps < config.min_replay_steps or len(training.buffer) == 0:
+    replay, steps = training.config.replay, training.counters.steps
+    if steps < replay.min_replay_steps or len(training.buffer) == 0:
         return 0
-    return _periods(before, steps, config.learn_period_steps) * config.num_updates
+    return _periods(before, steps, replay.learn_period_steps) * replay.num_updates
 
 
 def _periods(before: int, after: int, period: int) -> int:
@@ -247,34 +256,40 @@ def _periods(before: int, after: int, period: int) -> int:
     return after // period - before // period
 
 
-def _learn_owed(training: Training, beta: float) -> tuple[Learned, ...]:
-    num_updates, training.updates_owed = training.updates_owed, 0
-    learned = tuple(_learn(training, beta) for _ in range(num_updates))
-    if learned:
-        training.loss = learned[-1].loss
-    return learned
+def _do_updates(training: Training, beta: float) -> tuple[Update, ...]:
+    """Those that are due."""
+    num_updates, training.updates_due = training.updates_due, 0
+    updates = tuple(_update(training, beta) for _ in range(num_updates))
+    training.counters.updates += num_updates
+    if updates:
+        training.metrics = updates[-1].metrics
+    return updates
 
 
-def _learn(training: Training, beta: float) -> Learned:
-    config, buffer = training.config, training.buffer
-    batch = buffer.sample(config.batch_size, beta=beta)
-    learned = training.agent.learn(batch)
-    if config.prioritized:
-        priorities = learned.td.cpu().numpy()
+def _update(training: Training, beta: float) -> Update:
+    replay, buffer = training.config.replay, training.buffer
+    batch = buffer.sample(replay.batch_size, beta=beta)
+    update = training.agent.learn(batch)
+    if replay.prioritized and update.priorities is not None:
+        priorities = _as_array(update.priorities)
         if not np.isfinite(priorities).all():
-            raise _diverged(training, math.nan)
+            raise _diverged(training, "loss", math.nan)
         buffer.update_priorities(batch.key, priorities)
-    return learned
+    return update
+
+
+def _as_array(priorities: Any) -> Any:
+    """A tensor's numbers on the CPU; an array as it is."""
+    return priorities.cpu().numpy() if hasattr(priorities, "cpu") else np.asarray(priorities)
 
 
 def _check_finite(training: Training) -> None:
-    loss = 0.0 if training.loss is None else float(training.loss)
-    if not math.isfinite(loss):
-        raise _diverged(training, loss)
+    for name, value in training.metrics.items():
+        if not math.isfinite(value):
+            raise _diverged(training, name, float(value))
 
 
-def _diverged(training: Training, loss: float) -> MujigaeError:
-    return MujigaeError(
-        f"training diverged at step {training.counters.steps}: the loss is {loss}; "
-        f"try a learning_rate below {training.config.learning_rate:g}"
-    )
+def _diverged(training: Training, name: str, value: float) -> MujigaeError:
+    rate = training.config.flat().get("learning_rate")
+    advice = "" if rate is None else f"; try a learning_rate below {rate:g}"
+    return MujigaeError(f"training diverged at step {training.counters.steps}: the {name} is {value}{advice}")

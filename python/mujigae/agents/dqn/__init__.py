@@ -1,5 +1,7 @@
 """The DQN family: one agent whose parts (double, dueling, noisy, categorical ...) are switches.
 
+config.py        its options, without torch
+presets.py       dqn, double, ... rainbow, pong, and what suits which family of environments
 agent.py         DQN: acts, learns, is saved and restored
 learner.py       one gradient step as functions of tensors
 return_heads.py  which return head a configuration asks for
@@ -7,9 +9,3 @@ compiled.py      torch.compile, applied to the learner's functions from outside
 graphs.py        CUDA graphs, applied to them from outside
 spaces.py        which spaces it can handle
 """
-
-from __future__ import annotations
-
-from mujigae.agents.dqn.agent import DQN, ActionValues, Learned, explore
-
-__all__ = ["DQN", "ActionValues", "Learned", "explore"]

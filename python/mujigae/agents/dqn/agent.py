@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mujigae.agents.agent import ActionValues, Agent, Update
 from mujigae.agents.dqn.compiled import compiled
+from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.dqn.graphs import Graphed, record
 from mujigae.agents.dqn.learner import (
     Bootstrap,
@@ -30,7 +32,9 @@ from mujigae.agents.dqn.learner import (
 )
 from mujigae.agents.dqn.return_heads import RETURN_HEADS
 from mujigae.agents.dqn.spaces import check_spaces
-from mujigae.config.run import Config
+from mujigae.config.run import AgentConfig, Run
+from mujigae.exploration import EpsilonGreedy, explore
+from mujigae.exploration.schedules import SCHEDULES
 from mujigae.networks import QNetwork, build_network
 from mujigae.networks.return_heads import Use
 from mujigae.replay.device import checked_device
@@ -39,32 +43,21 @@ from mujigae.seeds import child_seed
 if TYPE_CHECKING:
     from mujigae.replay.batch import Batch
 
-__all__ = ["DQN", "ActionValues", "Learned", "explore"]
+__all__ = ["DQN"]
 
 
-class Learned(NamedTuple):
-    """What one update found; tensors stay on the agent's device until someone reads them."""
-
-    td: Tensor  # [B] new priorities, never weighted
-    loss: Tensor  # []
-    mean_q: Tensor  # []
-
-
-class ActionValues(NamedTuple):
-    """What the agent expects of every action, with its noise silent."""
-
-    values: NDArray[np.float32]  # [E, A]
-    returns: NDArray[np.float32] | None = None  # [E, A, N] of the return distributions; None without any
-    probabilities: NDArray[np.float32] | None = None  # [E, A, N], of sum 1 over N
-
-
-class DQN:
+class DQN(Agent):
     """Acts and learns; raises ConfigError for spaces it cannot handle and a device that is not there."""
 
-    def __init__(self, config: Config, observation_space: Any, action_space: Any) -> None:
-        self.config = config
+    config_class: ClassVar[type[AgentConfig]] = DQNConfig
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "mean_q")
+
+    def __init__(self, run: Run, observation_space: Any, action_space: Any) -> None:
+        assert isinstance(run.agent, DQNConfig)
+        self.config, self.hardware = config, hardware = run.agent, run.hardware
         self.spaces = check_spaces(observation_space, action_space)
-        self.device = checked_device(config.device)
+        self.device = checked_device(hardware.device)
+        self._seed = run.seed
         self.online = self._build()
         self.target = self._build()
         self.target.requires_grad_(False)
@@ -76,44 +69,45 @@ class DQN:
             lr=config.learning_rate,
             eps=config.adam_eps,
             fused=True,
-            capturable=config.cuda_graphs,
+            capturable=hardware.cuda_graphs,
         )
         self.num_updates_done = 0
-        self.noise_rng = torch.Generator().manual_seed(child_seed(config.seed, "noise"))
-        self.explore_rng = np.random.Generator(np.random.PCG64(child_seed(config.seed, "exploration")))
+        self.noise_rng = torch.Generator().manual_seed(child_seed(run.seed, "noise"))
+        self.explore_rng = np.random.Generator(np.random.PCG64(child_seed(run.seed, "exploration")))
+        self.exploration = EpsilonGreedy(self.spaces.num_actions, self._epsilon_at)
         functions: Sequence[Any] = (greedy_actions, bootstrap, weighted_loss)
-        functions = compiled(functions) if config.compile else functions
+        functions = compiled(functions) if hardware.compile else functions
         self._greedy_actions, self._bootstrap, self._weighted_loss = functions
         self._bootstrap_target: Callable[..., Bootstrap] = self._bootstrap_target_of
         self._gradient_step: Callable[..., WeightedLoss] = self._gradient_step_on
-        if config.cuda_graphs:
+        if hardware.cuda_graphs:
             self._bootstrap_target = Graphed(self._bootstrap_target_of, record)
             self._gradient_step = Graphed(self._gradient_step_on, record)
 
-    def act(self, obs: NDArray[Any], epsilon: float) -> NDArray[np.int64]:
+    def act(self, obs: NDArray[Any], step: int) -> NDArray[np.int64]:
         """Actions int64 [E] for `obs` [E, *shape]; noisy layers draw anew, then epsilon explores."""
         self._redraw_noise(self.online)
         greedy = self._argmax(self._greedy_actions, obs, self._fractions("act", len(obs)))
-        return explore(greedy, epsilon, self.spaces.num_actions, self.explore_rng) + self._first_action
+        return self.exploration.act(greedy, step, self.explore_rng) + self._first_action
 
-    def act_greedily(
-        self, obs: NDArray[Any], epsilon: float = 0.0, rng: np.random.Generator | None = None
-    ) -> NDArray[np.int64]:
-        """As `act`, for evaluation: noise silent, exploration from `rng`; moves no state of the agent."""
+    def act_for_evaluation(self, obs: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+        """As `act`, with noise silent and `eval_epsilon`; moves no state of the agent."""
         with self._silent():
             greedy = self._argmax(greedy_actions, obs)
-        if epsilon > 0:
-            greedy = explore(greedy, epsilon, self.spaces.num_actions, rng or np.random.default_rng())
-        return greedy + self._first_action
+        return explore(greedy, self.config.eval_epsilon, self.spaces.num_actions, rng) + self._first_action
+
+    def scalars(self) -> dict[str, float | None]:
+        """epsilon, and the mean |sigma| of noisy layers."""
+        return {**self.exploration.scalars(), "noise_scale": self.online.noise_scale()}
 
     def explain(self, obs: NDArray[Any]) -> ActionValues:
-        """Values, and return distributions if it has them, of every action at `obs` [E, *shape]."""
+        """Values, and return distributions if it has them, of every action at `obs` [E, *shape], noise silent."""
         with self._silent(), torch.no_grad(), self._autocast():
             output = self.online(self._tensor(obs))
         distribution = self.online.return_head.distribution(output) or ()
         return ActionValues(*(part.cpu().numpy() for part in (self.online.q_values(output), *distribution)))
 
-    def learn(self, batch: Batch) -> Learned:
+    def learn(self, batch: Batch) -> Update:
         """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
         obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
         action = (batch.action - self._first_action).long()
@@ -128,7 +122,7 @@ class DQN:
         self.num_updates_done += 1
         if self.num_updates_done % self.config.target_update_period_updates == 0:
             step_target(*self._states, tau=self.config.tau)
-        return Learned(out.priority, out.loss, out.mean_q)
+        return Update(out.priority, {"loss": out.loss, "mean_q": out.mean_q})
 
     def _bootstrap_target_of(self, next_obs: Tensor, *fractions: Tensor | None) -> Bootstrap:
         """The part of an update without gradients."""
@@ -150,6 +144,14 @@ class DQN:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.config.max_grad_norm)
         self.optimizer.step()
         return out._replace(loss=out.loss.detach())
+
+    def _epsilon_at(self, step: int) -> float:
+        """The share of random actions at `step`; 0 for noisy networks, which explore by their weights."""
+        config = self.config
+        if config.noisy:
+            return 0.0
+        schedule = SCHEDULES[config.epsilon_schedule]
+        return schedule(config.epsilon_start, config.epsilon_end, config.epsilon_steps, step)
 
     def _redraw_noise(self, *networks: QNetwork) -> None:
         """Each draw is of its own (Fortunato et al. 2018, section 3; Hessel et al. 2018)."""
@@ -200,7 +202,7 @@ class DQN:
         """A network of the configured parts; both networks start from the seed's weights."""
         config, spaces = self.config, self.spaces
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(child_seed(config.seed, "networks"))
+            torch.manual_seed(child_seed(self._seed, "networks"))
             network = build_network(
                 observation_shape=spaces.observation_shape,
                 observation_dtype=spaces.observation_dtype,
@@ -214,7 +216,7 @@ class DQN:
                 make_return_head=partial(RETURN_HEADS[config.loss], config),
             )
         network = network.to(self.device)
-        if config.channels_last:
+        if self.hardware.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
@@ -234,7 +236,7 @@ class DQN:
         return self._image(torch.from_numpy(np.ascontiguousarray(obs)).to(self.device))
 
     def _image(self, obs: Tensor) -> Tensor:
-        is_image = obs.ndim == 4 and self.config.channels_last
+        is_image = obs.ndim == 4 and self.hardware.channels_last
         return obs.contiguous(memory_format=torch.channels_last) if is_image else obs
 
     @property
@@ -252,19 +254,9 @@ class DQN:
 
     @contextmanager
     def _autocast(self) -> Iterator[None]:
-        is_enabled = self.config.precision == "bfloat16"
+        is_enabled = self.hardware.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_enabled):
             yield
-
-
-def explore(
-    greedy: NDArray[np.int64], epsilon: float, num_actions: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Each of `greedy` [E] replaced, with probability epsilon, by a uniformly random action."""
-    if epsilon == 0:
-        return greedy
-    is_random = rng.random(len(greedy)) < epsilon
-    return np.where(is_random, rng.integers(num_actions, size=len(greedy)), greedy)
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

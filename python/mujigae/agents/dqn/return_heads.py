@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mujigae.config.run import Config
+from mujigae.agents.dqn.config import DQNConfig
 from mujigae.losses import huber, squared
 from mujigae.networks import CategoricalHead, ReturnHead, ScalarHead
 
 __all__ = ["RETURN_HEADS"]
 
-RETURN_HEADS: dict[str, Callable[[Config, int], ReturnHead]] = {
+RETURN_HEADS: dict[str, Callable[[DQNConfig, int], ReturnHead]] = {
     "huber": lambda config, num_features: ScalarHead(huber),
     "squared": lambda config, num_features: ScalarHead(squared),
     "cross_entropy": lambda config, num_features: CategoricalHead(

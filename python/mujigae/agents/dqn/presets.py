@@ -1,6 +1,6 @@
-"""What a run is made of: a preset chooses the parts, the environment's family gives sizes, rates and budget.
+"""Values of the DQN family: a preset chooses the parts, the environment's family gives sizes, rates and budget.
 
-    Config's defaults  <  FAMILIES[family]  <  NOISY_FAMILIES[family]  <  CATEGORICAL_FAMILIES[family]
+    defaults of the fields  <  FAMILIES[family]  <  NOISY_FAMILIES[family]  <  CATEGORICAL_FAMILIES[family]
         <  ENVIRONMENTS[env_id]  <  PRESETS[preset]  <  what the caller overrides
 
 NOISY_FAMILIES is for noisy layers, CATEGORICAL_FAMILIES for return distributions, whether the preset or the caller
@@ -13,23 +13,19 @@ one update every four steps), and gradients are clipped at a norm of 10, as Wang
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Literal
-
-from mujigae.config.run import Config, close_matches
-from mujigae.errors import ConfigError, require
+from typing import Any
 
 __all__ = [
-    "CATEGORICAL_FAMILIES",
-    "DEFAULT_ENVIRONMENTS",
-    "ENVIRONMENTS",
-    "FAMILIES",
-    "NOISY_FAMILIES",
-    "PRESETS",
-    "default_environment",
-    "resolve",
+    *(
+        "CATEGORICAL_FAMILIES",
+        "DEFAULT_ENVIRONMENTS",
+        "ENVIRONMENTS",
+        "FAMILIES",
+        "NOISY_FAMILIES",
+        "PRESETS",
+    ),
+    "defaults",
 ]
 
 Values = Mapping[str, Any]
@@ -182,68 +178,13 @@ ENVIRONMENTS: dict[str, Values] = {
 DEFAULT_ENVIRONMENTS: dict[str, str] = {"pong": "ALE/Pong-v5"}
 
 
-def default_environment(preset: str) -> str:
-    """The environment of a preset that was asked for without one."""
-    return DEFAULT_ENVIRONMENTS.get(preset, Config.env_id)
+def defaults(env_id: str, family: str, parts: Values) -> dict[str, Any]:
+    """What suits an environment of `family` where preset and caller chose `parts`; empty for an unknown family.
 
-
-def resolve(preset: str, env_id: str | None = None, overrides: Values | None = None) -> Config:
-    """The merged Config, with nothing left to decide: the same on every machine once it is saved.
-
-    Raises ConfigError for an unknown preset, environment or option (with close matches) and for values that
-    do not fit.
+    Of `parts` only those are read that have tables of their own.
     """
-    env_id = default_environment(preset) if env_id is None else env_id
-    merged = {**defaults(preset, env_id, overrides), **(overrides or {})}
-    return decided(Config.from_mapping(merged))
-
-
-def defaults(preset: str, env_id: str, overrides: Values | None = None) -> dict[str, Any]:
-    """What `preset` on `env_id` sets for someone who overrides it so: without the overrides, but to go with their parts."""
-    if preset not in PRESETS:
-        raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, list(PRESETS))}")
-    parts = PRESETS[preset]
-    return {
-        **_family_values(env_id, {**parts, **(overrides or {})}),
-        **ENVIRONMENTS.get(env_id, {}),
-        **parts,
-        "preset": preset,
-        "env_id": env_id,
-    }
-
-
-def decided(config: Config) -> Config:
-    """Fills in what depends on the machine or on other fields."""
-    beta_steps = config.steps if config.beta_steps is None else config.beta_steps
-    num_threads = _num_threads(config) if config.num_threads is None else config.num_threads
-    precision = (
-        _fastest_precision(config.device, num_threads) if config.precision == "fastest" else config.precision
-    )
-    return replace(config, beta_steps=beta_steps, num_threads=num_threads, precision=precision)
-
-
-def _num_threads(config: Config) -> int:
-    """A small mlp is done before a second thread has woken up."""
-    if config.torso == "mlp":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _fastest_precision(device: str, num_threads: int) -> Literal["float32", "bfloat16"]:
-    """Measured, not guessed: without hardware for it, bfloat16 is many times slower than float32."""
-    require("torch", "train")
-    from mujigae.training.precision import faster_precision
-
-    return faster_precision(device, num_threads)
-
-
-def _family_values(env_id: str, parts: Values) -> Values:
-    """Empty for spaces of no family: the agent says best what it cannot handle."""
-    require("gymnasium", "train")
-    from mujigae.envs.make import family_of
-
     tables = [FAMILIES]
     tables += [NOISY_FAMILIES] if parts.get("noisy") else []
     tables += [CATEGORICAL_FAMILIES] if parts.get("loss") == "cross_entropy" else []
-    family = family_of(env_id)
-    return {name: value for table in tables for name, value in table.get(family, {}).items()}
+    values = {name: value for table in tables for name, value in table.get(family, {}).items()}
+    return values | dict(ENVIRONMENTS.get(env_id, {}))

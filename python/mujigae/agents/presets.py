@@ -1,0 +1,58 @@
+"""From a preset, an environment and what the caller says to a whole configuration.
+
+the fields' defaults  <  what the agent says of the environment and its family  <  the preset  <  the caller
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mujigae.agents.registry import Values, preset_values
+from mujigae.config.run import EnvConfig, Run
+from mujigae.errors import require
+
+__all__ = ["default_environment", "resolve"]
+
+
+def default_environment(preset: str) -> str:
+    """The environment of a preset that was asked for without one."""
+    agent, _ = preset_values(preset)
+    return agent.default_environments.get(preset, EnvConfig.env_id)
+
+
+def resolve(preset: str, env_id: str | None = None, overrides: Values | None = None) -> Run:
+    """The merged configuration, the same on every machine once it is saved.
+
+    Raises ConfigError for an unknown preset, environment or option (with close matches) and for values that
+    do not fit.
+    """
+    agent, values = preset_values(preset)
+    env_id = default_environment(preset) if env_id is None else env_id
+    merged: dict[str, Any] = {
+        **agent.defaults(env_id, _family(env_id), {**values, **(overrides or {})}),
+        **values,
+        **{"preset": preset, "agent_name": agent.name, "env_id": env_id},
+        **(overrides or {}),
+    }
+    return _decided(Run.from_flat(merged, agent.config_class))
+
+
+def _family(env_id: str) -> str:
+    require("gymnasium", "train")
+    from mujigae.envs.make import family_of
+
+    return family_of(env_id)
+
+
+def _decided(run: Run) -> Run:
+    """Fills in what depends on the machine or on other fields."""
+    beta_steps = run.budget.steps if run.replay.beta_steps is None else run.replay.beta_steps
+    num_threads = _num_threads(run) if run.hardware.num_threads is None else run.hardware.num_threads
+    return run.changed(beta_steps=beta_steps, num_threads=num_threads)
+
+
+def _num_threads(run: Run) -> int:
+    if run.agent.is_small:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,172 @@
+"""Agents by name: where a class comes from, which presets it has, and what suits it in which environment.
+
+The class itself is imported when a run is built: listing presets and options needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+from mujigae.agents.agent import Agent
+from mujigae.agents.dqn import presets as dqn
+from mujigae.agents.dqn.config import DQNConfig
+from mujigae.config.checks import close_matches
+from mujigae.config.run import AgentConfig, Run, flat_fields
+from mujigae.errors import ConfigError
+
+__all__ = [
+    "ENTRY_POINTS",
+    "Registered",
+    "config_of",
+    "create_agent",
+    "lookup",
+    "preset_values",
+    "presets",
+    "register",
+]
+
+ENTRY_POINTS = __name__.removesuffix(".registry")  # the group is named as this package is
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One agent as the registry knows it."""
+
+    name: str
+    source: type[Agent] | str  # the class, or module:Class to import it from
+    config_class: type[AgentConfig]
+    presets: Mapping[str, Values] = field(default_factory=dict)
+    defaults: Callable[[str, str, Values], Values] = lambda env_id, family, parts: {}
+    """From an environment's id, its family and what preset and caller chose to values that suit them."""
+    default_environments: Mapping[str, str] = field(default_factory=dict)
+
+    def agent_class(self) -> type[Agent]:
+        """The class; raises ConfigError where it cannot be imported."""
+        return _imported(self.source) if isinstance(self.source, str) else self.source
+
+
+_REGISTRY: dict[str, Registered] = {}
+
+
+def register(name: str, agent: type[Agent], *, presets: Mapping[str, Values] | None = None) -> None:
+    """Makes `agent` known as `mujigae train NAME`; each of `presets` is another name, with values for options.
+
+    Raises ConfigError for a name that is taken by another agent, and for an option that means something else already.
+    """
+    presets = {name: {}} if presets is None else presets
+    for preset in presets:
+        owner = _owner(preset)
+        if owner is not None and owner.source is not agent:
+            raise ConfigError(f"name: {preset!r} is taken by the agent {owner.name!r}")
+    _add(Registered(name, agent, agent.config_class, presets))
+
+
+def lookup(name: str) -> Registered:
+    """The agent registered as `name`, that of an entry point, or module:Class; ConfigError where there is none."""
+    if name not in _REGISTRY and ":" in name:
+        agent = _imported(name)
+        _add(Registered(name, agent, agent.config_class, {name: {}}))
+    if name not in _REGISTRY:
+        _load_entry_points()
+    if name not in _REGISTRY:
+        raise ConfigError(f"agent_name: unknown agent {name!r}{close_matches(name, [*_REGISTRY])}")
+    return _REGISTRY[name]
+
+
+def config_of(name: str) -> type[AgentConfig]:
+    """The dataclass of the options of the agent `name`; raises as `lookup` does."""
+    return lookup(name).config_class
+
+
+def create_agent(run: Run, observation_space: Any, action_space: Any) -> Agent:
+    """The agent of `run`; raises ConfigError for spaces that its class does not list, and what its constructor raises."""
+    agent = lookup(run.agent_name).agent_class()
+    handles = f"{agent.__name__} handles {_listed(agent.action_spaces)} actions and {_listed(agent.observation_spaces)}"
+    for name, space, kinds in (
+        ("action_space", action_space, agent.action_spaces),
+        ("observation_space", observation_space, agent.observation_spaces),
+    ):
+        if type(space).__name__ not in kinds:
+            raise ConfigError(f"{name}: {handles} observations, got {space}")
+    return agent(run, observation_space, action_space)
+
+
+def presets() -> dict[str, Registered]:
+    """Every preset of every registered agent; those of entry points once one of them was asked for."""
+    return {preset: agent for agent in _REGISTRY.values() for preset in agent.presets}
+
+
+def preset_values(preset: str) -> tuple[Registered, Values]:
+    """The agent of a preset and the values that it sets; raises ConfigError with close matches."""
+    agent = _owner(preset)
+    if agent is None and ":" in preset:
+        agent = lookup(preset)
+    if agent is None:
+        _load_entry_points()
+        agent = _owner(preset)
+    if agent is None:
+        raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, [*presets()])}")
+    return agent, agent.presets[preset]
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    return ", ".join(kinds)
+
+
+def _owner(preset: str) -> Registered | None:
+    return presets().get(preset)
+
+
+def _add(agent: Registered) -> None:
+    shared = flat_fields(AgentConfig)
+    for name in agent.config_class.__dataclass_fields__:
+        if name in shared:
+            raise ConfigError(f"{agent.name}: the option {name!r} is one of every run already")
+    _REGISTRY[agent.name] = agent
+
+
+def _load_entry_points() -> None:
+    """Registers the classes that installed packages offer; one that cannot be imported is a ConfigError."""
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        if entry.name not in _REGISTRY:
+            register(entry.name, _imported(entry.value))
+
+
+def _imported(source: str) -> type[Agent]:
+    """module:Class; modules of the current folder can be imported too, as with `python -m`."""
+    module_name, _, class_name = source.partition(":")
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        agent = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:
+        words = " ".join(str(error).split())
+        raise ConfigError(
+            f"preset: {source!r} cannot be imported ({type(error).__name__}: {words})"
+        ) from error
+    if not isinstance(agent, type) or not hasattr(agent, "config_class"):
+        raise ConfigError(
+            f"preset: expected {source!r} to be a class derived from mujigae.agents.Agent, got {agent!r}"
+        )
+    return agent
+
+
+_add(
+    Registered(
+        "dqn",
+        "mujigae.agents.dqn.agent:DQN",
+        DQNConfig,
+        dqn.PRESETS,
+        dqn.defaults,
+        dqn.DEFAULT_ENVIRONMENTS,
+    )
+)

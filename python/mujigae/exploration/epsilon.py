@@ -1,0 +1,37 @@
+"""Epsilon-greedy exploration: a random action with probability epsilon, else the greedy one (Mnih et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EpsilonGreedy", "explore"]
+
+
+class EpsilonGreedy:
+    """Epsilon as a function of the step; `scalars` has the one that was used last."""
+
+    def __init__(self, num_actions: int, epsilon_at: Callable[[int], float]) -> None:
+        self.epsilon_at = epsilon_at
+        self._num_actions = num_actions
+        self._epsilon = epsilon_at(0)
+
+    def act(self, greedy: NDArray[np.int64], step: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The actions to take instead of `greedy` [E], both counted from 0."""
+        self._epsilon = self.epsilon_at(step)
+        return explore(greedy, self._epsilon, self._num_actions, rng)
+
+    def scalars(self) -> dict[str, float | None]:
+        return {"epsilon": self._epsilon}
+
+
+def explore(
+    greedy: NDArray[np.int64], epsilon: float, num_actions: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Each of `greedy` [E] replaced, with probability epsilon, by a uniformly random action."""
+    if epsilon == 0:
+        return greedy
+    is_random = rng.random(len(greedy)) < epsilon
+    return np.where(is_random, rng.integers(num_actions, size=len(greedy)), greedy)

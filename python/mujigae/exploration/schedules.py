@@ -1,0 +1,26 @@
+"""Numbers that change over a run as pure functions of the step: nothing to save, exact after a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["SCHEDULES", "Schedule", "exponential", "linear"]
+
+Schedule = Callable[[float, float, int, int], float]
+
+
+def linear(start: float, end: float, num_steps: int, step: int) -> float:
+    """A straight line from `start` at step 0 to `end` at `num_steps`, and `end` from there on."""
+    if step >= num_steps:
+        return end
+    return start + (end - start) * (step / num_steps)
+
+
+def exponential(start: float, end: float, num_steps: int, step: int) -> float:
+    """A constant factor per step from `start` at step 0 to `end` at `num_steps`, and `end` from there on."""
+    if step >= num_steps:
+        return end
+    return float(start * (end / start) ** (step / num_steps))
+
+
+SCHEDULES: dict[str, Schedule] = {"linear": linear, "exponential": exponential}
