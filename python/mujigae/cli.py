@@ -99,7 +99,14 @@ def _dispatch(args: list[str]) -> int:
         raise ConfigError(f"unknown command {args[0]!r}{close_matches(args[0], [*commands, 'info'])}")
     for package in ("torch", "gymnasium"):
         require(package, "train")
+    _find_modules_of_the_current_folder()
     return commands[args[0]](args[1:])
+
+
+def _find_modules_of_the_current_folder() -> None:
+    """For agents and environments of the user's own, as `python -m mujigae` finds them; installed ones come first."""
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
 
 
 def _train(args: list[str]) -> int:

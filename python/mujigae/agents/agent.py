@@ -83,3 +83,5 @@ class Agent(Protocol):
 
     def restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Takes `tensors()` and `state()` back; ValueError (nothing changed) if they are another agent's."""
+        if tensors or state:
+            raise ValueError(f"expected an agent without state, got {', '.join([*tensors, *state])}")

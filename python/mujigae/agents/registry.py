@@ -6,8 +6,6 @@ The class itself is imported when a run is built: listing presets and options ne
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -141,11 +139,8 @@ def _load_entry_points() -> None:
 
 
 def _imported(source: str) -> type[Agent]:
-    """module:Class; modules of the current folder can be imported too, as with `python -m`."""
+    """module:Class"""
     module_name, _, class_name = source.partition(":")
-    folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.append(folder)
     try:
         agent = getattr(importlib.import_module(module_name), class_name)
     except Exception as error:

@@ -101,14 +101,14 @@ def describe(training: Training, progress: Progress, row: Row, start: tuple[int,
     """One line: steps, speed, return, loss, the agent's scalars, buffer memory, time left."""
     scores = list(training.counters.recent_scores)[-20:]
     score = f"{sum(scores) / len(scores):.1f}" if scores else "-"
-    loss = row.get("loss")
     scalars = {name: value for name, value in training.agent.scalars().items() if value is not None}
+    has_loss = "loss" in training.agent.metrics
     left = seconds_left(training, progress, start)
     parts = [
         f"step {progress.step:,}/{training.config.budget.steps:,}",
         f"{steps_per_second(progress, start):,.0f} steps/s",
         f"return {score} (last {len(scores)} of {training.counters.episodes})",
-        f"loss {'-' if loss is None else format(loss, '.4g')}",
+        *(["loss " + ("-" if row.get("loss") is None else f"{row['loss']:.4g}")] if has_loss else []),
         *(f"{name} {value:.3f}" for name, value in scalars.items()),
         f"replay {human_bytes(training.buffer.nbytes)}",
         f"left {human_time(left)}",
