@@ -28,7 +28,7 @@ class Child:
 
         The root of the repository comes first where modules are looked for, after what `variables` puts there.
         """
-        name = "".join(arguments[1:])
+        name = "".join(arguments[1:]) + variables.get("PYTHONPATH", "")
         self.path = cache / "".join(letter if letter.isalnum() else "_" for letter in name)[:200]
         self.log = self.path.with_suffix(".log").open("wb")
         quiet = {
@@ -91,16 +91,21 @@ class Child:
             self.log.close()
 
 
+def source_path(source: str | None) -> dict[str, str]:
+    """The variables with which a child imports mujigae from a source tree."""
+    return {} if source is None else {"PYTHONPATH": f"{source}:{ROOT}"}
+
+
 class SubjectChild(Child):
     """bench/core/speed_worker.py in the environment of a subject."""
 
-    def __init__(self, planned: Planned, cache: Path, wheel: Path, pythons: dict[Any, Any]) -> None:
+    def __init__(self, planned: Planned, cache: Path, wheel: Path | None, pythons: dict[Any, Any]) -> None:
         super().__init__()
         try:
             key = (planned.packages, planned.over)
             if key not in pythons:
                 pythons[key] = environment(cache, planned.packages, wheel=wheel, over=planned.over)
             arguments = ["bench.core.speed_worker", planned.adapter, json.dumps(planned.options)]
-            self.start(pythons[key], arguments, cache, {})
+            self.start(pythons[key], arguments, cache, source_path(planned.source))
         except (OSError, subprocess.CalledProcessError) as error:
             self.failure = f"environment: {error}"

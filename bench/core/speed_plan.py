@@ -22,12 +22,16 @@ class Planned(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012, never changed
     over: tuple[str, ...] = ()
     is_ours: bool = False
+    source: str | None = (
+        None  # a python/ folder with its own compiled module, in the place of the wheel of mujigae
+    )
     max_atari_rows: int | None = None
 
 
 _ALL = frozenset(["tree", "atari", "add", "vector", "uniform"])
 _REPLAY = _ALL - {"tree"}
 _FRAMES = frozenset(["atari", "add"])
+_ADDS = frozenset(["add", "add env_ids", "add dict"])
 
 
 def _ours(works: frozenset[str], **options: Any) -> Planned:
@@ -40,8 +44,8 @@ def _floor(num_threads: int) -> Planned:
 
 # The libraries beside each torch with which they work: the faster of the two counts, row by row.
 SUBJECTS = {
-    "mujigae": _ours(_ALL),
-    "mujigae, validate=False": _ours(frozenset(["add"]), validate=False),
+    "mujigae": _ours(_ALL | _ADDS),
+    "mujigae, validate=False": _ours(_ADDS, validate=False),
     "mujigae, compress=True": _ours(_FRAMES | {"game"}, compress=True),
     "mujigae, compress=True, validate=False": _ours(frozenset(["add"]), compress=True, validate=False),
     "mujigae, prefetch=2": _ours(frozenset(["atari"]), prefetch=2),
@@ -104,7 +108,7 @@ class Group(NamedTuple):
 
     @property
     def needs_recording(self) -> bool:
-        return self.work in ("atari", "add")
+        return self.work == "atari" or self.work.startswith("add")
 
     def takes(self, subject: Planned) -> bool:
         wanted = "game" if "game" in self.options else self.work
@@ -133,6 +137,11 @@ _GROUPS = [
     Group("atari", "atari", (*_CYCLES, ("wait", 32)), "atari_rows", tells_memory=True),
     Group("add 1", "add", (("add", 64),), "add_rows", {"num_envs": 1}),
     Group("add 8", "add", (("add", 64),), "add_rows", {"num_envs": 8}),
+    *(
+        Group(f"{work} {num_envs}", work, (("add", 64),), "add_rows", {"num_envs": num_envs})
+        for work in ("add env_ids", "add dict")
+        for num_envs in (1, 8)
+    ),
     Group("vector", "vector", (("cycle", 32), ("cycle", 256), ("cycle", 2048)), "vector_rows"),
     Group("uniform", "uniform", (("sample", 32), ("sample", 256)), "uniform_rows"),
     *(

@@ -71,8 +71,8 @@ class Worker:
         path = self.cache / f"frames-{options['recorded_steps']}.npy"
         frames = stream.AtariStream(path, options.get("game"))
         frames.repeats_first = self.subject.repeats_first
-        if work == "add":
-            return workloads.AddWork(self.subject, frames, capacity, options["num_envs"])
+        if work.startswith("add"):
+            return workloads.AddWork(self.subject, frames, capacity, options["num_envs"], work)
         return workloads.atari(self.subject, frames, min(capacity, len(frames)))
 
     def time(self, operation: str, batch_size: int, seconds: float, num_threads: int) -> Answer:

@@ -52,8 +52,8 @@ class Tree(Protocol):
 class Replay(Protocol):
     """A replay buffer."""
 
-    def add(self, step: Rows) -> None:
-        """One step of every environment, [E, ...]."""
+    def add(self, step: Rows, env_ids: Any = None) -> None:
+        """One step of every environment, [E, ...]; of these environments, int64 [E], where they are given."""
 
     def extend(self, rows: Rows) -> None:
         """Consecutive steps of one environment, [T, ...]: the way to fill it that is fastest."""
@@ -83,6 +83,10 @@ class Subject:
     def atari(self, capacity: int, num_envs: int = 1) -> Replay:
         """Prioritized, 3-step, observations of four 84 x 84 frames, int64 actions."""
         raise NotOffered("a replay buffer")
+
+    def atari_dict(self, capacity: int, num_envs: int) -> Replay:
+        """As `atari`; observations are dicts with one entry, "image"."""
+        raise NotOffered("dict observations")
 
     def vector(self, capacity: int) -> Replay:
         """Prioritized, 1-step, 17 floats, actions of six floats."""

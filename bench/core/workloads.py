@@ -215,10 +215,17 @@ def _train(is_over: threading.Event) -> None:
 
 
 class AddWork:
-    """A full buffer that gets more steps, of one environment or several, and at times the end of an episode."""
+    """A full buffer that gets more steps, of one environment or several, and at times the end of an episode.
 
-    def __init__(self, subject: Subject, stream: AtariStream, capacity: int, num_envs: int) -> None:
-        self.replay = subject.atari(capacity, num_envs)
+    `kind`: "add", or "add env_ids", where the environments are named, or "add dict", where an observation is a dict of one entry.
+    """
+
+    def __init__(
+        self, subject: Subject, stream: AtariStream, capacity: int, num_envs: int, kind: str = "add"
+    ) -> None:
+        self.in_dict = kind == "add dict"
+        self.replay = (subject.atari_dict if self.in_dict else subject.atari)(capacity, num_envs)
+        self.arguments = (np.arange(num_envs),) if kind == "add env_ids" else ()
         self.num_envs = num_envs
         length = SEGMENT_STEPS[num_envs]
         firsts = np.flatnonzero(stream.position == stream.start[stream.position])
@@ -233,7 +240,8 @@ class AddWork:
     def _step(self, t: int, length: int) -> Rows:
         no, end = np.zeros(self.num_envs, bool), np.full(self.num_envs, t == length - 1)
         action = t * self.num_envs + np.arange(self.num_envs)
-        return Rows(self.obs[t], action, np.ones(self.num_envs), self.obs[t + 1], no, end)
+        obs, next_obs = ({"image": self.obs[at]} if self.in_dict else self.obs[at] for at in (t, t + 1))
+        return Rows(obs, action, np.ones(self.num_envs), next_obs, no, end)
 
     def operation(self, name: str, batch_size: int) -> Operation:
         assert name == "add"
@@ -254,14 +262,16 @@ class Add(Operation):
 
     def run(self, times: int) -> None:
         add, steps, begin = self.work.replay.add, self.work.steps, self.work.added
+        arguments = self.work.arguments
         for i in range(begin, begin + times):
-            add(steps[i % len(steps)])
+            add(steps[i % len(steps)], *arguments)
         self.work.added += times
 
     def check(self) -> None:
         drawn = self.work.replay.sample(self.batch_size)
         t, env = np.divmod(array(drawn.action).reshape(-1).astype(np.int64), self.work.num_envs)
-        assert np.array_equal(array(drawn.obs), self.work.obs[t, env]), "obs of another step"
+        obs = drawn.obs["image"] if self.work.in_dict else drawn.obs
+        assert np.array_equal(array(obs), self.work.obs[t, env]), "obs of another step"
 
 
 class FloorWork:

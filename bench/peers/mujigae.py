@@ -16,7 +16,7 @@ import torch
 import mujigae
 from bench.core.subject import ALPHA, BETA, EPS, GAMMA, NotOffered, Rows, Subject
 
-_OF_ATARI = ("compress", "prefetch", "validate")
+FRAMES = ((4, 84, 84), np.uint8)
 
 
 class SpeedSubject(Subject):
@@ -39,7 +39,11 @@ class SpeedSubject(Subject):
 
     def atari(self, capacity: int, num_envs: int = 1) -> Any:
         options = {"n_step": 3, "frame_stack": 4, "num_envs": num_envs, **self.options}
-        return Prioritized(capacity, ((4, 84, 84), np.uint8), ((), np.int64), options)
+        return Prioritized(capacity, FRAMES, ((), np.int64), options)
+
+    def atari_dict(self, capacity: int, num_envs: int) -> Any:
+        options = {"n_step": 3, "frame_stack": {"image": 4}, "num_envs": num_envs, **self.options}
+        return Prioritized(capacity, {"image": FRAMES}, ((), np.int64), options)
 
     def vector(self, capacity: int) -> Any:
         return Prioritized(capacity, ((17,), np.float32), ((6,), np.float32), self.options)
@@ -68,8 +72,8 @@ class Filled:
 
     buffer: mujigae.ReplayBuffer
 
-    def add(self, step: Rows) -> None:
-        self.buffer.add(*step)
+    def add(self, step: Rows, env_ids: Any = None) -> None:
+        self.buffer.add(*step, env_ids)
 
     def extend(self, rows: Rows) -> None:
         self.buffer.extend(*(column[:, None] for column in rows) if self.buffer.num_envs > 1 else rows)

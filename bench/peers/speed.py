@@ -1,6 +1,6 @@
 """The speed of mujigae beside that of other libraries, in one run: writes bench/results/<machine>/speed.json.
 
-    python bench/peers/speed.py [--only NAME ...] [--quick] [--cache FOLDER] [--wheel FILE]
+    python bench/peers/speed.py [--only NAME ...] [--source FOLDER] [--against FOLDER] [--quick] [--cache FOLDER] [--wheel FILE]
 
 Every subject is a child process in an environment of its own. All children of a group hold their filled structures at the same
 time and are visited in turn, several times over; see bench/README.md. What fails leaves a row that says so. Results are written
@@ -22,10 +22,11 @@ if __name__ == "__main__":
     # The root of the repository instead of this folder, whose files have names of libraries.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from bench.core.children import NUM_THREADS, Child, SubjectChild
-from bench.core.environments import CACHE, ROOT, build_wheel
-from bench.core.hardware import describe, machine_name
-from bench.core.speed_plan import FULL, GROUPS, QUICK, SUBJECTS, Group, Size
+from bench.core import comparison
+from bench.core.children import NUM_THREADS, Child, SubjectChild, source_path
+from bench.core.environments import CACHE, ROOT, build_wheel, environment
+from bench.core.hardware import describe, results_folder
+from bench.core.speed_plan import FULL, GROUPS, QUICK, SUBJECTS, Group, Planned, Size
 
 Results = dict[str, Any]
 
@@ -36,18 +37,18 @@ def main() -> int:
     size = size._replace(visits=arguments.visits or size.visits)
     cache = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    only = set(arguments.only or [])
-    wanted = {name for name in GROUPS if name in only or name.split()[0] in only}
-    groups = [name for name in GROUPS if not wanted or name in wanted]
-    subjects = [name for name in SUBJECTS if not only & set(SUBJECTS) or name in only]
-    wheel = arguments.wheel or build_wheel(cache)
-    folder = cache / "quick" if arguments.quick else ROOT / "bench/results" / machine_name()
-    path = folder / "speed.json"
-    results = begun(path, size)
-    run = Run(cache, wheel, size, results)
+    groups, subjects = chosen(arguments.only or [])
+    measured = beside(subjects, arguments.source, arguments.against)
+    wheel = arguments.wheel
+    if wheel is None and any(subject.source is None for subject in measured.values()):
+        wheel = build_wheel(cache)
+    run = Run(cache, wheel, size, measured)
+    folder = cache / "quick" if arguments.quick else run.results_folder()
+    path = folder / ("against.json" if arguments.against else "speed.json")
+    results = run.results = begun(path, size)
     for name in groups:
         began = time.monotonic()
-        rows = run.group(GROUPS[name], subjects)
+        rows = run.group(GROUPS[name])
         results["rows"] = merged(results["rows"], rows)
         note: dict[str, Any] = {
             "seconds": round(time.monotonic() - began),
@@ -57,7 +58,34 @@ def main() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
         print(f"{name}: {note['seconds']} s, load {note['load'][0]}", flush=True)
+    compared = comparison.beside_exact_adds(results["rows"]) + comparison.against(results["rows"])
+    print(*compared, sep="\n")
     return 0
+
+
+def chosen(only: list[str]) -> tuple[list[str], list[str]]:
+    """The names of groups and of subjects that `--only` leaves; "ours" are all subjects that are mujigae."""
+    wanted = {name for name in GROUPS if name in only or _kind(name) in only or name.split()[0] in only}
+    ours = {name for name in SUBJECTS if SUBJECTS[name].is_ours and "ours" in only}
+    named = ours | (set(only) & set(SUBJECTS))
+    groups = [name for name in GROUPS if not wanted or name in wanted]
+    return groups, [name for name in SUBJECTS if not named or name in named]
+
+
+def _kind(group: str) -> str:
+    """A group's name without its size: "add env_ids"."""
+    return group.rpartition(" ")[0]
+
+
+def beside(names: list[str], source: Path | None, against: Path | None) -> dict[str, Planned]:
+    """The subjects of these names; ours from a source tree if one is given, and once more from the other tree."""
+    subjects = {}
+    for name in names:
+        planned = SUBJECTS[name]
+        subjects[name] = planned._replace(source=source and str(source)) if planned.is_ours else planned
+        if planned.is_ours and against is not None:
+            subjects[name + comparison.AGAINST] = planned._replace(source=str(against))
+    return subjects
 
 
 def begun(path: Path, size: Size) -> Results:
@@ -86,15 +114,24 @@ def row_key(row: Results) -> tuple[Any, ...]:
 class Run:
     """The measurement of one group after another."""
 
-    def __init__(self, cache: Path, wheel: Path, size: Size, results: Results) -> None:
-        self.cache, self.wheel, self.size, self.results = cache, wheel, size, results
+    def __init__(self, cache: Path, wheel: Path | None, size: Size, subjects: dict[str, Planned]) -> None:
+        self.cache, self.wheel, self.size, self.subjects = cache, wheel, size, subjects
+        self.results: Results = {"subjects": {}}
         self.pythons: dict[Any, Path] = {}  # of the environments so far
 
-    def group(self, group: Group, names: list[str]) -> list[Results]:
+    def results_folder(self) -> Path:
+        """This machine's, with the instruction set that mujigae uses here."""
+        ours = self.subjects.get("mujigae", SUBJECTS["mujigae"])
+        python = environment(self.cache, ours.packages, wheel=self.wheel)
+        return results_folder(ROOT / "bench/results", python, source_path(ours.source))
+
+    def group(self, group: Group) -> list[Results]:
         """The rows of all subjects that take part."""
         if group.needs_recording:
             self._record()
-        children = {name: self._child(name) for name in names if group.takes(SUBJECTS[name])}
+        children = {
+            name: self._child(planned) for name, planned in self.subjects.items() if group.takes(planned)
+        }
         try:
             prepared = self._prepared(children, group)
             ready = [name for name, answer in prepared.items() if answer["status"] == "ok"]
@@ -121,15 +158,15 @@ class Run:
                 child.close()
 
     def _record(self) -> None:
-        child = self._child("mujigae")
+        child = self._child(self.subjects.get("mujigae", SUBJECTS["mujigae"]))
         answer = child.ask({"do": "record", "num_steps": self.size.recorded_steps}, 1200)
         child.close()
         self.results["games"] = answer.get("games", [])
         if answer["status"] != "ok":
             print(f"recording: {answer['reason']}", flush=True)
 
-    def _child(self, name: str) -> Child:
-        return SubjectChild(SUBJECTS[name], self.cache, self.wheel, self.pythons)
+    def _child(self, planned: Planned) -> Child:
+        return SubjectChild(planned, self.cache, self.wheel, self.pythons)
 
     def _prepared(self, children: dict[str, Child], group: Group) -> dict[str, Results]:
         """What each says of its structure; they fill them side by side."""
@@ -139,7 +176,7 @@ class Run:
         known = {name: hello for name, hello in hellos.items() if hello["status"] == "ok"}
         for name, hello in known.items():
             self.results["subjects"][name] = {key: value for key, value in hello.items() if key != "status"}
-            children[name].tell({"do": "prepare", **group.request(self.size, SUBJECTS[name])})
+            children[name].tell({"do": "prepare", **group.request(self.size, self.subjects[name])})
         answers = {name: children[name].hear(900) if name in known else hellos[name] for name in children}
         for name, answer in answers.items():
             if answer["status"] != "ok":
@@ -188,14 +225,24 @@ def summary(visits: list[Results]) -> Results:
     }
 
 
+def source_tree(text: str) -> Path:
+    """A folder that holds the package mujigae with its compiled module."""
+    path = Path(text).resolve()
+    if not any(path.glob("mujigae/_core*.so")):
+        raise argparse.ArgumentTypeError(
+            f"expected a folder with mujigae/ and its compiled module in it, got {text}"
+        )
+    return path
+
+
 def parser() -> argparse.ArgumentParser:
     described = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     described.add_argument(
         "--only",
         nargs="+",
-        choices=[*GROUPS, "tree", "add", "game", *SUBJECTS],
+        choices=sorted({*GROUPS, *map(_kind, GROUPS), "tree", "add", "game", "ours", *SUBJECTS} - {""}),
         metavar="NAME",
-        help="groups, subjects",
+        help="groups, subjects; 'ours': every subject that is mujigae",
     )
     described.add_argument(
         "--quick",
@@ -207,6 +254,18 @@ def parser() -> argparse.ArgumentParser:
     )
     described.add_argument("--cache", type=Path, default=CACHE, help="for environments and recorded frames")
     described.add_argument("--wheel", type=Path, help="of mujigae; built when left out")
+    described.add_argument(
+        "--source",
+        type=source_tree,
+        metavar="FOLDER",
+        help="a python/ folder with its compiled module: mujigae from there instead of a wheel",
+    )
+    described.add_argument(
+        "--against",
+        type=source_tree,
+        metavar="FOLDER",
+        help="another such folder: mujigae from there as well, in turns; the results are against.json",
+    )
     return described
 
 

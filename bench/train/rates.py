@@ -26,7 +26,7 @@ if __name__ == "__main__":
 from bench.core.children import Child
 from bench.core.cleanrl_script import cleanrl
 from bench.core.environments import CACHE, ROOT, build_wheel, environment
-from bench.core.hardware import describe, machine_name
+from bench.core.hardware import describe, results_folder
 from bench.train.rates_plan import BEST, CAPACITY, FULL, GROUPS, QUICK, SEED, Size, Trainer
 
 NUM_THREADS = 2
@@ -72,7 +72,9 @@ def main() -> int:
     size = QUICK if arguments.quick else FULL
     cache = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / "quick" if arguments.quick else ROOT / "bench/results" / machine_name()
+    folder = (
+        cache / "quick" if arguments.quick else results_folder(ROOT / "bench/results", Path(sys.executable))
+    )
     path = folder / "rates.json"
     results = begun(path, size)
     groups = {name: chosen(trainers, arguments.only) for name, trainers in GROUPS.items()}
