@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 import mujigae
-from mujigae.envs.make import EnvOptions, make
+from mujigae.config.run import EnvConfig
+from mujigae.envs import make
 
 ROOT = Path(__file__).parents[2]
 GAMES = (
@@ -32,7 +33,7 @@ FRAME = (84, 84)
 
 def transitions(game: str, num_steps: int) -> list[tuple[Any, ...]]:
     """Random play: (obs, action, reward, next_obs, terminated, truncated), one environment."""
-    env = make(EnvOptions(env_id=f"ALE/{game}-v5"), training=True)
+    env = make(EnvConfig(f"ALE/{game}-v5", num_envs=1), training=True)
     rng, rows = np.random.default_rng(0), []
     env.stream.reset(seed=0)
     while len(rows) < num_steps:

@@ -36,10 +36,10 @@ def record(path: Path, num_steps: int) -> None:
 
 def _played(game: str, num_steps: int) -> tuple[Any, Any]:
     """Steps of several environments, one environment's after the other's."""
-    from mujigae.envs import EnvOptions
+    from mujigae.config.run import EnvConfig
     from mujigae.envs.atari import AtariGames
 
-    games = AtariGames(EnvOptions(f"ALE/{game}-v5", num_envs=NUM_GAME_ENVS), life_loss=False)
+    games = AtariGames(EnvConfig(f"ALE/{game}-v5", num_envs=NUM_GAME_ENVS), life_loss=False)
     rng = np.random.default_rng(0)
     frames = np.empty((NUM_GAME_ENVS, num_steps + 1, SIDE, SIDE), np.uint8)
     starts = np.zeros((NUM_GAME_ENVS, num_steps + 1), bool)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["CheckpointError", "ConfigError", "MissingExtraError", "MujigaeError", "SnapshotError", "require"]
+__all__ = [
+    *("BrokenEnvironmentError", "CheckpointError", "ConfigError", "MissingExtraError", "MujigaeError"),
+    *("SnapshotError", "require"),
+]
 
 
 class MujigaeError(Exception):
@@ -14,6 +17,10 @@ class MujigaeError(Exception):
 
 class ConfigError(MujigaeError, ValueError):
     """An unknown environment, preset or option, or a space that the agent cannot handle."""
+
+
+class BrokenEnvironmentError(MujigaeError):
+    """An environment failed or broke Gymnasium's contract; the message names it, the step and what was expected."""
 
 
 class MissingExtraError(MujigaeError, ImportError):

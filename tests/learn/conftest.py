@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from envs_by_hand import Registry
 
 from mujigae.runs import session
 
@@ -23,3 +25,11 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_draw", lambda folder, say: None)
+
+
+@pytest.fixture
+def register() -> Iterator[Registry]:
+    """Registers an environment for one test: register(entry_point) -> its id."""
+    registry = Registry()
+    yield registry
+    registry.clear()

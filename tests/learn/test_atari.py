@@ -10,18 +10,20 @@ import ale_py
 import numpy as np
 import pytest
 from ale_py import roms
+from envs_by_hand import one
 from numpy.typing import NDArray
 
-from mujigae.envs import Environment, EnvOptions, Steps, make
+from mujigae.config.run import EnvConfig
+from mujigae.envs import Environment, Steps, make
 from mujigae.envs.atari import AtariGames, atari_ids
 from mujigae.errors import ConfigError
 
 NOOP, FIRE = 0, 1
 
 
-def options(game: str, **changes: Any) -> EnvOptions:
+def options(game: str, **changes: Any) -> EnvConfig:
     """Small frames, for speed."""
-    return EnvOptions(f"ALE/{game}-v5", **{"frame_size": 21, **changes})
+    return one(f"ALE/{game}-v5", **{"frame_size": 21, **changes})
 
 
 def random_steps(env: Environment, num_steps: int, seed: int = 0) -> list[Steps]:
@@ -284,7 +286,7 @@ def test_minimal_action_set_unless_the_full_one_is_asked_for() -> None:
 
 
 def test_protocol_says_every_number_in_one_line() -> None:
-    choice = EnvOptions("ALE/Breakout-v5", sticky_probability=0.25, num_noops=7, max_frames_per_episode=5000)
+    choice = one("ALE/Breakout-v5", sticky_probability=0.25, num_noops=7, max_frames_per_episode=5000)
     training, evaluation = (make(choice, training=flag).protocol for flag in (True, False))
     for words in (
         "ALE/Breakout-v5",
@@ -303,14 +305,14 @@ def test_protocol_says_every_number_in_one_line() -> None:
     assert "lost life terminal for the learner" in training
     assert "lost life not terminal" in evaluation
     assert "\n" not in training
-    fire = EnvOptions("ALE/Breakout-v5", num_noops=7, fire_reset=True)
+    fire = one("ALE/Breakout-v5", num_noops=7, fire_reset=True)
     assert "FIRE and 0 to 6 no-ops" in make(fire, training=True).protocol
-    never = EnvOptions("ALE/MsPacman-v5", fire_reset=True)  # has no FIRE
+    never = one("ALE/MsPacman-v5", fire_reset=True)  # has no FIRE
     assert "0 to 30 no-ops without FIRE" in make(never, training=True).protocol
 
 
 def test_environment_says_its_stack_and_its_spaces() -> None:
-    env = make(EnvOptions("ALE/Pong-v5", num_envs=2, frame_size=42, frame_stack=3), training=True)
+    env = make(one("ALE/Pong-v5", num_envs=2, frame_size=42, frame_stack=3), training=True)
     assert (env.frame_stack, env.family) == (3, "atari")
     assert (env.observation_space.shape, env.observation_space.dtype) == ((3, 42, 42), np.uint8)
     assert env.stream.reset(seed=0).shape == (2, 3, 42, 42)

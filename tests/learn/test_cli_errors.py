@@ -36,10 +36,8 @@ pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
             "env_id: unknown environment 'ALE/Pongg-v5'; did you mean ALE/Pong-v5",
         ),
         (["train", "dqn", "--env", "Pendulum-v1"], "action_space: DQN handles Discrete actions"),
-        (
-            ["train", "dqn", "--env", "FrozenLake-v1"],
-            "observation_space: DQN handles Discrete actions and Box",
-        ),
+        (["train", "dqn", "--wrapper", "TimeLimit"], "wrapper: expected module:Class"),
+        (["train", "dqn", "--env-kwargs", "gravity"], "env_kwargs: expected KEY=VALUE"),
         (
             ["train", "dqn", "--batch-sise", "3"],
             "train: unknown option '--batch-sise'; did you mean --batch-size",

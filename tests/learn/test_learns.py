@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mujigae.agents.presets import resolve
 from mujigae.envs.make import make
 from mujigae.runs.session import evaluate_run, train_run
 from mujigae.training.evaluate import evaluate
-from mujigae.training.loop import build, env_options, run
+from mujigae.training.loop import build, run
 
 SHORT = {
     "hidden_sizes": (32,),
@@ -37,7 +38,7 @@ def mean_return(preset: str, env_id: str, num_episodes: int, **changes: Any) -> 
     with closing(training.environment):
         for _ in run(training):
             pass
-    with closing(make(env_options(config, num_envs=5), training=False)) as environment:
+    with closing(make(replace(config.env, num_envs=5), training=False)) as environment:
         scores = evaluate(training.agent, environment, num_episodes=num_episodes, seed=1)
     return float(scores.mean())
 

@@ -10,9 +10,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from envs_by_hand import one
 from gymnasium.envs.registration import registry
 
-from mujigae.envs import EnvOptions, family_of, make
+from mujigae.envs import family_of, make
 from mujigae.errors import ConfigError, MissingExtraError
 from mujigae.networks import SmallPixels
 
@@ -47,7 +48,7 @@ class Broken(gymnasium.Env[Any, Any]):
 
 
 def test_vector_environment_gives_a_row_for_every_environment_in_every_step() -> None:
-    env = make(EnvOptions("CartPole-v1", num_envs=3), training=True)
+    env = make(one("CartPole-v1", num_envs=3), training=True)
     env.stream.reset(seed=0)
     ends = 0
     for _ in range(60):
@@ -62,7 +63,7 @@ def test_vector_environment_gives_a_row_for_every_environment_in_every_step() ->
 
 
 def test_time_limit_is_a_truncation() -> None:
-    env = make(EnvOptions("mujigae/Loop-v0", num_envs=2), training=True)
+    env = make(one("mujigae/Loop-v0", num_envs=2), training=True)
     env.stream.reset(seed=0)
     steps = [env.stream.step(np.zeros(2, np.int64)) for _ in range(10)]
     assert [s.truncated.tolist() for s in steps] == ([[False, False]] * 4 + [[True, True]]) * 2
@@ -71,7 +72,7 @@ def test_time_limit_is_a_truncation() -> None:
 
 
 def test_protocol_is_one_line_with_the_limit() -> None:
-    env = make(EnvOptions("CartPole-v1"), training=True)
+    env = make(one("CartPole-v1"), training=True)
     assert "CartPole-v1" in env.protocol
     assert "limit 500 steps" in env.protocol
     assert "raw rewards" in env.protocol
@@ -79,7 +80,7 @@ def test_protocol_is_one_line_with_the_limit() -> None:
 
 
 def test_render_draws_environment_zero() -> None:
-    env = make(EnvOptions("mujigae/Catch-v0", num_envs=2), training=False, render=True)
+    env = make(one("mujigae/Catch-v0", num_envs=2), training=False, render=True)
     obs = env.stream.reset(seed=5)
     picture = env.render()
     assert (picture.shape, picture.dtype) == ((240, 120, 3), np.uint8)
@@ -90,7 +91,7 @@ def test_render_draws_environment_zero() -> None:
 
 
 def test_cartpole_can_be_drawn_without_a_display() -> None:
-    env = make(EnvOptions("CartPole-v1"), training=False, render=True)
+    env = make(one("CartPole-v1"), training=False, render=True)
     env.stream.reset(seed=0)
     assert env.render().shape == (400, 600, 3)
     assert env.render().std() > 0
@@ -98,14 +99,14 @@ def test_cartpole_can_be_drawn_without_a_display() -> None:
 
 
 def test_render_must_be_asked_for() -> None:
-    env = make(EnvOptions("CartPole-v1"), training=False)
+    env = make(one("CartPole-v1"), training=False)
     with pytest.raises(ConfigError, match="render=True"):
         env.render()
 
 
 def test_environment_that_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ConfigError, match="Loop-v0"):
-        make(EnvOptions("mujigae/Loop-v0"), training=False, render=True)
+        make(one("mujigae/Loop-v0"), training=False, render=True)
 
 
 @pytest.mark.parametrize(
@@ -114,17 +115,17 @@ def test_environment_that_cannot_be_drawn_is_refused() -> None:
         ("CartPole-v1", "vector"),
         ("mujigae/Chain-v0", "vector"),
         ("mujigae/Catch-v0", "tiny_pixels"),
-        ("FrozenLake-v1", "other"),
+        ("FrozenLake-v1", "flattened"),
         ("ALE/Pong-v5", "atari"),
     ],
 )
 def test_family(env_id: str, family: str) -> None:
-    assert family_of(env_id) == family
+    assert family_of(env_id).name == family
 
 
 def test_larger_images_are_the_pixels_family(registered: Any) -> None:
     registered("mujigae-test/Pixels-v0", Pixels)
-    assert family_of("mujigae-test/Pixels-v0") == "pixels"
+    assert family_of("mujigae-test/Pixels-v0").name == "pixels"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_larger_images_are_the_pixels_family(registered: Any) -> None:
     ],
 )
 def test_unknown_id_is_a_config_error_that_names_a_close_match(wrong: str, right: str) -> None:
-    for call in (lambda: make(EnvOptions(wrong), training=True), lambda: family_of(wrong)):
+    for call in (lambda: make(one(wrong), training=True), lambda: family_of(wrong)):
         with pytest.raises(ConfigError) as error:
             call()
         assert f"unknown environment {wrong!r}" in str(error.value)
@@ -153,28 +154,28 @@ def test_unknown_id_is_a_config_error_that_names_a_close_match(wrong: str, right
 @pytest.mark.parametrize("nonsense", ["", "a:b:c", "foo/", "zzzzzzzzzz"])
 def test_nonsense_id_is_a_config_error(nonsense: str) -> None:
     with pytest.raises(ConfigError, match="env_id"):
-        make(EnvOptions(nonsense), training=True)
+        make(one(nonsense), training=True)
 
 
 def test_environment_that_needs_another_package_says_so(registered: Any) -> None:
     registered("mujigae-test/Needy-v0", Needy)
     with pytest.raises(MissingExtraError, match=r"Needy-v0.*the box is not installed"):
-        make(EnvOptions("mujigae-test/Needy-v0"), training=True)
+        make(one("mujigae-test/Needy-v0"), training=True)
     with pytest.raises(MissingExtraError, match="no_such_module"):
-        make(EnvOptions("no_such_module:Thing-v0"), training=True)
+        make(one("no_such_module:Thing-v0"), training=True)
 
 
 def test_environment_that_cannot_be_built_says_why_in_one_line(registered: Any) -> None:
     registered("mujigae-test/Broken-v0", Broken)
     with pytest.raises(ConfigError, match=r"Broken-v0.*no luck"):
-        make(EnvOptions("mujigae-test/Broken-v0"), training=True)
+        make(one("mujigae-test/Broken-v0"), training=True)
 
 
 def test_atari_without_ale_py_names_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "ale_py"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ale_py", None)
-    for call in (lambda: make(EnvOptions("ALE/Pong-v5"), training=True), lambda: family_of("ALE/Pong-v5")):
+    for call in (lambda: make(one("ALE/Pong-v5"), training=True), lambda: family_of("ALE/Pong-v5")):
         with pytest.raises(MissingExtraError, match=r'ale_py.*pip install "mujigae\[atari\]"'):
             call()
     with pytest.raises(ConfigError, match="CartPole-v1"):  # other messages do not need it
@@ -199,7 +200,7 @@ def test_atari_without_ale_py_names_the_pip_command(monkeypatch: pytest.MonkeyPa
 )
 def test_nonsense_options_are_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"{name}: expected .* got {value}"):
-        EnvOptions("ALE/Pong-v5", **{name: value})
+        one("ALE/Pong-v5", **{name: value})
 
 
 def test_importing_mujigae_imports_no_environments_and_envs_without_gymnasium_says_what_to_install() -> None:

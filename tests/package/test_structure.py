@@ -28,7 +28,6 @@ RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 
 # What is still to be mended.
 KNOWN_CIRCLES = (
-    {"mujigae.envs.atari", "mujigae.envs.make"},
     {"mujigae.replay.buffer", "mujigae.replay.prioritized", "mujigae.replay.saving"},
     {"mujigae.replay.device", "mujigae.replay.device_frames"},
 )

@@ -1,15 +1,16 @@
 """From a preset, an environment and what the caller says to a whole configuration.
 
-the fields' defaults  <  what the agent says of the environment and its family  <  the preset  <  the caller
+the fields' defaults  <  the environment's family  <  what the agent says of both  <  the preset  <  the caller
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from typing import Any
 
 from mujigae.agents.registry import Values, preset_values
-from mujigae.config.run import EnvConfig, Run
+from mujigae.config.run import EnvConfig, Run, flat_fields
 from mujigae.errors import require
 
 __all__ = ["default_environment", "resolve"]
@@ -29,8 +30,12 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
     """
     agent, values = preset_values(preset)
     env_id = default_environment(preset) if env_id is None else env_id
+    chosen = {**values, **(overrides or {})}
+    family = _family(env_id, chosen)
+    known = flat_fields(agent.config_class)
     merged: dict[str, Any] = {
-        **agent.defaults(env_id, _family(env_id), {**values, **(overrides or {})}),
+        **{name: value for name, value in family.defaults.items() if name in known},
+        **agent.defaults(env_id, family.name, chosen),
         **values,
         **{"preset": preset, "agent_name": agent.name, "env_id": env_id},
         **(overrides or {}),
@@ -38,11 +43,13 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
     return _decided(Run.from_flat(merged, agent.config_class))
 
 
-def _family(env_id: str) -> str:
+def _family(env_id: str, chosen: Values) -> Any:
+    """The environment's Family, as it is opened with the fields of EnvConfig that are among `chosen`."""
     require("gymnasium", "train")
     from mujigae.envs.make import family_of
 
-    return family_of(env_id)
+    names = {f.name for f in fields(EnvConfig)} - {"env_id"}
+    return family_of(env_id, **{name: value for name, value in chosen.items() if name in names})
 
 
 def _decided(run: Run) -> Run:

@@ -44,6 +44,14 @@ class EnvConfig:
     """Gymnasium id of the environment; ALE/<Game>-v5 ids use ale-py's vector environment."""
     num_envs: Count = 4
     """Environments stepped together; one vector step is this many steps."""
+    env_kwargs: tuple[str, ...] = ()
+    """KEY=VALUE arguments of the environment; a value is a Python literal, or else a word."""
+    wrapper: tuple[str, ...] = ()
+    """module:Class or module:Class(key=value), wrappers of the environment, the innermost first."""
+    env_processes: bool = False
+    """Step each environment in a process of its own: faster where a step takes milliseconds."""
+    channels: Literal["auto", "first", "last"] = "auto"
+    """Axis of images that has the channels; auto: as their shape says."""
     frame_size: Count = 84
     """Atari: height and width of a frame in pixels (DQN: 84)."""
     frame_stack: Count = 4

@@ -23,17 +23,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from mujigae.config.run import EnvConfig
 from mujigae.errors import ConfigError, require
-
-if TYPE_CHECKING:
-    from mujigae.envs.make import EnvOptions
 
 __all__ = ["AtariGames", "atari_ids", "atari_protocol", "game_over"]
 
@@ -46,7 +44,7 @@ class AtariGames(VectorEnv[NDArray[np.uint8], NDArray[np.int64], NDArray[Any]]):
     exactly.
     """
 
-    def __init__(self, options: EnvOptions, *, life_loss: bool, render: bool = False) -> None:
+    def __init__(self, options: EnvConfig, *, life_loss: bool, render: bool = False) -> None:
         rom = _rom_of(options.env_id)
         size = options.frame_size
         self._games = _open(rom, options, img_height=size, img_width=size, life_loss_info=life_loss)
@@ -131,7 +129,7 @@ def atari_ids() -> tuple[str, ...]:
     return tuple(f"ALE/{name}-v5" for name in sorted(_roms_by_name()))
 
 
-def atari_protocol(options: EnvOptions, games: AtariGames, *, life_loss: bool) -> str:
+def atari_protocol(options: EnvConfig, games: AtariGames, *, life_loss: bool) -> str:
     """Every number that a score depends on, in one line."""
     size = options.frame_size
     fires = options.fire_reset and "FIRE" in games.action_names
@@ -166,7 +164,7 @@ def _rom_of(env_id: str) -> str:
     return rom
 
 
-def _open(rom: str, options: EnvOptions, **image: Any) -> Any:
+def _open(rom: str, options: EnvConfig, **image: Any) -> Any:
     """ale-py's vector environment; everything that moves the emulator comes from `options`."""
     settings = {
         "num_envs": options.num_envs,
@@ -184,7 +182,7 @@ def _open(rom: str, options: EnvOptions, **image: Any) -> Any:
     return require("ale_py", "atari").AtariVectorEnv(rom, **{**settings, **image})
 
 
-def _open_mirror(rom: str, options: EnvOptions) -> Any:
+def _open_mirror(rom: str, options: EnvConfig) -> Any:
     """Game 0 alone, in colour and at its native size (most ROMs 210 x 160)."""
     ale_py = require("ale_py", "atari")
     console = ale_py.ALEInterface()

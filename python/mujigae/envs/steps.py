@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium.spaces import Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
@@ -93,13 +94,13 @@ class StepStream:
     def step(self, action: Any) -> Steps:
         """Takes one action [E, ...] in every environment; one that is being reset ignores it: no row."""
         self._check_idle("step")
-        action = _map(np.array, action)
+        action = self._taken(action)
         return self._steps_of(self.obs, action, self.env.step(action))
 
     def send(self, action: Any) -> None:
         """As `step`, but in a thread of the stream's own; `receive` has to follow. Until then `obs` stays."""
         self._check_idle("send")
-        obs, action = self.obs, _map(np.array, action)
+        obs, action = self.obs, self._taken(action)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mujigae-envs")
         self._sent = (obs, action, self._thread.submit(self.env.step, action))
@@ -133,6 +134,18 @@ class StepStream:
         if self._thread is not None:
             self._thread.shutdown()
         self.env.close()
+
+    def _taken(self, action: Any) -> Any:
+        """The stream's own copy of `action`, integers in the dtype of the environment's space."""
+        space = getattr(self.env, "single_action_space", None)
+        copy = _map(np.array, action)
+        is_integer = isinstance(copy, np.ndarray) and copy.dtype.kind in "iu"
+        if not is_integer or not isinstance(space, Discrete | MultiDiscrete):
+            return copy
+        cast = copy.astype(space.dtype)
+        if not np.array_equal(cast, copy):
+            raise ValueError(f"action: expected integers that fit {space.dtype}, got {copy.tolist()}")
+        return cast
 
     def _check_idle(self, what: str) -> None:
         if self._sent is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from mujigae.runs import checkpoint
 from mujigae.runs.log import Row, Table
 from mujigae.seeds import child_seed
 from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, standard_error
-from mujigae.training.loop import Progress, Training, env_options
+from mujigae.training.loop import Progress, Training
 
 __all__ = ["EVALUATION_COLUMNS", "BestSnapshot"]
 
@@ -36,7 +37,7 @@ class BestSnapshot:
     def __init__(self, folder: Path, training: Training) -> None:
         self._folder, self._training = folder, training
         num_envs = min(training.config.budget.best_episodes, MAX_NUM_ENVS)
-        self._environment = make(env_options(training.config, num_envs=num_envs), training=False)
+        self._environment = make(replace(training.config.env, num_envs=num_envs), training=False)
         self._table = Table(folder / "evaluations.csv", EVALUATION_COLUMNS, training.counters.steps)
 
     def observe(self, progress: Progress, should_stop: Callable[[], bool] = lambda: False) -> Row | None:

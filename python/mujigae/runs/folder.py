@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,8 @@ from mujigae.agents.agent import Agent
 from mujigae.agents.registry import config_of, create_agent
 from mujigae.config.run import Run
 from mujigae.config.saved import run_from_values, run_to_json
-from mujigae.envs.make import Environment, make
+from mujigae.envs.environment import Environment
+from mujigae.envs.make import make
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.runs.files import write_whole
 from mujigae.runs.reading import read_json
@@ -120,7 +122,6 @@ def load_player(
     Raises ConfigError for a folder that is no run, CheckpointError for a checkpoint that cannot be trusted.
     """
     from mujigae.runs.checkpoint import best, latest, restore_agent
-    from mujigae.training.loop import env_options
 
     config = read_config(folder)
     # What speeds up learning is not found on every machine, and nothing is learned here.
@@ -129,7 +130,7 @@ def load_player(
     if network != "untrained":
         checkpoint = best(folder) if network == "best" else latest(folder)
     require("torch", "train").set_num_threads(config.hardware.num_threads or 1)
-    environment = make(env_options(config, num_envs=num_envs), training=False, render=render)
+    environment = make(replace(config.env, num_envs=num_envs), training=False, render=render)
     agent = create_agent(config, environment.observation_space, environment.action_space)
     if checkpoint is not None:
         restore_agent(agent, checkpoint)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mujigae.agents.agent import ActionValues, Agent
-from mujigae.envs.make import Environment
+from mujigae.envs.environment import Environment
 from mujigae.seeds import child_seed
 
 __all__ = ["MAX_NUM_ENVS", "Moment", "evaluate", "play", "quotas", "standard_error", "summary"]

@@ -14,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ import mujigae
 from mujigae.agents.agent import Agent, Update
 from mujigae.agents.registry import create_agent
 from mujigae.config.run import Run
-from mujigae.envs.make import Environment, EnvOptions, make
+from mujigae.envs.environment import Environment
+from mujigae.envs.make import make
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.seeds import child_seed
@@ -31,7 +32,7 @@ from mujigae.training.allocator import keep_freed_memory
 from mujigae.training.precision import faster_precision
 from mujigae.training.schedules import beta_at
 
-__all__ = ["Counters", "Progress", "Training", "build", "env_options", "is_finished", "make_buffer", "run"]
+__all__ = ["Counters", "Progress", "Training", "build", "is_finished", "make_buffer", "run"]
 
 NUM_STOP_GAMES = 100  # the mean that stop_score looks at needs this many finished games
 
@@ -101,15 +102,9 @@ def build(config: Run) -> Training:
     keep_freed_memory()
     if config.hardware.precision == "fastest":
         config = config.changed(precision=faster_precision(config.hardware.device, num_threads))
-    environment = make(env_options(config), training=True)
+    environment = make(config.env, training=True)
     agent = create_agent(config, environment.observation_space, environment.action_space)
     return Training(config, environment, agent, make_buffer(config, environment, type(agent)), Counters())
-
-
-def env_options(config: Run, **changes: Any) -> EnvOptions:
-    """The environment's part of the configuration."""
-    shared = {f.name: getattr(config.env, f.name) for f in fields(EnvOptions)}
-    return EnvOptions(**{**shared, **changes})
 
 
 def make_buffer(config: Run, environment: Environment, agent: type[Agent]) -> Any:

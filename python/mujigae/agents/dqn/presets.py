@@ -98,7 +98,6 @@ FAMILIES: dict[str, Values] = {
         "epsilon_steps": 5_000,
     },
     "pixels": {
-        "clip_rewards": True,
         "torso": "small_pixels",
         "learning_rate": 3e-4,
         "capacity": 100_000,
@@ -112,7 +111,6 @@ FAMILIES: dict[str, Values] = {
         "log_period_steps": 5_000,
     },
     "tiny_pixels": {
-        "clip_rewards": True,
         "torso": "tiny_pixels",
         "head_size": 128,
         "learning_rate": 3e-4,
@@ -127,7 +125,6 @@ FAMILIES: dict[str, Values] = {
         "log_period_steps": 5_000,
     },
     "atari": {
-        "clip_rewards": True,
         "torso": "nature",
         "head_size": 512,
         "learning_rate": 6.25e-5,
@@ -159,6 +156,9 @@ CATEGORICAL_FAMILIES: dict[str, Values] = {
         "target_update_period_updates": 32,
     },
 }
+
+for _table in (FAMILIES, NOISY_FAMILIES, CATEGORICAL_FAMILIES):
+    _table["flattened"] = _table["vector"]  # flattened spaces are vectors too
 
 ENVIRONMENTS: dict[str, Values] = {
     "CartPole-v1": {
