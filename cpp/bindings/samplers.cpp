@@ -16,7 +16,8 @@ SamplerPlan uniform(const py::dict& settings) { return Uniform::plan({settings["
 
 SamplerPlan proportional(const py::dict& settings) {
   return Proportional::plan({settings["alpha"].cast<double>(), settings["beta"].cast<double>(), settings["eps"].cast<double>(),
-                             settings["stratified"].cast<bool>()});
+                             settings["stratified"].cast<bool>(), settings["uniform_share"].cast<double>(),
+                             settings["replacement"].cast<bool>()});
 }
 
 }  // namespace

@@ -30,7 +30,15 @@ COLUMNS = st.builds(
 ALPHAS, BETAS = st.sampled_from([0.0, 0.5, 0.6, 1.0]), st.sampled_from([0.0, 0.4, 1.0])
 SAMPLERS = st.one_of(
     st.builds(Uniform, st.booleans()),
-    st.builds(Proportional, ALPHAS, BETAS, eps=st.sampled_from([0.0, 1e-6]), stratified=st.booleans()),
+    st.builds(
+        Proportional,
+        ALPHAS,
+        BETAS,
+        eps=st.sampled_from([0.0, 1e-6]),
+        stratified=st.booleans(),
+        uniform_share=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
+        replacement=st.sampled_from([True, True, False]),
+    ),
 )
 ARGUMENTS = st.fixed_dictionaries(
     {

@@ -15,55 +15,9 @@
 #include <stdexcept>
 #include <vector>
 
+#include "sampled_rows.hpp"
+
 using namespace mujigae;
-
-namespace {
-
-constexpr std::byte kNoAction{0};
-
-// Lane e of `lengths.size()` lanes holds lengths[e] rows, its newest one last.
-RowRing rows_of(const std::vector<std::int64_t>& lengths, std::int64_t capacity_of_lane) {
-  const auto num_lanes = static_cast<std::int64_t>(lengths.size());
-  RowRing rows(capacity_of_lane * num_lanes, num_lanes, 2, 1, 0);
-  for (std::int64_t e = 0; e < num_lanes; ++e) {
-    for (std::int64_t i = 0; i < lengths[static_cast<std::size_t>(e)]; ++i) rows.append(e, 0.0, 0, &kNoAction);
-  }
-  return rows;
-}
-
-Proportional sampler_of(const RowRing& rows, const std::vector<double>& priorities, const Proportional::Settings& settings) {
-  Proportional sampler(settings, rows.num_slots());
-  for (std::size_t slot = 0; slot < priorities.size(); ++slot) {
-    sampler.write(static_cast<std::int64_t>(slot), std::nullopt);
-    sampler.set_priority(static_cast<std::int64_t>(slot), priorities[slot]);
-    sampler.enter(static_cast<std::int64_t>(slot));
-  }
-  sampler.commit();
-  return sampler;
-}
-
-// What rows of n-step windows have to have.
-Span windows(std::int64_t n_step) { return {0, n_step - 1}; }
-
-void draw(Sampler& sampler, const RowRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
-          std::span<float> weights) {
-  std::vector<double> masses(slots.size());
-  sampler.draw(rows, windows(n_step), random, slots);
-  sampler.masses_of(rows, windows(n_step), slots, masses);
-  weigh(masses, checked_beta(sampler, beta), weights);
-}
-
-std::map<std::int64_t, double> count_draws(Sampler& sampler, const RowRing& rows, std::int64_t n_step, std::size_t count) {
-  Philox random({1, 2});
-  std::vector<std::int64_t> slots(count);
-  std::vector<float> weights(count);
-  draw(sampler, rows, n_step, 0.4, random, slots, weights);
-  std::map<std::int64_t, double> counts;
-  for (const std::int64_t slot : slots) ++counts[slot];
-  return counts;
-}
-
-}  // namespace
 
 TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of different lengths, and no other") {
   const RowRing rows = rows_of({5, 0, 1, 8, 2}, 10);
@@ -119,7 +73,7 @@ TEST_CASE("prioritized draws follow (p + eps)^alpha, stratified and not") {
   const std::vector<double> priorities = {0.0, 1.0, 2.0, 0.5, 4.0, 1.0};
   const RowRing rows = rows_of({6}, 6);
   for (const bool stratified : {false, true}) {
-    Proportional sampler = sampler_of(rows, priorities, {0.7, 0.4, 0.01, stratified});
+    Proportional sampler = proportional_of(rows, priorities, {0.7, 0.4, 0.01, stratified});
     double total = 0.0;
     for (const double p : priorities) total += std::pow(p + 0.01, 0.7);
     auto counts = count_draws(sampler, rows, 1, 50000);
@@ -133,7 +87,7 @@ TEST_CASE("prioritized draws follow (p + eps)^alpha, stratified and not") {
 TEST_CASE("weights are (N P(i))^-beta over the largest in the batch") {
   const std::vector<double> priorities = {3.0, 1.0, 2.0, 0.5, 4.0, 1.0};
   const RowRing rows = rows_of({6}, 6);
-  Proportional sampler = sampler_of(rows, priorities, {0.6, 0.4, 1e-6, true});
+  Proportional sampler = proportional_of(rows, priorities, {0.6, 0.4, 1e-6, true});
   double total = 0.0;
   for (const double p : priorities) total += sampler.leaf(p);
   for (const double beta : {0.0, 0.4, 1.0}) {
@@ -178,7 +132,7 @@ TEST_CASE("a first priority of its own is the row's, and counts for the largest"
 
 TEST_CASE("masses over their total are the probabilities, of uniform rows too") {
   const RowRing rows = rows_of({3}, 3);
-  Proportional proportional = sampler_of(rows, {1.0, 3.0, 4.0}, {1.0, 0.4, 0.0, true});
+  Proportional proportional = proportional_of(rows, {1.0, 3.0, 4.0}, {1.0, 0.4, 0.0, true});
   Uniform uniform({});
   const std::vector<std::int64_t> slots = {0, 1, 2};
   std::vector<double> masses(3);
@@ -190,7 +144,7 @@ TEST_CASE("masses over their total are the probabilities, of uniform rows too") 
 
 TEST_CASE("a row that left is not drawn, and the leaves are checked against the rows") {
   const RowRing rows = rows_of({3}, 3);
-  Proportional sampler = sampler_of(rows, {1.0, 1.0, 1.0}, {});
+  Proportional sampler = proportional_of(rows, {1.0, 1.0, 1.0}, {});
   CHECK(sampler.why_invalid(rows, windows(1)) == "");
   CHECK(sampler.why_invalid(rows, windows(2)) != "");  // the newest row should have no leaf
   sampler.leave(2);
@@ -201,7 +155,7 @@ TEST_CASE("a row that left is not drawn, and the leaves are checked against the 
 
 TEST_CASE("within one commit the last of leave and enter wins") {
   const RowRing rows = rows_of({2}, 2);
-  Proportional sampler = sampler_of(rows, {1.0, 1.0}, {});
+  Proportional sampler = proportional_of(rows, {1.0, 1.0}, {});
   sampler.leave(0);
   sampler.enter(0);
   sampler.enter(1);

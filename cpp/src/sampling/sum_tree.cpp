@@ -170,7 +170,7 @@ void SumTree::check(std::span<const std::int64_t> indices, std::span<const doubl
 
 void SumTree::update(std::span<const std::int64_t> indices, std::span<const double> values) {
   check(indices, values);
-  touched_.resize(std::max(touched_.size(), indices.size()));
+  reserve(indices.size());
   if (++num_updates_ == 0) {  // once in 2^32 updates the stamps start over
     for (Level& level : levels_) std::fill(level.stamp.begin(), level.stamp.end(), 0);
     num_updates_ = 1;
@@ -184,6 +184,8 @@ void SumTree::update(std::span<const std::int64_t> indices, std::span<const doub
     kernels().sum_nodes_and_prefixes(level.totals.data(), touched_.data(), count, totals, level.prefixes.data());
   }
 }
+
+void SumTree::reserve(std::size_t num_values) { touched_.resize(std::max(touched_.size(), num_values)); }
 
 // Leaves the blocks written in touched_, runs of one block once; returns how many.
 std::size_t SumTree::write_leaves(std::span<const std::int64_t> indices, std::span<const double> values) {

@@ -56,14 +56,18 @@ class Uniform(Sampler):
 class Proportional(PrioritySampler):
     """Rows in proportion to their priorities (Schaul et al. 2016, equation 1, section 3.3).
 
-    P(i) = (p_i + eps)^alpha / sum, weight_i = (N P(i))^-beta / max over the batch. A new row gets the largest priority
-    ever given (1 at first). The raw p is stored, so alpha may change.
+    P(i) = (1 - u) (p_i + eps)^alpha / sum + u / N with the uniform share u, weight_i = (N P(i))^-beta / max over the batch.
+    A new row gets the largest priority ever given (1 at first). The raw p is stored, so alpha may change.
 
     Args:
         alpha: priority exponent, 0 for uniform; 0.6 is the paper's for proportional priorities.
         beta: importance-sampling exponent, 0 for none, 1 for full correction; the paper's grows from 0.4 to 1.
         eps: added to each priority, so that none is zero.
         stratified: draw the i-th of B rows from the i-th of B equal slices of the total, as in the paper.
+        uniform_share: u, the share of draws that every row has alike, whatever its priority: the others are stratified.
+        replacement: a row may come more than once in a batch. False: the rows of a batch are distinct, drawn one after
+            another from what is left, and not `stratified`; P(i) is that of the first draw. `sample` raises ValueError when
+            fewer rows can be drawn (of a row whose p + eps is 0 only with a uniform share).
     """
 
     name: ClassVar[str] = "proportional"
@@ -72,6 +76,8 @@ class Proportional(PrioritySampler):
     beta: float = 0.4
     eps: float = 1e-6
     stratified: bool = True
+    uniform_share: float = 0.0
+    replacement: bool = True
 
 
 SAMPLERS: dict[str, type[Sampler]] = {cls.name: cls for cls in (Uniform, Proportional)}

@@ -1,6 +1,12 @@
 // In proportion to priorities: P(i) = leaf_i / sum of leaves, leaf = (p + eps)^alpha (Schaul et al. 2016, eq. 1 and section 3.3).
 //
-// O(log N) a change and a draw (sum_tree.hpp). Threads: none; the owner locks.
+// With a uniform share u, a coin decides for each draw whether it comes from the rows or from the tree:
+//   P(i) = (1 - u) leaf_i / sum of leaves + u / N        mass = P(i), total 1; while every leaf is zero all draws are uniform
+// Without replacement the rows of a batch are drawn one after another from what is left: a row that was drawn is taken off the
+// list of rows, its leaf is zero until the end of the call, and then all leaves are as they were, bit for bit. P(i) is that of
+// the first draw. There are no slices then: `stratified` has no effect.
+//
+// O(log N) a change and a draw (sum_tree.hpp); O(N) to find out that too few leaves are positive, with eps 0 only. Threads: none; the owner locks.
 #pragma once
 
 #include "mujigae/sampling/priority_sampler.hpp"
@@ -13,6 +19,8 @@ class Proportional final : public PrioritySampler {
   struct Settings {
     double alpha = 0.6, beta = 0.4, eps = 1e-6;
     bool stratified = true;
+    double uniform_share = 0.0;
+    bool replacement = true;
   };
 
   static SamplerPlan plan(const Settings& settings);
@@ -40,14 +48,18 @@ class Proportional final : public PrioritySampler {
   static constexpr double kNoPriority = -1.0;  // of a row that cannot be drawn: its leaf is 0
 
   bool is_too_large(double priority, double alpha) const override;
+  std::int64_t count_drawable(const RowRing& rows, const Span& span, std::int64_t enough) const;
+  std::vector<bool> draw_coins(Philox& random, std::size_t count) const;
+  void draw_mixed(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots) const;
+  void draw_distinct(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots);
   void leaves_of(std::span<const double> priorities, std::span<double> leaves) const;
   void change(std::int64_t slot, double priority) {
     changed_slots_.push_back(slot);
     changed_priorities_.push_back(priority);
   }
 
-  double eps_;
-  bool stratified_;
+  double eps_, uniform_share_;
+  bool stratified_, replacement_;
   SumTree tree_;
   std::vector<std::int64_t> changed_slots_;
   std::vector<double> changed_priorities_, changed_leaves_;

@@ -53,6 +53,7 @@ class SumTree {
 
   // leaf[indices[i]] = values[i]; of duplicates the last wins. Checks every argument before the first change.
   void update(std::span<const std::int64_t> indices, std::span<const double> values);
+  void reserve(std::size_t num_values);  // the next updates of so many allocate nothing
   void clear();
 
   // The smallest i with target < leaf[0] + ... + leaf[i]; the last positive leaf if there is none.

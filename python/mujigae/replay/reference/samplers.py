@@ -51,6 +51,15 @@ def scaled(word: int, count: int) -> int:
     return word * count >> 64
 
 
+def unit_interval(word: int) -> float:
+    """The top 53 bits as a double in [0, 1)."""
+    return (word >> 11) * 2.0**-53
+
+
+def position_of(ready: list[Ready], slot: int) -> int:
+    return [row.slot for row in ready].index(int(slot))
+
+
 def take(undrawn: list[int], index: int) -> int:
     """The position at this index, which is replaced by the last one: a Fisher-Yates shuffle."""
     position, undrawn[index] = undrawn[index], undrawn[-1]
@@ -92,23 +101,61 @@ class Uniform:
 
 
 class Proportional:
-    """In proportion to (priority + eps)^alpha."""
+    """In proportion to (priority + eps)^alpha, but for a share of draws that are uniform."""
 
-    def __init__(self, alpha: float, beta: float, eps: float, stratified: bool) -> None:
+    def __init__(
+        self, alpha: float, beta: float, eps: float, stratified: bool, uniform_share: float, replacement: bool
+    ) -> None:
+        if not 0.0 <= uniform_share <= 1.0:
+            raise ValueError(f"uniform_share: expected 0 to 1, got {uniform_share}")
         self.alpha, self.beta, self._eps, self._stratified = alpha, beta, eps, stratified
+        self._uniform_share, self._replacement = uniform_share, replacement
 
     def check_can_draw(self, ready: list[Ready], batch_size: int) -> None:
-        if all(self._leaf(row.priority) == 0.0 for row in ready):
+        num_positive = sum(self._leaf(row.priority) > 0.0 for row in ready)
+        if self._uniform_share == 0.0 and num_positive == 0:
             raise ValueError("sample: every leaf is zero, nothing can be drawn")
+        if not self._replacement:
+            check_are_enough(num_positive if self._uniform_share == 0.0 else len(ready), batch_size)
 
     def draw(self, ready: list[Ready], random: Philox, batch_size: int) -> list[int]:
         tree = self._tree(ready)
         tree._random = random
-        positions = {row.slot: i for i, row in enumerate(ready)}
-        return [positions[int(slot)] for slot in tree.sample(batch_size, self._stratified)]
+        coins = [0] * batch_size if self._uniform_share == 0.0 else random.words(batch_size)
+        is_uniform = [
+            self._uniform_share > 0.0 and (unit_interval(coin) < self._uniform_share or tree.total == 0.0)
+            for coin in coins
+        ]
+        if not self._replacement:
+            return self._draw_distinct(ready, tree, is_uniform, random.words(batch_size))
+        uniform = [scaled(word, len(ready)) for word in random.words(sum(is_uniform))]
+        num_others = batch_size - len(uniform)
+        slots = tree.sample(num_others, self._stratified) if num_others > 0 else []
+        others = [position_of(ready, slot) for slot in slots]
+        return [(uniform if one else others).pop(0) for one in is_uniform]
+
+    def _draw_distinct(
+        self, ready: list[Ready], tree: SumTree, is_uniform: list[bool], words: list[int]
+    ) -> list[int]:
+        undrawn = list(range(len(ready)))
+        drawn = []
+        for one, word in zip(is_uniform, words, strict=True):
+            if one or tree.total == 0.0:
+                index = scaled(word, len(undrawn))
+            else:
+                (slot,) = tree.find([unit_interval(word) * tree.total])
+                index = undrawn.index(position_of(ready, slot))
+            drawn.append(take(undrawn, index))
+            tree.update([ready[drawn[-1]].slot], [0.0])
+        return drawn
 
     def masses(self, ready: list[Ready]) -> tuple[list[float], float]:
-        return [self._leaf(row.priority) for row in ready], self._tree(ready).total
+        leaves, total = [self._leaf(row.priority) for row in ready], self._tree(ready).total
+        if self._uniform_share == 0.0:
+            return leaves, total
+        uniform = 1.0 / len(ready)
+        shares = [leaf / total if total > 0.0 else uniform for leaf in leaves]
+        return [(1.0 - self._uniform_share) * share + self._uniform_share * uniform for share in shares], 1.0
 
     def check_priority(self, argument: str, priority: float) -> None:
         if not (math.isfinite(priority) and priority >= 0.0 and self._leaf(priority) <= MAX_VALUE):
