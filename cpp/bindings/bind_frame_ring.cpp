@@ -2,7 +2,6 @@
 
 #include <cstring>
 #include <mutex>
-#include <span>
 
 #include "arrays.hpp"
 #include "gil.hpp"
@@ -117,8 +116,7 @@ class LockedFrameRing {
   }
   void read_all(const py::array_t<std::int64_t, py::array::c_style>& slot_array, std::byte* to) const {
     const ReleasedGil release;  // plain memory from here on
-    const Reading reading(slot_array);
-    const std::span<const std::int64_t> slots = reading;
+    const Copied<std::int64_t> slots = copied(slot_array);
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < slots.size(); ++i) ring_.check_slot(slots[i], i);
     for (std::size_t i = 0; i < slots.size(); ++i) ring_.read(slots[i], to + i * stack_bytes_);

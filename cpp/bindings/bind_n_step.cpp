@@ -35,9 +35,9 @@ class LockedNStepAccumulator {
     check_length("truncated", truncated_array.size(), ids.size());
     const Completed completed = [&] {
       const ReleasedGil release;
-      const Reading rewards(reward_array);
-      const Reading are_terminated(terminated_array), are_truncated(truncated_array);
-      const Reading envs(ids);
+      const Copied<double> rewards = copied(reward_array);
+      const Copied<bool> are_terminated = copied(terminated_array), are_truncated = copied(truncated_array);
+      const Copied<std::int64_t> envs = copied(ids);
       const std::lock_guard lock(mutex_);
       return accumulator_.push(rewards, are_terminated, are_truncated, envs);
     }();
@@ -99,7 +99,7 @@ Args:
            py::arg("env_ids") = py::none(),
            R"(Adds one step of each environment (all of them, or those in env_ids) and returns the windows completed by it.
 
-Args: reward [E] real and finite; terminated, truncated [E] bool (both: terminated wins); env_ids [E] integers or None.
+Args: reward [E] real, finite and at most the n_step-th part of the largest float32; terminated, truncated [E] bool (both: terminated wins); env_ids [E] integers or None.
 Returns (env, steps_ago, reward, discount, num_steps), each [W]: the environment, how many steps before this one the window
 started, the discounted sum of rewards (float32, added in float64), gamma^m x (1 - terminated) (float32), and m itself.
 Raises ValueError, IndexError or TypeError, and changes nothing, for arguments out of range.)")

@@ -11,6 +11,7 @@
 #include "arrays.hpp"
 #include "batch_fields.hpp"
 #include "exact_step.hpp"
+#include "gil.hpp"
 #include "module.hpp"
 #include "mujigae/replay/replay_buffer.hpp"
 #include "samplers.hpp"
@@ -37,14 +38,14 @@ class BoundBuffer {
     }
   }
   ~BoundBuffer() {
-    const py::gil_scoped_release release;  // a file is flushed
+    const ReleasedGil release;  // a file is flushed
     buffer_.reset();
   }
 
   void add(const std::vector<py::object>& obs, const py::object& action, const py::object& reward,
            const std::vector<py::object>& next_obs, const py::object& terminated, const py::object& truncated,
            const py::object& env_ids, std::int64_t num_steps) {
-    const auto ids = copied(integers("env_ids", env_ids));
+    const Copied<std::int64_t> ids = copied(integers("env_ids", env_ids));
     const auto rows = static_cast<py::ssize_t>(num_steps * static_cast<std::int64_t>(ids.size()));
     StepsView steps{num_steps, ids, {}, {}, nullptr, nullptr, nullptr, nullptr};
     steps.obs = inputs(obs_, obs, rows);
@@ -53,7 +54,7 @@ class BoundBuffer {
     steps.reward = reinterpret_cast<const double*>(reward_.data_in(reward, rows));
     steps.terminated = reinterpret_cast<const bool*>(terminated_.data_in(terminated, rows));
     steps.truncated = reinterpret_cast<const bool*>(truncated_.data_in(truncated, rows));
-    const py::gil_scoped_release release;  // the arguments keep the arrays alive
+    const ReleasedGil release;  // the arguments keep the arrays alive
     buffer_->add(steps);
   }
 
@@ -62,7 +63,7 @@ class BoundBuffer {
                                         const py::handle& terminated, const py::handle& truncated) {
     ExactStep step(exact_);
     if (!step.read(obs, action, reward, next_obs, terminated, truncated)) return std::nullopt;
-    const py::gil_scoped_release release;  // the arguments keep the arrays alive
+    const ReleasedGil release;  // the arguments keep the arrays alive
     buffer_->add(step.view);
     return buffer_->num_silent_boundaries();
   }
@@ -74,13 +75,13 @@ class BoundBuffer {
     if (!out.is_none()) {
       const BatchView view = fields_.view_of(out, size);
       {
-        const py::gil_scoped_release release;  // the argument keeps the arrays alive
+        const ReleasedGil release;  // the argument keeps the arrays alive
         buffer_->sample(exponent, view);
       }
       return out;
     }
     const BatchMemory memory = [&] {
-      const py::gil_scoped_release release;
+      const ReleasedGil release;
       return buffer_->sample(exponent, size);
     }();
     return fields_.batch_on(memory);
@@ -94,7 +95,7 @@ class BoundBuffer {
     batch.wants_places = true;
     std::vector<NewFrames> news;
     const bool is_drawn = [&] {
-      const py::gil_scoped_release release;
+      const ReleasedGil release;
       return buffer_->sample_places(beta, batch, max_frames, news);
     }();
     py::list arrays;
@@ -103,16 +104,15 @@ class BoundBuffer {
   }
 
   std::int64_t update_priorities(const py::object& key, const py::object& priorities) {
-    const auto keys = copied(integers("key", key));
-    const auto values = reals("priorities", priorities);
-    const std::vector<double> value_copy(values.data(), values.data() + values.size());
-    const py::gil_scoped_release release;
-    return buffer_->update_priorities(keys, value_copy);
+    const auto key_array = integers("key", key);
+    const auto priority_array = reals("priorities", priorities);
+    const ReleasedGil release;
+    return buffer_->update_priorities(copied(key_array), copied(priority_array));
   }
 
   py::bytes to_bytes(const std::string& meta) const {
     const std::vector<std::byte> bytes = [&] {
-      const py::gil_scoped_release release;
+      const ReleasedGil release;
       return buffer_->to_bytes(meta);
     }();
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -122,7 +122,7 @@ class BoundBuffer {
 
   py::object check_valid() const {
     const std::string reason = [this] {
-      const py::gil_scoped_release release;
+      const ReleasedGil release;
       return buffer_->why_invalid();
     }();
     return validity(reason);
@@ -196,7 +196,7 @@ class BoundSnapshot {
 std::unique_ptr<MappedFile> to_file(const py::object& file) {
   if (file.is_none()) return nullptr;
   const auto [path, meta, is_new] = file.cast<std::tuple<std::string, std::string, bool>>();
-  const py::gil_scoped_release release;
+  const ReleasedGil release;
   return is_new ? MappedFile::create(path, meta) : MappedFile::open(path, meta);
 }
 
@@ -205,7 +205,7 @@ std::unique_ptr<BoundBuffer> make_buffer(const BufferSettings& settings, const S
   std::unique_ptr<MappedFile> mapped = to_file(file);
   std::unique_ptr<ReplayBuffer> buffer;
   {
-    const py::gil_scoped_release release;  // a file that is opened again is read whole
+    const ReleasedGil release;  // a file that is opened again is read whole
     buffer = std::make_unique<ReplayBuffer>(settings, sampler, std::move(mapped));
   }
   return std::make_unique<BoundBuffer>(std::move(buffer), layouts);
@@ -213,7 +213,7 @@ std::unique_ptr<BoundBuffer> make_buffer(const BufferSettings& settings, const S
 
 void bind_buffer(py::module_& m) {
   using Bound = BoundBuffer;
-  const auto release = py::call_guard<py::gil_scoped_release>();
+  const auto release = py::call_guard<ReleasedGil>();
   py::class_<Bound>(m, "Buffer", "The core of a replay buffer: exactly typed arrays in and out. mujigae.replay.buffer is its shell.")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
                        const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,

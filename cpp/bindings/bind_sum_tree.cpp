@@ -19,7 +19,7 @@ class LockedSumTree {
   void update(const py::object& indices, const py::object& values) {
     const auto index_array = integers("indices", indices);
     const auto value_array = reals("values", values);
-    with_lock(mutex_, is_small(index_array.size()), [&] { tree_.update(Reading(index_array), Reading(value_array)); });
+    with_lock(mutex_, is_small(index_array.size()), [&] { tree_.update(copied(index_array), copied(value_array)); });
   }
 
   py::array_t<std::int64_t> sample(const py::object& batch_size, bool stratified) {
@@ -33,7 +33,7 @@ class LockedSumTree {
     const auto target_array = reals("targets", targets);
     auto out = new_vector<std::int64_t>(target_array.size());
     const std::span<std::int64_t> slots(out.mutable_data(), static_cast<std::size_t>(out.size()));
-    with_lock(mutex_, is_small(out.size()), [&] { tree_.find(Reading(target_array), slots); });
+    with_lock(mutex_, is_small(out.size()), [&] { tree_.find(copied(target_array), slots); });
     return out;
   }
 

@@ -54,6 +54,11 @@ CALLS = [
     "FrameRing.append",
     "FrameRing.stacks",
     "NStepAccumulator.push",
+    "sample",
+    "add",
+    "update_priorities",
+    "len",
+    "refused",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections.abc import Callable
@@ -126,3 +127,45 @@ def test_a_frame_that_changes_spoils_no_other(delay: float, stack: int, compress
     after[1][7] = 3
     assert all(rolled_on(ring, after))
     assert ring.check_valid()
+
+
+def offline_steps(num_steps: int) -> dict[str, np.ndarray]:
+    zeros = np.zeros(num_steps)
+    flags = np.zeros(num_steps, bool)
+    obs = np.zeros((num_steps, 2), np.float32)
+    return {
+        "obs": obs,
+        "action": zeros.astype(np.int64),
+        "reward": zeros,
+        "next_obs": obs.copy(),
+        "terminated": flags,
+        "truncated": flags.copy(),
+    }
+
+
+@pytest.mark.parametrize(
+    "changed", [("reward", np.nan), ("reward", 1e300), ("terminated", True), ("truncated", True)]
+)
+@pytest.mark.parametrize("delay", [0.001, 0.01, 0.03])
+def test_offline_data_that_changes_is_added_as_it_was_checked(delay: float, changed: tuple[str, Any]) -> None:
+    name, value = changed
+    buffer = mujigae.ReplayBuffer(SIZE, ((2,), np.float32), ((), np.int64), seed=0)
+    steps = offline_steps(SIZE)
+    call_while_writing(lambda: buffer.extend(**steps), steps[name], value, delay)
+    assert buffer.check_valid()
+    assert len(pickle.loads(pickle.dumps(buffer))) == len(buffer)
+
+
+@pytest.mark.parametrize(
+    "changed", [("key", -5), ("key", 1 << 40), ("priorities", np.nan), ("priorities", -1.0)]
+)
+@pytest.mark.parametrize("delay", DELAYS)
+def test_priorities_that_change_are_set_as_they_were_checked(delay: float, changed: tuple[str, Any]) -> None:
+    buffer = mujigae.PrioritizedReplayBuffer(64, ((2,), np.float32), ((), np.int64), seed=0)
+    buffer.extend(**offline_steps(64))
+    arguments = {"key": np.repeat(buffer.sample(8).key, SIZE // 8), "priorities": np.ones(SIZE)}
+    call_while_writing(
+        lambda: buffer.update_priorities(**arguments), arguments[changed[0]], changed[1], delay
+    )
+    assert buffer.check_valid()
+    assert np.isfinite(buffer.sample(8).weight).all()

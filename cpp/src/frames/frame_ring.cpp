@@ -59,6 +59,17 @@ Stack StackLane::append(const std::byte* frame) {
   return current_;
 }
 
+bool StackLane::follows(const Stack& stack, const Stack& before, bool begins_episode) const {
+  const Stack rolled = successor(before);
+  if (stack == rolled) return true;
+  return begins_episode && (stack == successor(rolled) || starts_anew(stack, rolled.newest() + 1));
+}
+
+// All its frames were written from `position` on; where they fill the stack, nothing is said of padding.
+bool StackLane::starts_anew(const Stack& stack, std::int64_t position) const {
+  return stack.oldest() == position && (num_padding(stack) > 0 || stack.padding() == Padding::kZeros);
+}
+
 std::int64_t StackLane::position_at(const Stack& stack, std::int64_t index) const {
   const std::int64_t age = stack_ - 1 - index;
   if (age <= stack.depth()) return stack.newest() - age;

@@ -7,12 +7,21 @@
 namespace mujigae {
 
 void check_n_step(std::int64_t n_step) {
-  constexpr std::int64_t kMax = std::int64_t{1} << 30;
-  if (n_step < 1 || n_step > kMax) fail_value("n_step: expected 1 to ", kMax, ", got ", n_step);
+  if (n_step < 1 || n_step > kMaxNStep) fail_value("n_step: expected 1 to ", kMaxNStep, ", got ", n_step);
 }
 
 void check_gamma(double gamma) {
   if (!(gamma >= 0.0 && gamma <= 1.0)) fail_value("gamma: expected a number from 0 to 1, got ", gamma);
+}
+
+void check_rewards(std::span<const double> rewards, std::int64_t n_step) {
+  const double most = max_reward(n_step);
+  for (std::size_t i = 0; i < rewards.size(); ++i) {
+    if (std::abs(rewards[i]) <= most) continue;
+    if (!std::isfinite(rewards[i])) fail_value("reward[", i, "]: expected a finite number, got ", rewards[i]);
+    fail_value("reward[", i, "]: expected at most ", most, " either way, so that float32 holds the sum of ", n_step, " rewards, got ",
+               rewards[i]);
+  }
 }
 
 void check_env_ids(std::span<const std::int64_t> env_ids, std::int64_t num_envs) {
@@ -41,9 +50,7 @@ std::vector<NStepAccumulator::Completed> NStepAccumulator::push(std::span<const 
                                                                 std::span<const bool> truncated,
                                                                 std::span<const std::int64_t> env_ids) {
   check_env_ids(env_ids, num_envs());
-  for (std::size_t i = 0; i < reward.size(); ++i) {
-    if (!std::isfinite(reward[i])) fail_value("reward[", i, "]: expected a finite number, got ", reward[i]);
-  }
+  check_rewards(reward, n_step_);
   std::vector<Completed> completed;
   for (std::size_t i = 0; i < env_ids.size(); ++i) {
     auto& lane = lanes_[static_cast<std::size_t>(env_ids[i])];

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "mujigae/check.hpp"
+#include "mujigae/sampling/sum_tree.hpp"
 
 namespace mujigae {
 namespace {
@@ -51,7 +52,7 @@ std::string PrefetchQueue::why_invalid() const {
     const DrawnBatch& batch = batches_[i];
     if (!is_for(batch.batch_size())) return "batches of different sizes are drawn ahead";
     if (i > 0 && !is_after(batch.counter, batches_[i - 1].counter)) return "batches drawn ahead are out of order";
-    const auto is_mass = [](double mass) { return mass > 0.0 && std::isfinite(mass); };
+    const auto is_mass = [](double mass) { return mass >= SumTree::kMinValue && mass <= SumTree::kMaxValue; };
     if (!std::all_of(batch.masses.begin(), batch.masses.end(), is_mass)) return "a batch drawn ahead has a mass that is not positive";
   }
   return {};
@@ -102,16 +103,25 @@ DrawnBatch PrefetchQueue::read_batch(SnapshotReader& reader, Arena& arena) const
   return batch;
 }
 
+void PrefetchQueue::check_windows(SnapshotReader& reader, const BatchView& batch, const RowRing& rows) {
+  const auto* flags = reinterpret_cast<const unsigned char*>(batch.terminated);
+  for (std::int64_t i = 0; i < batch.batch_size; ++i) {
+    rows.row_of_key(batch.key[i], static_cast<std::size_t>(i));
+    if (!std::isfinite(batch.reward[i])) reader.fail("a batch drawn ahead with a reward that is not finite");
+    if (flags[i] > 1) reader.fail("unknown flags");
+    if (!(batch.discount[i] >= 0.0F && batch.discount[i] <= (flags[i] == 0 ? 1.0F : 0.0F))) {
+      reader.fail("a batch drawn ahead with a discount that is out of range");
+    }
+  }
+}
+
 void PrefetchQueue::load(SnapshotReader& reader, const RowRing& rows, const Philox& random, Arena& arena) {
   batches_.clear();
   while (reader.next_is(kDrawn)) {
     push(read_batch(reader, arena));
-    const BatchView& batch = batches_.back().memory.view;
-    const auto* flags = reinterpret_cast<const unsigned char*>(batch.terminated);
-    if (!std::all_of(flags, flags + batch.batch_size, [](unsigned char flag) { return flag <= 1; })) reader.fail("unknown flags");
     try {
-      for (std::int64_t i = 0; i < batch.batch_size; ++i) rows.row_of_key(batch.key[i], static_cast<std::size_t>(i));
-    } catch (const std::out_of_range& error) {
+      check_windows(reader, batches_.back().memory.view, rows);
+    } catch (const std::out_of_range& error) {  // of a key
       reader.fail(error.what());
     }
     if (const std::string reason = why_invalid(); !reason.empty()) reader.fail(reason);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "mujigae/check.hpp"
+#include "mujigae/copied.hpp"
 
 namespace mujigae {
 namespace {
@@ -19,17 +20,30 @@ std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const 
 
 }  // namespace
 
+// Rewards and flags of the caller's steps, as they were when add began.
+struct ReplayBuffer::Outcomes {
+  explicit Outcomes(const StepsView& steps)
+      : Outcomes(steps, static_cast<std::size_t>(steps.num_steps) * steps.env_ids.size()) {}
+  Outcomes(const StepsView& steps, std::size_t count)
+      : reward(steps.reward, count), terminated(steps.terminated, count), truncated(steps.truncated, count) {}
+
+  const Copied<double> reward;
+  const Copied<bool> terminated, truncated;
+};
+
 struct ReplayBuffer::RowPointers {
   const StepsView& steps;
+  const Outcomes& outcomes;
   const std::vector<ObsLayout>& layouts;
   std::int64_t index;  // in [0, T x E)
 
   const std::byte* obs(std::size_t c) const { return steps.obs[c] + index * layouts[c].bytes(); }
   const std::byte* next_obs(std::size_t c) const { return steps.next_obs[c] + index * layouts[c].bytes(); }
   const std::byte* newest_frame(std::size_t c) const { return next_obs(c) + layouts[c].bytes() - layouts[c].frame_bytes; }
+  double reward() const { return outcomes.reward[static_cast<std::size_t>(index)]; }
   std::uint8_t flags() const {  // both at once: terminated wins
-    if (steps.terminated[index]) return RowRing::kTerminated;
-    return steps.truncated[index] ? std::uint8_t{RowRing::kTruncated} : std::uint8_t{0};
+    if (outcomes.terminated[static_cast<std::size_t>(index)]) return RowRing::kTerminated;
+    return outcomes.truncated[static_cast<std::size_t>(index)] ? std::uint8_t{RowRing::kTruncated} : std::uint8_t{0};
   }
 };
 
@@ -65,8 +79,9 @@ std::unique_lock<std::mutex> ReplayBuffer::lock() const {
 // --- add
 
 void ReplayBuffer::add(const StepsView& steps) {
+  const Outcomes outcomes(steps);
   const auto locked = lock();
-  check(steps);
+  check(steps, outcomes);
   const auto num_envs = static_cast<std::int64_t>(steps.env_ids.size());
   for (std::int64_t t = 0; t < steps.num_steps; ++t) {
     for (const std::int64_t env : steps.env_ids) {
@@ -74,28 +89,25 @@ void ReplayBuffer::add(const StepsView& steps) {
     }
     sampler_->reserve(num_envs * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // no lane is longer than the first
     for (std::int64_t i = 0; i < num_envs; ++i) {
-      add_row(steps.env_ids[static_cast<std::size_t>(i)], {steps, settings_.obs, t * num_envs + i});
+      add_row(steps.env_ids[static_cast<std::size_t>(i)], {steps, outcomes, settings_.obs, t * num_envs + i});
     }
     sampler_->commit();
   }
 }
 
-void ReplayBuffer::check(const StepsView& steps) const {
+void ReplayBuffer::check(const StepsView& steps, const Outcomes& outcomes) const {
   check_env_ids(steps.env_ids, settings_.num_envs);
+  check_rewards(outcomes.reward, settings_.n_step);
   const std::int64_t num_rows = steps.num_steps * static_cast<std::int64_t>(steps.env_ids.size());
-  for (std::int64_t row = 0; row < num_rows; ++row) {
-    if (!std::isfinite(steps.reward[row])) fail_value("reward[", row, "]: expected a finite number, got ", steps.reward[row]);
-    if (settings_.validate) check_stack_rolls(steps, row);
-  }
+  for (std::int64_t row = 0; settings_.validate && row < num_rows; ++row) check_stack_rolls({steps, outcomes, settings_.obs, row});
 }
 
-void ReplayBuffer::check_stack_rolls(const StepsView& steps, std::int64_t row) const {
-  const RowPointers pointers{steps, settings_.obs, row};
+void ReplayBuffer::check_stack_rolls(const RowPointers& row) const {
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const ObsLayout& layout = settings_.obs[c];
     const auto overlap = static_cast<std::size_t>(layout.bytes() - layout.frame_bytes);
-    if (std::memcmp(pointers.next_obs(c), pointers.obs(c) + layout.frame_bytes, overlap) == 0) continue;
-    fail_value("next_obs[", row, "]: expected its first ", layout.stack - 1, " frames to be the last ", layout.stack - 1,
+    if (std::memcmp(row.next_obs(c), row.obs(c) + layout.frame_bytes, overlap) == 0) continue;
+    fail_value("next_obs[", row.index, "]: expected its first ", layout.stack - 1, " frames to be the last ", layout.stack - 1,
                " of obs (frame_stack ", layout.stack, "), got other frames");
   }
 }
@@ -137,7 +149,7 @@ void ReplayBuffer::add_row(std::int64_t lane_index, const RowPointers& row) {
     rows_.stack(static_cast<std::int64_t>(c), slot) = starts_episode ? stack_lane.start(row.obs(c)) : stack_lane.current();
     stack_lane.append(row.newest_frame(c));
   }
-  rows_.append(lane_index, row.steps.reward[row.index], row.flags(), row.steps.action + row.index * settings_.action_bytes);
+  rows_.append(lane_index, row.reward(), row.flags(), row.steps.action + row.index * settings_.action_bytes);
   sampler_->write(slot, std::nullopt);
   announce_ready(lane_index, old_ready_end);
   while (lane.num_ready(span()) > lane.capacity) evict_oldest(lane_index);
@@ -215,6 +227,9 @@ void ReplayBuffer::set_n_step(std::int64_t n_step) {
   const auto locked = lock();
   check_n_step(n_step);
   if (n_step == settings_.n_step) return;
+  if (const double largest = rows_.largest_reward(); largest > max_reward(n_step)) {
+    fail_value("n_step: expected one with which float32 holds the sums of rewards as large as ", largest, ", got ", n_step);
+  }
   ahead_.drop(random_);
   settings_.n_step = n_step;
   announce_all();
@@ -300,6 +315,7 @@ std::string ReplayBuffer::why_invalid() const {
 }
 
 std::string ReplayBuffer::why_rows_invalid() const {
+  std::int64_t num_held = 0, num_written = 0;
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     const Lane& lane = rows_.lane(e);
     if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots ||
@@ -309,8 +325,11 @@ std::string ReplayBuffer::why_rows_invalid() const {
     std::string reason = why_episodes_invalid(e);
     for (std::size_t c = 0; c < settings_.obs.size() && reason.empty(); ++c) reason = why_stacks_invalid(e, c);
     if (!reason.empty()) return reason;
+    num_held += lane.num_held();
+    num_written += lane.next;
   }
-  return {};
+  const bool is_counted = num_held <= num_added_ && num_added_ <= num_written && num_silent_boundaries_ <= num_added_;
+  return is_counted ? "" : concat(num_held, " rows are held of ", num_added_, " that were added");
 }
 
 // The open episode begins after the last row that ended one: a window then never walks past the rows held.
@@ -323,22 +342,26 @@ std::string ReplayBuffer::why_episodes_invalid(std::int64_t lane_index) const {
   return is_right ? "" : concat("the open episode of lane ", lane_index, " begins at row ", lane.episode_start);
 }
 
-// Every stack has its frames and those of its successor, and no stack needs older frames than the one before it.
+// Every stack follows the one before it, the current one the last row's, and all frames held are theirs. A window so never reaches
+// frames that are not held, and gather finds its last stack among the successors of its first.
 std::string ReplayBuffer::why_stacks_invalid(std::int64_t lane_index, std::size_t obs) const {
   const Lane& lane = rows_.lane(lane_index);
   const StackLane& stack_lane = stacks(lane_index, obs);
-  std::int64_t oldest = stack_lane.log().begin();
-  for (std::int64_t row = lane.first; row < lane.next; ++row) {
-    const Stack& stack = rows_.stack(static_cast<std::int64_t>(obs), lane.slot(row));
-    if (stack.depth() >= stack_lane.stack() || stack.padding() > Padding::kRepeat || stack.oldest() < oldest ||
-        stack.newest() + 1 >= stack_lane.log().end()) {
-      return concat("row ", row, " of lane ", lane_index, " refers to frames that are not held");
-    }
-    oldest = stack.oldest();
+  const auto stack_of = [&](std::int64_t row) { return rows_.stack(static_cast<std::int64_t>(obs), lane.slot(row)); };
+  if (lane.num_held() == 0) {
+    const bool is_empty = stack_lane.log().begin() == stack_lane.log().end();
+    return is_empty ? "" : concat("lane ", lane_index, " holds frames without rows");
   }
-  const bool is_used = lane.num_held() > 0;
-  return is_used && stack_lane.current().oldest() < oldest ? concat("the current stack of lane ", lane_index, " is too old") : "";
+  const Stack first = stack_of(lane.first);
+  if (first.oldest() != stack_lane.log().begin() || first.depth() >= stack_lane.stack() || first.padding() > Padding::kRepeat) {
+    return concat("row ", lane.first, " of lane ", lane_index, " does not begin with the first frame held");
+  }
+  for (std::int64_t row = lane.first + 1; row < lane.next; ++row) {
+    if (stack_lane.follows(stack_of(row), stack_of(row - 1), rows_.flags(lane.slot(row - 1)) != 0)) continue;
+    return concat("the stack of row ", row, " of lane ", lane_index, " does not follow the one before it");
+  }
+  const bool is_last = stack_lane.current() == stack_lane.successor(stack_of(lane.next - 1));
+  return is_last ? "" : concat("the current stack of lane ", lane_index, " does not follow that of its last row");
 }
-
 
 }  // namespace mujigae

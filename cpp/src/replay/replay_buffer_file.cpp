@@ -100,7 +100,8 @@ bool ReplayBuffer::is_whole(std::int64_t lane_index, std::int64_t row, std::span
   const Lane& lane = rows_.lane(lane_index);
   const std::int64_t slot = lane.slot(row);
   const bool may_be_interrupted = lane.has_open_episode() && row == lane.next - 1;
-  if (!rows_.is_whole({lane_index, row}, may_be_interrupted) || !std::isfinite(rows_.reward(slot)) || rows_.flags(slot) > 7) return false;
+  if (!rows_.is_whole({lane_index, row}, may_be_interrupted) || !RowRing::are_flags(rows_.flags(slot))) return false;
+  if (!(std::abs(rows_.reward(slot)) <= max_reward(settings_.n_step))) return false;
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const Stack& stack = rows_.stack(static_cast<std::int64_t>(c), slot);
     if (stack.oldest() < first_frames[c] || stack.newest() + 1 >= stacks(lane_index, c).log().end()) return false;

@@ -108,7 +108,7 @@ void ReplayBuffer::load(SnapshotReader& reader) {
 void ReplayBuffer::set_head(Words& words) {
   num_added_ = words.next(0, Words::kMaxCount);
   num_silent_boundaries_ = words.next(0, num_added_);
-  settings_.n_step = words.next(1, rows_.num_slots() + (std::int64_t{1} << 30));
+  settings_.n_step = words.next(1, kMaxNStep);
   settings_.gamma = std::bit_cast<double>(words.next());
   if (!(settings_.gamma >= 0.0 && settings_.gamma <= 1.0)) words.fail("a gamma outside 0 to 1");
   const auto first_key = std::bit_cast<std::uint64_t>(words.next()), second_key = std::bit_cast<std::uint64_t>(words.next());
@@ -143,8 +143,8 @@ void ReplayBuffer::load_rows(SnapshotReader& reader) {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     for (std::int64_t row = rows_.lane(e).first; row < rows_.lane(e).next; ++row, ++i) {
       const std::int64_t slot = rows_.lane(e).slot(row);
-      if (!std::isfinite(rewards[i])) reader.fail("a reward that is not finite");
-      if (flags[i] > 7) reader.fail("unknown flags");
+      if (!(std::abs(rewards[i]) <= max_reward(settings_.n_step))) reader.fail("a reward that is not finite or too large");
+      if (!RowRing::are_flags(flags[i])) reader.fail("unknown flags");
       rows_.reward(slot) = rewards[i];
       rows_.flags(slot) = flags[i];
       std::memcpy(rows_.action(slot), actions.data() + i * static_cast<std::size_t>(rows_.action_bytes()),

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <span>
 
@@ -76,6 +77,14 @@ void RowRing::reopen_episode(std::int64_t lane_index) {
 
 void RowRing::clear() {
   for (Lane& lane : lanes_) lane.first = lane.episode_start = lane.issued_end = lane.next;
+}
+
+double RowRing::largest_reward() const {
+  double largest = 0.0;
+  for (const Lane& lane : lanes_) {
+    for (std::int64_t row = lane.first; row < lane.next; ++row) largest = std::max(largest, std::abs(reward(lane.slot(row))));
+  }
+  return largest;
 }
 
 std::int64_t RowRing::num_ready(const Span& span) const {

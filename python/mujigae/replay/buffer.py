@@ -66,7 +66,9 @@ class ReplayBuffer:
 
     Raises ValueError or TypeError naming the argument, what was expected and what came; a capacity that would not fit into
     memory (or onto the disk) is one, before anything is allocated. An error changes nothing.
-    Any thread may call anything. A buffer pickles, and is copied, through its snapshot; with `path` too, into memory. A fork
+    Any thread may call anything, and write into the arguments of a call meanwhile: indices, rewards, flags and priorities are
+    read once; of a frame or an action that changes, that row alone holds what it never was. To resize an array in use behind
+    NumPy's back (`resize(refcheck=False)`) is the caller's fault, as it is in NumPy. A buffer pickles, and is copied, through its snapshot; with `path` too, into memory. A fork
     may go on with its copy of a buffer in memory; one with `path` stays with the process that opened it.
     """
 
@@ -147,7 +149,8 @@ class ReplayBuffer:
         Args:
             obs: [E, *obs_shape], exactly the space's dtype: s_t.
             action: [E, *action_shape], cast within its kind.
-            reward: [E] real and finite.
+            reward: [E] real and finite; at most the n_step-th part of the largest float32 either way, so that every sum of
+                n_step rewards fits. An n_step with which one of those held does not fit is refused, too.
             next_obs: as obs: the true successor, never the reset observation.
             terminated: [E] bool: next_obs is terminal, nothing is bootstrapped from it.
             truncated: [E] bool: the episode was cut here, next_obs is bootstrapped from. Both: terminated wins.

@@ -72,10 +72,13 @@ class StackLane {
   Stack successor(const Stack& stack) const {   // what append returned after `stack`
     return {stack.newest() + 1, std::min(stack.depth() + 1, stack_ - 1), stack.padding()};
   }
+  // Whether `stack` can be the next one after `before`: its successor, or, where an episode begins, what start makes of its frames.
+  bool follows(const Stack& stack, const Stack& before, bool begins_episode) const;
   bool equals_current(const std::byte* frames) const;
   void read(const Stack& stack, std::byte* out) const;  // [k, frame_bytes]
   std::int64_t position_at(const Stack& stack, std::int64_t index) const;  // of frame `index` of k; -1: zeros
-  void read_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out) const;  // each frame once
+  // Each frame once. `later` is a successor of `stack`, or a successor of one of those.
+  void read_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out) const;
   // The same, or what it would copy, appended to `copies`: frames that lie somewhere as they are are left there.
   void locate_both(const Stack& stack, std::byte* out, const Stack& later, std::byte* later_out, std::vector<FrameCopy>& copies) const {
     if (plain_ == nullptr) return read_both(stack, out, later, later_out);
@@ -98,6 +101,7 @@ class StackLane {
   std::string why_invalid() const;
 
  private:
+  bool starts_anew(const Stack& stack, std::int64_t position) const;
   bool continues_current(const std::byte* frames) const;
   std::int64_t num_leading_zeros(const std::byte* frames) const;
   std::int64_t num_leading_repeats(const std::byte* frames) const;

@@ -3,12 +3,14 @@
 //   window of step t:   r_t + gamma r_{t+1} + ... + gamma^{m-1} r_{t+m-1},   discount = gamma^m (1 - terminated)
 //   m = n, or fewer when the episode ends first. target = reward + discount x bootstrap(next_obs at the window's end).
 //
-// Sums are float64, added in order, with gamma^i by repeated multiplication; the caller rounds once.
+// Sums are float64, added in order, with gamma^i by repeated multiplication; the caller rounds once to float32. So that every sum fits,
+// a reward is at most the n-th part of the largest float32, either way.
 // Threads: none; the owner locks.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -71,7 +73,13 @@ class NStepAccumulator {
   std::vector<std::deque<StepOutcome>> lanes_;  // the steps whose window is open; at most n - 1 between calls
 };
 
+constexpr std::int64_t kMaxNStep = std::int64_t{1} << 30;
+
+// The largest reward, either way, of which n have a sum that float32 holds.
+inline double max_reward(std::int64_t n_step) { return static_cast<double>(std::numeric_limits<float>::max()) / static_cast<double>(n_step); }
+
 void check_n_step(std::int64_t n_step);
+void check_rewards(std::span<const double> rewards, std::int64_t n_step);
 void check_gamma(double gamma);
 // Each id once, 0 <= id < num_envs.
 void check_env_ids(std::span<const std::int64_t> env_ids, std::int64_t num_envs);

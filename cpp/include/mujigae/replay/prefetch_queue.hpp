@@ -54,6 +54,7 @@ class PrefetchQueue {
   void load(SnapshotReader& reader, const RowRing& rows, const Philox& random, Arena& arena);
 
  private:
+  static void check_windows(SnapshotReader& reader, const BatchView& batch, const RowRing& rows);  // of a snapshot: by the reader
   DrawnBatch read_batch(SnapshotReader& reader, Arena& arena) const;
   std::int64_t saved_row_bytes() const;
   template <class Visit>

@@ -13,7 +13,8 @@
 // same random numbers, when another batch size, n_step, gamma or alpha is asked for. Frames that it still reads are not evicted
 // before it has them: add waits.
 //
-// All memory arguments are checked by the caller; values are checked here, before the first change. When memory or disk run out
+// All memory arguments are checked by the caller; values are checked here, before the first change. Rewards and flags are read once;
+// observations and actions that another thread changes meanwhile may be stored as they never were, in their own row only. When memory or disk run out
 // within add, the steps before the one that found no room stay.
 // O(bytes) add and sample, plus O(log N) for priorities. Threads: any may call anything.
 #pragma once
@@ -112,13 +113,14 @@ class ReplayBuffer {
   std::int64_t num_envs() const { return settings_.num_envs; }
 
  private:
+  struct Outcomes;
   struct RowPointers;
 
   Span span() const { return {0, settings_.n_step - 1}; }  // of an n-step window
   std::unique_lock<std::mutex> lock() const;
   void put_stacks_in_file();
-  void check(const StepsView& steps) const;
-  void check_stack_rolls(const StepsView& steps, std::int64_t row) const;
+  void check(const StepsView& steps, const Outcomes& outcomes) const;
+  void check_stack_rolls(const RowPointers& row) const;
   void add_row(std::int64_t lane, const RowPointers& row);
   bool is_interrupted(std::int64_t lane, const RowPointers& row) const;
   void evict_oldest(std::int64_t lane);

@@ -51,6 +51,7 @@ struct Lane {
 class RowRing {
  public:
   enum Flag : std::uint8_t { kTerminated = 1, kTruncated = 2, kInterrupted = 4 };  // interrupted: reset behind our back
+  static bool are_flags(std::uint8_t flags) { return flags == 0 || flags == kTerminated || flags == kTruncated || flags == kInterrupted; }
   struct Row {
     std::int64_t lane, row;
   };
@@ -67,6 +68,7 @@ class RowRing {
   void interrupt(std::int64_t lane);  // the open episode of the lane ended with its newest row
   void clear();
 
+  double largest_reward() const;  // of the rows held, either way; O(N)
   std::int64_t num_ready(const Span& span) const;  // rows that can be drawn
 
   // The newest row that was written in a slot or will be (it may lie outside first..next), and its key. A lane that is asked

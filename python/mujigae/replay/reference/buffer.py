@@ -24,6 +24,7 @@ from mujigae.replay.reference.parts import (
     check_env_ids,
     check_n_step_and_gamma,
     check_rewards,
+    max_reward,
     window_of,
 )
 from mujigae.replay.reference.samplers import SAMPLERS, Ready, weights
@@ -142,7 +143,7 @@ class Buffer:
         num_steps: int,
     ) -> None:
         check_env_ids(env_ids, len(self._lanes))
-        check_rewards(reward)
+        check_rewards(reward, self._n_step)
         if self._validate:
             self._check_stacks_roll(obs, next_obs)
         for i in range(len(reward)):
@@ -255,6 +256,11 @@ class Buffer:
     @n_step.setter
     def n_step(self, n_step: int) -> None:
         check_n_step_and_gamma(n_step, self.gamma)
+        largest = max((abs(row.reward) for lane in self._lanes for row in lane.rows), default=0.0)
+        if largest > max_reward(n_step):
+            raise ValueError(
+                f"n_step: expected one with which float32 holds sums of rewards as large as {largest}"
+            )
         if n_step != self._n_step:
             self._drop_ahead()
         self._n_step = n_step

@@ -19,6 +19,7 @@ __all__ = [
     "check_env_ids",
     "check_n_step_and_gamma",
     "check_rewards",
+    "max_reward",
     "window_of",
 ]
 
@@ -196,7 +197,7 @@ class NStepAccumulator:
     def push(self, reward: Any, terminated: Any, truncated: Any, env_ids: Any = None) -> tuple[Any, ...]:
         ids = np.arange(self.num_envs) if env_ids is None else np.asarray(env_ids)
         check_env_ids(ids, self.num_envs)
-        check_rewards(np.asarray(reward, np.float64))
+        check_rewards(np.asarray(reward, np.float64), self.n_step)
         completed = []
         for env, *outcome in zip(ids, reward, terminated, truncated, strict=True):
             lane = self._lanes[env]
@@ -243,7 +244,14 @@ def check_env_ids(ids: Any, num_envs: int) -> None:
             raise ValueError(f"env_ids[{i}]: expected each id once, got {env} again")
 
 
-def check_rewards(rewards: Any) -> None:
+def max_reward(n_step: int) -> float:
+    """The largest reward, either way, of which n have a sum that float32 holds."""
+    return float(np.finfo(np.float32).max) / n_step
+
+
+def check_rewards(rewards: Any, n_step: int) -> None:
     for i, reward in enumerate(rewards):
         if not math.isfinite(reward):
             raise ValueError(f"reward[{i}]: expected a finite number, got {reward}")
+        if abs(reward) > max_reward(n_step):
+            raise ValueError(f"reward[{i}]: expected at most {max_reward(n_step)} either way, got {reward}")
