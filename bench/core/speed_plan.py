@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from bench.core.environments import TORCH_213, TORCH_215
 
+FLASHBAX = ("flashbax==0.1.3", "jax==0.10.2", "jaxlib==0.10.2", "numpy")
 OURS = (*TORCH_213, "gymnasium>=1.1,<2", "ale-py>=0.12,<0.13")
 NUM_GAMES = 12
 BOTH_STACKS_ROWS = (
@@ -31,6 +32,7 @@ class Planned(NamedTuple):
 _ALL = frozenset(["tree", "atari", "add", "vector", "uniform"])
 _REPLAY = _ALL - {"tree"}
 _FRAMES = frozenset(["atari", "add"])
+_SEQUENCES = frozenset(["sequences"])
 _ADDS = frozenset(["add", "add env_ids", "add dict"])
 
 
@@ -38,19 +40,23 @@ def _ours(works: frozenset[str], **options: Any) -> Planned:
     return Planned("bench.peers.mujigae:SpeedSubject", OURS, works, options, is_ours=True)
 
 
-def _floor(num_threads: int) -> Planned:
-    return Planned("bench.peers.floor:SpeedSubject", OURS, frozenset(["atari"]), {"num_threads": num_threads})
+def _floor(num_threads: int, *works: str) -> Planned:
+    return Planned(
+        "bench.peers.floor:SpeedSubject", OURS, frozenset(["atari", *works]), {"num_threads": num_threads}
+    )
 
 
 # The libraries beside each torch with which they work: the faster of the two counts, row by row.
 SUBJECTS = {
-    "mujigae": _ours(_ALL | _ADDS),
+    "mujigae": _ours(_ALL | _ADDS | _SEQUENCES),
     "mujigae, validate=False": _ours(_ADDS, validate=False),
     "mujigae, compress=True": _ours(_FRAMES | {"game"}, compress=True),
     "mujigae, compress=True, validate=False": _ours(frozenset(["add"]), compress=True, validate=False),
     "mujigae, prefetch=2": _ours(frozenset(["atari"]), prefetch=2),
     "mujigae, compress=True, prefetch=2": _ours(frozenset(["atari"]), compress=True, prefetch=2),
-    "torchrl": Planned("bench.peers.torchrl:SpeedSubject", TORCH_215, _ALL, max_atari_rows=BOTH_STACKS_ROWS),
+    "torchrl": Planned(
+        "bench.peers.torchrl:SpeedSubject", TORCH_215, _ALL | _SEQUENCES, max_atari_rows=BOTH_STACKS_ROWS
+    ),
     "tianshou": Planned("bench.peers.tianshou:SpeedSubject", (*TORCH_213, "tianshou==2.0.1"), _ALL),
     "tianshou, torch 2.15": Planned(
         "bench.peers.tianshou:SpeedSubject", ("tianshou==2.0.1",), _REPLAY, over=TORCH_215
@@ -72,8 +78,9 @@ SUBJECTS = {
         over=TORCH_215,
     ),
     "sumtree": Planned("bench.peers.sumtree:SpeedSubject", ("sumtree==0.3.0", "numpy"), frozenset(["tree"])),
+    "flashbax": Planned("bench.peers.flashbax:SpeedSubject", FLASHBAX, _SEQUENCES),
     "numpy": Planned("bench.peers.numpy:SpeedSubject", OURS, frozenset(["tree"])),
-    "floor, 1 thread": _floor(1),
+    "floor, 1 thread": _floor(1, "sequences"),
     "floor, 2 threads": _floor(2),
 }
 
@@ -143,6 +150,7 @@ _GROUPS = [
         for num_envs in (1, 8)
     ),
     Group("vector", "vector", (("cycle", 32), ("cycle", 256), ("cycle", 2048)), "vector_rows"),
+    Group("sequences", "sequences", (("sample", 64),), "vector_rows"),
     Group("uniform", "uniform", (("sample", 32), ("sample", 256)), "uniform_rows"),
     *(
         Group(f"game {game}", "atari", (), "atari_rows", {"game": game}, tells_memory=True)

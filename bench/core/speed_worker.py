@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench.core import stream, workloads
+from bench.core import sequences, stream, workloads
 from bench.core.subject import NotOffered, Subject
 
 Answer = dict[str, Any]
@@ -62,6 +62,8 @@ class Worker:
         return {"num_rows": self.work.num_rows, "resident_bytes": grown, "counted_bytes": counted}
 
     def _made(self, work: str, capacity: int, **options: Any) -> Any:
+        if work == "sequences":
+            return sequences.SequenceWork(self.subject, capacity)
         if hasattr(self.subject, "floor"):
             return workloads.FloorWork(self.subject, options["floor_bytes"])
         if work == "tree":

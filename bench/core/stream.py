@@ -16,6 +16,7 @@ from bench.core.subject import GAMMA, Drawn, Rows
 STACK, SIDE, N_STEP = 4, 84, 3
 NUM_LEFT_OUT = 5  # rows at an episode's end of which only `obs` is checked: what else they give differs between libraries
 CHUNK_STEPS = 500
+EPISODE_STEPS = 1000  # of rows of floats
 GAMES: tuple[str, ...] = ("Pong", "Breakout", "Qbert", "MsPacman", "SpaceInvaders", "Seaquest")
 GAMES += ("MontezumaRevenge", "Asterix", "Enduro", "VideoPinball", "StarGunner", "BeamRider")
 NUM_GAME_ENVS = 4
@@ -140,7 +141,7 @@ class VectorStream:
         if num_action is not None:
             self.action = rng.standard_normal((num_rows, num_action)).astype(np.float32)
         self.reward = rng.integers(-8, 9, num_rows).astype(np.float32) / 8
-        self.terminated = np.arange(num_rows) % 1000 == 999
+        self.terminated = np.arange(num_rows) % EPISODE_STEPS == EPISODE_STEPS - 1
         self.truncated = np.zeros(num_rows, bool)
 
     def chunks(self, num_rows: int) -> Iterator[Rows]:

@@ -65,6 +65,16 @@ class Replay(Protocol):
         """New priorities, a float32 tensor [B]; nothing where draws are uniform."""
 
 
+class SequenceReplay(Protocol):
+    """A replay buffer that gives sequences."""
+
+    def extend(self, rows: Rows) -> None:
+        """Consecutive steps of one environment, [T, ...]."""
+
+    def sample(self, batch_size: int) -> Any:
+        """A batch of sequences (`bench.core.sequences.Sequences`)."""
+
+
 class Subject:
     """The defaults: nothing is offered. `tolerance` is the relative precision in which its tree adds."""
 
@@ -74,6 +84,7 @@ class Subject:
     tolerance = 1e-12
     is_prioritized = True
     batches_ahead = 0  # that are made while nobody asks
+    keeps_to_episodes = True  # a sequence's steps are all of one episode
     repeats_first = False  # a stack's places before an episode's first frame repeat it; zeros otherwise
 
     def tree(self, values: Any) -> Tree:
@@ -95,6 +106,10 @@ class Subject:
     def uniform(self, capacity: int) -> Replay:
         """Uniform, 1-step, four floats, int64 actions; NumPy arrays where that is faster."""
         raise NotOffered("a replay buffer")
+
+    def sequences(self, capacity: int, length: int, burn_in: int) -> SequenceReplay:
+        """Uniform; rows as those of `vector`; sequences of `length` steps after `burn_in` others, and the successor."""
+        raise NotOffered("sequences")
 
     def bytes_of(self, replay: Replay) -> int | None:
         """Bytes that the library counts for its buffer, or None."""

@@ -139,4 +139,13 @@ std::size_t floor_num_wrong(const Floor* floor) {
     }
     return num_wrong;
 }
+
+// For each of the starts, so many rows of a column one after another into out.
+void floor_copy_runs(const std::uint8_t* column, std::uint8_t* out, const std::int64_t* starts, std::size_t num_starts,
+                     std::size_t num_rows, std::size_t row_bytes) {
+    const std::size_t run_bytes = num_rows * row_bytes;
+    for (std::size_t i = 0; i < num_starts; ++i) {
+        std::memcpy(out + i * run_bytes, column + static_cast<std::size_t>(starts[i]) * row_bytes, run_bytes);
+    }
+}
 }

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bench.core.sequences import RowArrays, Sequences
+from bench.core.stream import EPISODE_STEPS
 from bench.core.subject import Subject
 
 SOURCE = Path(__file__).with_name("floor.cpp")
@@ -22,6 +27,9 @@ class SpeedSubject(Subject):
 
     def __init__(self, num_threads: int) -> None:
         self.num_threads = num_threads
+
+    def sequences(self, capacity: int, length: int, burn_in: int) -> SequenceRuns:
+        return SequenceRuns(capacity, burn_in + length)
 
     def floor(self, num_bytes: int) -> Runs:
         return Runs(num_bytes, self.num_threads)
@@ -45,6 +53,53 @@ class Runs:
         assert num_wrong == 0, f"{num_wrong} samples with frames of another run"
 
 
+class SequenceRuns(RowArrays):
+    """Runs of consecutive rows from places that were drawn before, by memcpy into an output that is used again."""
+
+    def __init__(self, capacity: int, num_steps: int) -> None:
+        super().__init__(capacity)
+        self.num_steps = num_steps
+        self.copy_runs = compiled().floor_copy_runs
+        self.prepared: dict[int, RunsOfBatch] = {}
+
+    def sample(self, batch_size: int) -> Sequences:
+        if batch_size not in self.prepared:
+            self.prepared[batch_size] = RunsOfBatch(self, batch_size)
+        runs = self.prepared[batch_size]
+        starts = next(runs.addresses)
+        for column, copies, num_rows, row_bytes in runs.columns:
+            self.copy_runs(column, copies, starts, batch_size, num_rows, row_bytes)
+        return runs.out
+
+
+class RunsOfBatch:
+    """Where the runs of batches of one size begin, and where they are copied to."""
+
+    NUM_DRAWS = 256  # so many batches in turn, so that their rows are in no cache
+
+    def __init__(self, rows: SequenceRuns, batch_size: int) -> None:
+        rng = np.random.default_rng(6)
+        shape = (self.NUM_DRAWS, batch_size)
+        episode, within = (
+            rng.integers(n, size=shape)
+            for n in (rows.size // EPISODE_STEPS, EPISODE_STEPS - rows.num_steps + 1)
+        )
+        self.starts = episode * EPISODE_STEPS + within
+        self.addresses = itertools.cycle([row.ctypes.data for row in self.starts])
+        sizes = (batch_size, rows.num_steps)
+        self.out = Sequences(
+            np.zeros((batch_size, rows.num_steps + 1, 17), np.float32),
+            np.zeros((*sizes, 6), np.float32),
+            np.zeros(sizes, np.float32),
+            np.zeros(sizes, np.float32),
+        )
+        columns = (rows.obs, rows.action, rows.reward, rows.discount)
+        self.columns = [
+            (column.ctypes.data, copies.ctypes.data, copies.shape[1], column.strides[0])
+            for column, copies in zip(columns, self.out[:4], strict=True)
+        ]
+
+
 def compiled() -> Any:
     """The shared object, beside the environments of the peers."""
     library = Path(os.environ["MUJIGAE_BENCH_CACHE"]) / "floor.so"
@@ -59,4 +114,6 @@ def compiled() -> Any:
     loaded.floor_copy.argtypes = [ctypes.c_void_p, size, size, ctypes.c_int, ctypes.c_bool]
     loaded.floor_copy.restype = None
     loaded.floor_num_wrong.argtypes, loaded.floor_num_wrong.restype = [ctypes.c_void_p], size
+    loaded.floor_copy_runs.argtypes = [ctypes.c_void_p] * 3 + [size] * 3
+    loaded.floor_copy_runs.restype = None
     return loaded

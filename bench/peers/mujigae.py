@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import mujigae
+from bench.core.sequences import Sequences
 from bench.core.subject import ALPHA, BETA, EPS, GAMMA, NotOffered, Rows, Subject
 
 FRAMES = ((4, 84, 84), np.uint8)
@@ -50,6 +51,11 @@ class SpeedSubject(Subject):
 
     def uniform(self, capacity: int) -> Any:
         return Uniform(capacity)
+
+    def sequences(self, capacity: int, length: int, burn_in: int) -> Any:
+        if not hasattr(mujigae.ReplayBuffer, "sample_sequences"):
+            raise NotOffered("sample_sequences")
+        return SequenceBuffer(capacity, length, burn_in)
 
     def bytes_of(self, replay: Any) -> int | None:
         return int(replay.buffer.nbytes)
@@ -105,6 +111,19 @@ class Uniform(Filled):
 
     def update(self, key: Any, priorities: Any) -> None:
         """Uniform."""
+
+
+class SequenceBuffer(Filled):
+    """`ReplayBuffer` and `sample_sequences`, in NumPy."""
+
+    def __init__(self, capacity: int, length: int, burn_in: int) -> None:
+        floats = (((17,), np.float32), ((6,), np.float32))
+        self.buffer = mujigae.ReplayBuffer(capacity, *floats, gamma=GAMMA, seed=0)
+        self.length, self.burn_in = length, burn_in
+
+    def sample(self, batch_size: int) -> Sequences:
+        drawn = self.buffer.sample_sequences(batch_size, self.length, burn_in=self.burn_in)
+        return Sequences(drawn.obs, drawn.action, drawn.reward, drawn.discount, drawn.mask)
 
 
 class Training:

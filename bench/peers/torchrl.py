@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 from torchrl.data import LazyTensorStorage, TensorDictPrioritizedReplayBuffer, TensorDictReplayBuffer
-from torchrl.data.replay_buffers.samplers import SumSegmentTreeFp32
+from torchrl.data.replay_buffers.samplers import SliceSampler, SumSegmentTreeFp32
 from torchrl.envs import MultiStepTransform
 
+from bench.core.sequences import Sequences
 from bench.core.subject import ALPHA, BETA, EPS, GAMMA, Drawn, Rows, Subject
 from mujigae.conformance import Adapter, Batch, Config, NotOffered
 
@@ -160,6 +161,39 @@ class SpeedSubject(Subject):
 
     def uniform(self, capacity: int) -> Any:
         return Replay(capacity, is_prioritized=False)
+
+    def sequences(self, capacity: int, length: int, burn_in: int) -> Any:
+        return Slices(capacity, burn_in + length + 1)
+
+
+class Slices:
+    """`SliceSampler` of whole slices, which knows each row's episode and keeps where episodes end; observations are stored once."""
+
+    def __init__(self, capacity: int, num_steps: int) -> None:
+        sampler = SliceSampler(
+            slice_len=num_steps, traj_key="episode", cache_values=True, strict_length=True, truncated_key=None
+        )
+        self.num_steps = num_steps
+        self.buffer = TensorDictReplayBuffer(storage=LazyTensorStorage(capacity), sampler=sampler)
+        self.num_episodes = 0
+
+    def extend(self, rows: Rows) -> None:
+        ends = rows.terminated | rows.truncated
+        episode = self.num_episodes + np.append(0, np.cumsum(ends)[:-1])
+        self.num_episodes += int(ends.sum())
+        columns = {
+            "observation": rows.obs,
+            "action": rows.action,
+            "reward": rows.reward,
+            "discount": np.float32(GAMMA) * ~rows.terminated,
+            "episode": episode,
+        }
+        tensors = {name: torch.as_tensor(column) for name, column in columns.items()}
+        self.buffer.extend(TensorDict(tensors, [len(rows.reward)]))
+
+    def sample(self, batch_size: int) -> Sequences:
+        drawn = self.buffer.sample(batch_size * self.num_steps).view(batch_size, self.num_steps)
+        return Sequences(drawn["observation"], drawn["action"], drawn["reward"], drawn["discount"])
 
 
 class Tree:
