@@ -1,6 +1,6 @@
 """QNetwork joins a torso and a head; build_network makes one from plain values.
 
-    obs [B, ...] --/255 if uint8--> torso --> features [B, F] --> head --> output [B, A, N] --> return head: values [B, A]
+    obs [B, ...] --scaled if uint8--> torso --> features [B, F] --> head --> output [B, A, N] --> return head: values [B, A]
 
 Nothing here depends on the data or moves it to the CPU, so torch.compile, autocast, channels_last and CUDA
 graphs can be applied from outside.
@@ -23,13 +23,16 @@ from mujigae.networks.noisy import NoisyLinear, resample_noise
 from mujigae.networks.return_heads import MakeReturnHead, ReturnHead
 from mujigae.networks.torsos import TORSOS, Torso
 
-__all__ = ["QNetwork", "build_network", "scaled"]
+__all__ = ["QNetwork", "build_network"]
 
 T = TypeVar("T")
 
 
 class QNetwork(nn.Module):
-    """N numbers for each action of a batch of observations; `return_head` says what they mean."""
+    """N numbers for each action of a batch of observations; `return_head` says what they mean.
+
+    pixel_bounds: the least and the largest value of uint8 observations, which become 0 and 1.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class QNetwork(nn.Module):
         *,
         observation_shape: Sequence[int],
         num_actions: int,
+        pixel_bounds: tuple[float, float] = (0.0, 255.0),
     ) -> None:
         super().__init__()
         self.torso = torso
@@ -46,6 +50,7 @@ class QNetwork(nn.Module):
         self.return_head = return_head
         self.observation_shape = tuple(observation_shape)
         self.num_actions = num_actions
+        self.pixel_bounds = pixel_bounds
 
     def forward(self, obs: Tensor, fractions: Tensor | None = None) -> Tensor:
         """Observations [B, *observation_shape] -> float32 [B, A, N].
@@ -57,8 +62,15 @@ class QNetwork(nn.Module):
                 f"obs must have shape [B, *{self.observation_shape}], got {tuple(obs.shape)}"
                 " (a single observation needs a leading axis)"
             )
-        output: Tensor = self.return_head(self.head, self.torso(scaled(obs)), fractions)
+        output: Tensor = self.return_head(self.head, self.torso(self.scaled(obs)), fractions)
         return output
+
+    def scaled(self, obs: Tensor) -> Tensor:
+        """Observations as floats, on their device: uint8 by their bounds, here and nowhere else; other types as they are."""
+        if obs.dtype != torch.uint8:
+            return obs.float()
+        low, high = self.pixel_bounds
+        return obs / high if low == 0 else (obs - low) / (high - low)
 
     def q_values(self, output: Tensor) -> Tensor:
         """What `forward` returned -> action values [B, A]."""
@@ -80,16 +92,12 @@ class QNetwork(nn.Module):
         return [module for module in self.modules() if isinstance(module, NoisyLinear)]
 
 
-def scaled(obs: Tensor) -> Tensor:
-    """Observations as floats, on their device: uint8 divided by 255, here and nowhere else; other types as they are."""
-    return obs / 255.0 if obs.dtype == torch.uint8 else obs.float()
-
-
 def build_network(
     *,
     observation_shape: Sequence[int],
     observation_dtype: npt.DTypeLike,
     num_actions: int,
+    pixel_bounds: tuple[float, float] = (0.0, 255.0),
     torso: str = "nature",
     hidden_sizes: Sequence[int] = (256, 256),
     hidden_size: int = 512,
@@ -100,6 +108,7 @@ def build_network(
 ) -> QNetwork:
     """Makes a QNetwork in train mode, initialised from torch's global generator.
 
+    pixel_bounds: the least and the largest value of uint8 observations; (0, 1) takes them as they are.
     hidden_sizes: the layers of the mlp torso; the convolutional torsos have fixed layers and ignore it.
     hidden_size: the hidden layer of each stream of the head, 0 for none: mlp with hidden_sizes (256, 256) and
         hidden_size 0 is the usual network of two hidden layers; (256,) with 256 gives each dueling stream
@@ -121,7 +130,14 @@ def build_network(
         hidden_size=hidden_size,
         make_linear=partial(NoisyLinear, sigma0=noisy_sigma) if noisy else nn.Linear,
     )
-    return QNetwork(body, head, return_head, observation_shape=observation_shape, num_actions=num_actions)
+    return QNetwork(
+        body,
+        head,
+        return_head,
+        observation_shape=observation_shape,
+        num_actions=num_actions,
+        pixel_bounds=pixel_bounds,
+    )
 
 
 def _find(registry: dict[str, T], argument: str, name: str) -> T:

@@ -1,6 +1,6 @@
 """Torsos: float observations [B, *observation_shape] -> features [B, out_features].
 
-A torso takes floats: QNetwork has divided uint8 pixels by 255 before. The fully connected layer that
+A torso takes floats: QNetwork has scaled uint8 pixels before. The fully connected layer that
 follows the convolutions in Mnih et al. 2015 is the head's hidden layer here, since each dueling stream has
 its own.
 """

@@ -110,7 +110,7 @@ class DQN(Agent):
     def learn(self, batch: Batch) -> Update:
         """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
         obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
-        action = (batch.action - self._first_action).long()
+        action = batch.action.long() - self._first_action
         self._redraw_noise(self.target, self.online)  # of the target, and of the selection (double)
         num_rows = len(action)
         target = self._bootstrap_target(
@@ -207,6 +207,7 @@ class DQN(Agent):
                 observation_shape=spaces.observation_shape,
                 observation_dtype=spaces.observation_dtype,
                 num_actions=spaces.num_actions,
+                pixel_bounds=spaces.pixel_bounds,
                 torso=config.torso,
                 hidden_sizes=config.hidden_sizes,
                 hidden_size=config.head_size,

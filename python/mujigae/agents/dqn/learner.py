@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mujigae.networks.q_network import scaled
-
 __all__ = [
     *("Bootstrap", "WeightedLoss", "bootstrap", "greedy_actions", "persistent_state", "step_target"),
     "weighted_loss",
@@ -58,7 +56,7 @@ def bootstrap(
     Double Q-learning selects with the online network (van Hasselt et al. 2016, equation 4). What a head draws for
     selection is independent of what it draws for the target (Dabney et al. 2018b, equation 3).
     """
-    next_obs = scaled(next_obs)  # once for both
+    next_obs = target.scaled(next_obs)  # once for both
     target_output = target(next_obs, fractions)
     if not double and selection_fractions is None:
         return Bootstrap(target_output, target.q_values(target_output))

@@ -18,6 +18,7 @@ class Spaces(NamedTuple):
 
     observation_shape: tuple[int, ...]
     observation_dtype: np.dtype[Any]
+    pixel_bounds: tuple[float, float]  # of images; other uint8 is taken as it is: (0, 1)
     num_actions: int
     first_action: int  # Gymnasium's Discrete may start anywhere; the network's outputs start at 0
 
@@ -31,4 +32,14 @@ def check_spaces(observation_space: Any, action_space: Any) -> Spaces:
     is_box = hasattr(observation_space, "low") and dtype is not None
     if shape is None or not is_box or len(shape) not in (1, 2, 3) or 0 in shape:
         raise ConfigError(f"observation_space: {_CAN_HANDLE}, got {observation_space}")
-    return Spaces(tuple(shape), np.dtype(dtype), int(num_actions), int(getattr(action_space, "start", 0)))
+    bounds = _pixel_bounds(observation_space)
+    start = int(getattr(action_space, "start", 0))
+    return Spaces(tuple(shape), np.dtype(dtype), bounds, int(num_actions), start)
+
+
+def _pixel_bounds(space: Any) -> tuple[float, float]:
+    """The bounds of images of uint8; (0, 1), which change nothing, for vectors and other types."""
+    if space.dtype != np.uint8 or len(space.shape) == 1:
+        return 0.0, 1.0
+    low, high = float(np.min(space.low)), float(np.max(space.high))
+    return (low, high) if low < high else (0.0, 1.0)
