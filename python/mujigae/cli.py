@@ -122,10 +122,21 @@ def _train(args: list[str]) -> int:
     options, changes = cli_options.parse_train(given, agent.config_class)
     if given != args:
         base = resolve(preset, changes.pop("env_id", None), changes) if saved is None else saved
-        cli_options.show_train_help(agent.config_class, base.flat())
+        cli_options.show_train_help(agent.config_class, _defaults_for_help(base))
     if saved is not None:
         return _resume(options, saved, changes)
     return _train_new(options, changes)
+
+
+def _defaults_for_help(base: Run) -> dict[str, Any]:
+    """The values of `base`, with what `fastest` would find beside it."""
+    from mujigae.training.precision import time_updates_of
+
+    values = base.flat()
+    if base.hardware.precision == "fastest":
+        require("torch", "train").set_num_threads(base.hardware.num_threads or 1)
+        values["precision"] = f"fastest: here {time_updates_of(base)}"
+    return values
 
 
 def _train_new(options: Any, changes: dict[str, Any]) -> int:

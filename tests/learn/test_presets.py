@@ -17,8 +17,6 @@ from mujigae.config.checks import field_docs
 from mujigae.config.run import EnvConfig, Run, flat_fields
 from mujigae.config.saved import run_from_values, run_to_json
 from mujigae.errors import ConfigError
-from mujigae.training.loop import build
-from mujigae.training.precision import faster_precision
 
 PARTS = ("double", "dueling", "prioritized", "n_step", "noisy", "loss")
 
@@ -47,12 +45,6 @@ def test_every_field_has_one_line_of_documentation(name: str) -> None:
     assert doc
     assert "\n" not in doc
     assert doc[-1] in "."
-
-
-@pytest.fixture(autouse=True)
-def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The precision is what it is, without a second of measuring in every test."""
-    monkeypatch.setattr("mujigae.training.loop.faster_precision", lambda device, num_threads: "float32")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -116,22 +108,6 @@ def test_pong_preset_is_small_and_brings_its_environment() -> None:
     assert config.hardware.precision == "fastest"
     assert config.hardware.channels_last
     assert config.env.num_envs == 2 * config.replay.learn_period_steps  # two updates for each vector step
-
-
-@pytest.mark.parametrize("faster", ["float32", "bfloat16"])
-def test_fastest_precision_is_the_one_that_a_measurement_finds(
-    monkeypatch: pytest.MonkeyPatch, faster: str
-) -> None:
-    monkeypatch.setattr("mujigae.training.loop.faster_precision", lambda device, num_threads: faster)
-    built = build(resolve("dqn", "CartPole-v1", {"precision": "fastest"}))  # decided before anything is saved
-    assert built.config.hardware.precision == built.agent.hardware.precision == faster  # type: ignore[attr-defined]
-    assert build(resolve("dqn", "CartPole-v1")).config.hardware.precision == "float32"
-
-
-def test_fastest_precision_is_measured_on_the_device_that_is_asked_for() -> None:
-    assert faster_precision("cpu", 1) in ("float32", "bfloat16")
-    with pytest.raises(ConfigError, match="device: expected a device of this machine, got 'cuda:99'"):
-        faster_precision("cuda:99", 1)
 
 
 def test_return_distributions_have_values_of_their_own() -> None:

@@ -170,7 +170,7 @@ class HardwareConfig:
     """What a run is computed on, and how; all but precision leave the results of a CPU as they are."""
 
     precision: Literal["float32", "bfloat16", "fastest"] = "float32"
-    """Arithmetic: bfloat16 autocasts over float32 weights; fastest is whatever a test at the start finds."""
+    """Arithmetic: bfloat16 autocasts over float32 weights; fastest times the agent's update at the start."""
     channels_last: bool = False
     """Keep images and convolution weights in NHWC memory order."""
     compile: bool = False

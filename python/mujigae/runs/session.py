@@ -116,7 +116,7 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
         f"configuration: {_in_one_line(training.config)}",
     ):
         say(line)
-    for line in training.config.agent.notes(training.config):
+    for line in training.notes:
         say(line)
     if is_finished(training):
         done = f"already finished at step {training.counters.steps:,}"

@@ -29,7 +29,7 @@ from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.seeds import child_seed
 from mujigae.training.allocator import keep_freed_memory
-from mujigae.training.precision import faster_precision
+from mujigae.training.precision import time_updates
 from mujigae.training.schedules import beta_at
 
 __all__ = ["Counters", "Progress", "Training", "build", "is_finished", "make_buffer", "run"]
@@ -77,6 +77,7 @@ class Training:
     agent: Agent
     buffer: Any  # mujigae.PrioritizedReplayBuffer or mujigae.ReplayBuffer
     counters: Counters
+    notes: tuple[str, ...] = ()  # lines worth saying before it begins
     updates_due: int = 0  # not yet done: with `overlap` they run beside the next vector step; 0 at a boundary
     metrics: Mapping[str, Any] = field(
         default_factory=dict
@@ -97,14 +98,18 @@ class Progress(NamedTuple):
 
 def build(config: Run) -> Training:
     """A new run, with nothing written anywhere; raises MujigaeError for what cannot work."""
-    num_threads = config.hardware.num_threads or 1
-    require("torch", "train").set_num_threads(num_threads)
+    require("torch", "train").set_num_threads(config.hardware.num_threads or 1)
     keep_freed_memory()
-    if config.hardware.precision == "fastest":
-        config = config.changed(precision=faster_precision(config.hardware.device, num_threads))
     environment = make(config.env, training=True)
-    agent = create_agent(config, environment.observation_space, environment.action_space)
-    return Training(config, environment, agent, make_buffer(config, environment, type(agent)), Counters())
+    spaces = environment.observation_space, environment.action_space
+    notes = config.agent.notes(config)
+    if config.hardware.precision == "fastest":
+        timings = time_updates(config, *spaces)
+        config = config.changed(precision=timings.faster)
+        notes = (*notes, f"precision: {timings}")
+    agent = create_agent(config, *spaces)
+    buffer = make_buffer(config, environment, type(agent))
+    return Training(config, environment, agent, buffer, Counters(), notes=notes)
 
 
 def make_buffer(config: Run, environment: Environment, agent: type[Agent]) -> Any:

@@ -1,47 +1,77 @@
-"""Which arithmetic is faster here: one measurement at start-up, of convolutions such as a small torso's."""
+"""Which arithmetic is faster here: the agent's own update, timed in both at the start of a run."""
 
 from __future__ import annotations
 
+import copy
 import time
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-import torch
+import mujigae
+from mujigae.agents.agent import Agent
+from mujigae.agents.registry import create_agent
+from mujigae.config.run import Run
+from mujigae.envs.make import make
 
-from mujigae.replay.device import checked_device
+__all__ = ["Timings", "time_updates", "time_updates_of"]
 
-__all__ = ["faster_precision"]
+NUM_TRIALS = 6  # the first warms up
+Precision = Literal["float32", "bfloat16"]
 
-NUM_TRIALS = 10
+
+class Timings(NamedTuple):
+    """Seconds of one update in each precision: the least of a few trials."""
+
+    float32: float
+    bfloat16: float
+
+    @property
+    def faster(self) -> Precision:
+        return "bfloat16" if self.bfloat16 < self.float32 else "float32"
+
+    def __str__(self) -> str:
+        both = (f"{1e3 * seconds:.3g} ms in {name}" for name, seconds in self._asdict().items())
+        return f"{self.faster}, an update takes {', '.join(both)}"
 
 
-def faster_precision(device: str, num_threads: int) -> Literal["float32", "bfloat16"]:
-    """The faster of float32 and bfloat16 autocast for a convolution and its gradient; takes a fraction of a second.
-
-    Raises ConfigError for a device that is not there. The number of torch's threads is left as it was.
-    """
-    checked_device(device)
-    previous = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
+def time_updates_of(run: Run) -> Timings:
+    """As `time_updates`, in an environment opened for that."""
+    environment = make(run.env, training=True)
     try:
-        return "bfloat16" if _bfloat16_is_faster(device) else "float32"
+        return time_updates(run, environment.observation_space, environment.action_space)
     finally:
-        torch.set_num_threads(previous)
+        environment.close()
 
 
-def _bfloat16_is_faster(device: str) -> bool:
-    """Compares the least times of alternating trials, so that other work on the machine hits both alike."""
-    image = torch.zeros(64, 16, 19, 19, device=device)
-    kernel = torch.zeros(32, 16, 3, 3, device=device, requires_grad=True)
-    trials = [(_trial(image, kernel, True), _trial(image, kernel, False)) for _ in range(NUM_TRIALS)]
-    bfloat16_seconds, float32_seconds = (
-        min(times[1:]) for times in zip(*trials, strict=True)
-    )  # the first warms up
-    return bool(bfloat16_seconds < float32_seconds)
+def time_updates(run: Run, observation_space: Any, action_space: Any) -> Timings:
+    """Times updates of agents made for this, from random rows; takes about a dozen updates.
+
+    Neither is compiled nor recorded, which would take minutes. The trials alternate, so that other work on the machine
+    slows both alike. Raises what the agent's constructor raises, for a device that is not there as well.
+    """
+    plain = run.changed(compile=False, cuda_graphs=False)
+    names: tuple[Precision, ...] = ("float32", "bfloat16")
+    agents = [create_agent(plain.changed(precision=name), observation_space, action_space) for name in names]
+    batch = _random_batch(run, observation_space, action_space)
+    trials = [[_seconds(agent, batch) for agent in agents] for _ in range(NUM_TRIALS)]
+    return Timings(*(min(seconds[1:]) for seconds in zip(*trials, strict=True)))
 
 
-def _trial(image: torch.Tensor, kernel: torch.Tensor, is_bfloat16: bool) -> float:
+def _random_batch(run: Run, observation_space: Any, action_space: Any) -> Any:
+    """A batch of the run's size on its device, of episodes of one step each."""
+    size = run.replay.batch_size
+    spaces = [copy.deepcopy(space) for space in (observation_space, action_space)]
+    for space in spaces:
+        space.seed(0)
+    buffer = mujigae.ReplayBuffer(size, *spaces, device=run.hardware.device, seed=0)
+    observations, actions = spaces
+    for _ in range(size):
+        buffer.add(observations.sample(), actions.sample(), 0.0, observations.sample(), True, False)
+    return buffer.sample(size)
+
+
+def _seconds(agent: Agent, batch: Any) -> float:
     started = time.perf_counter()
-    with torch.autocast(image.device.type, dtype=torch.bfloat16, enabled=is_bfloat16):
-        loss = torch.nn.functional.conv2d(image, kernel, stride=2).float().sum()
-    torch.autograd.grad(loss, kernel)[0].sum().item()  # item: waits for an accelerator
+    update = agent.learn(batch)
+    for value in update.metrics.values():
+        float(value)  # waits for an accelerator
     return time.perf_counter() - started
