@@ -20,7 +20,7 @@ from mujigae.errors import CheckpointError, ConfigError, MissingExtraError, Muji
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.buffer import ReplayBuffer
 from mujigae.replay.prioritized import PrioritizedReplayBuffer
-from mujigae.replay.samplers import Proportional, Uniform
+from mujigae.replay.samplers import Proportional, RankBased, Uniform
 from mujigae.replay.saving import load
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "NStepAccumulator",
     "PrioritizedReplayBuffer",
     "Proportional",
+    "RankBased",
     "ReplayBuffer",
     "SnapshotError",
     "SumTree",

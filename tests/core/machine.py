@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from streams import Space
 from twins import Column, Plan, Twins
 
-from mujigae import Proportional, Uniform
+from mujigae import Proportional, RankBased, Uniform
 
 SEEDS = st.integers(0, 2**32 - 1)
 SMALL = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33]
@@ -39,6 +39,7 @@ SAMPLERS = st.one_of(
         uniform_share=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
         replacement=st.sampled_from([True, True, False]),
     ),
+    st.builds(RankBased, ALPHAS, BETAS),
 )
 ARGUMENTS = st.fixed_dictionaries(
     {

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from mujigae.replay.arguments import as_bool, as_float
 
-__all__ = ["SAMPLERS", "PrioritySampler", "Proportional", "Sampler", "Uniform"]
+__all__ = ["SAMPLERS", "PrioritySampler", "Proportional", "RankBased", "Sampler", "Uniform"]
 
 
 @dataclass(frozen=True)
@@ -80,4 +80,23 @@ class Proportional(PrioritySampler):
     replacement: bool = True
 
 
-SAMPLERS: dict[str, type[Sampler]] = {cls.name: cls for cls in (Uniform, Proportional)}
+@dataclass(frozen=True)
+class RankBased(PrioritySampler):
+    """Rows by the rank of their priorities (Schaul et al. 2016, section 3.3): outliers matter no more than their place.
+
+    P(i) = rank(i)^-alpha / sum, weight_i = (N P(i))^-beta / max over the batch; rank 1 is the largest raw priority, equal
+    ones by slot. A new row gets the largest priority ever given (1 at first). The i-th of B rows comes from the i-th of B
+    equal slices of the total, as in the paper; ranks and slices are exact at every draw.
+
+    Args:
+        alpha: priority exponent, 0 for uniform; 0.7 is the paper's for rank-based priorities.
+        beta: importance-sampling exponent, 0 for none, 1 for full correction; the paper's grows from 0.5 to 1.
+    """
+
+    name: ClassVar[str] = "rank_based"
+
+    alpha: float = 0.7
+    beta: float = 0.5
+
+
+SAMPLERS: dict[str, type[Sampler]] = {cls.name: cls for cls in (Uniform, Proportional, RankBased)}

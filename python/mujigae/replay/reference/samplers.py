@@ -171,9 +171,42 @@ class Proportional:
         return 0.0 if value == 0.0 and priority + self._eps == 0.0 else max(value, MIN_VALUE)
 
 
+class RankBased:
+    """By rank^-alpha, rank 1 being the largest priority, the i-th row of a batch from the i-th slice of the total."""
+
+    def __init__(self, alpha: float, beta: float) -> None:
+        self.alpha, self.beta = alpha, beta
+
+    def check_can_draw(self, ready: list[Ready], batch_size: int) -> None:
+        """There is something to draw, which the buffer has checked."""
+
+    def draw(self, ready: list[Ready], random: Philox, batch_size: int) -> list[int]:
+        sums = np.cumsum(self._powers(len(ready)))
+        units = np.array([unit_interval(word) for word in random.words(batch_size)])
+        targets = (np.arange(batch_size) + units) * (sums[-1] / batch_size)
+        by_rank = self._by_rank(ready)
+        return [by_rank[rank] for rank in np.searchsorted(sums[:-1], targets, "right")]
+
+    def masses(self, ready: list[Ready]) -> tuple[list[float], float]:
+        powers = self._powers(len(ready))
+        masses = np.empty(len(ready))
+        masses[self._by_rank(ready)] = powers
+        return masses.tolist(), float(np.cumsum(powers)[-1])
+
+    def check_priority(self, argument: str, priority: float) -> None:
+        if not (math.isfinite(priority) and priority >= 0.0):
+            raise ValueError(f"{argument}: expected a finite number of at least 0, got {priority}")
+
+    def _powers(self, count: int) -> Any:
+        return np.maximum(_core.power(np.arange(1.0, count + 1), -self.alpha), MIN_VALUE)
+
+    def _by_rank(self, ready: list[Ready]) -> list[int]:
+        return sorted(range(len(ready)), key=lambda i: (-ready[i].priority, ready[i].slot))
+
+
 def weights(masses: list[float], beta: float) -> Any:
     """(min_j mass_j / mass_i)^beta, float32."""
     return _core.power([min(masses) / mass for mass in masses], beta).astype(np.float32)
 
 
-SAMPLERS: dict[str, Any] = {"uniform": Uniform, "proportional": Proportional}
+SAMPLERS: dict[str, Any] = {"uniform": Uniform, "proportional": Proportional, "rank_based": RankBased}
