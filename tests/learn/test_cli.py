@@ -248,7 +248,7 @@ def test_parts_on_the_command_line_bring_their_values_and_keep_what_is_said(
     assert all(config["agent"]["noisy"] for config in configs)
 
 
-@pytest.mark.parametrize("env_id", ["Acrobot-v1", "mujigae/Chain-v0"])
+@pytest.mark.parametrize("env_id", ["mujigae/Loop-v0", "mujigae/Chain-v0"])
 def test_return_distributions_over_unknown_rewards_say_their_bounds(
     env_id: str, without_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -238,6 +238,7 @@ def test_json_keeps_every_bit_of_a_float() -> None:
         ("hidden_sizes", (4, 0), r"hidden_sizes: expected at least 1 in every place, got \(4, 0\)"),
         ("hidden_sizes", 4, "hidden_sizes: expected a tuple, each an integer, got 4"),
         ("seed", -1, "seed: expected at least 0, got -1"),
+        ("min_reward_per_step", 1.0, "min_reward_per_step: expected at most 0, got 1.0"),
     ],
 )
 def test_bad_value_is_named_with_what_was_expected(name: str, value: object, message: str) -> None:
@@ -251,11 +252,29 @@ def test_exponential_schedule_needs_both_ends_above_zero(name: str) -> None:
         DQNConfig(**{"epsilon_schedule": "exponential", name: 0.0})
 
 
-def test_support_that_cannot_hold_the_return_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"v_max: expected at least 100 .*gamma 0.99\), got 99"):
-        resolve("c51", "CartPole-v1", {"v_max": 99.0})
-    assert resolve("dqn", "CartPole-v1", {"v_max": 99.0})  # no support in use
+@pytest.mark.parametrize(
+    ("env_id", "changes", "message"),
+    [
+        ("CartPole-v1", {"v_max": 99.0}, r"v_max: expected at least 100 .*gamma 0.99\), got 99"),
+        ("CartPole-v1", {"v_min": 0.5}, "v_min: expected at most 0 .*, got 0.5"),
+        ("Acrobot-v1", {"v_min": -99.0}, r"v_min: expected at most -100 .*gamma 0.99\), got -99"),
+        ("MountainCar-v0", {"gamma": 0.995}, "v_min: expected at most -200 .*, got -100"),
+        ("Acrobot-v1", {"v_max": -1.0}, "v_max: expected at least 0 .*, got -1"),
+        ("CartPole-v1", {"max_reward_per_step": 3.0, "clip_rewards": True, "v_max": 99.0}, "at least 100"),
+        ("CartPole-v1", {"min_reward_per_step": -3.0, "clip_rewards": True}, "v_min: expected at most -100"),
+    ],
+)
+def test_support_that_cannot_hold_the_return_is_refused_at_both_ends(
+    env_id: str, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve("c51", env_id, changes)
+    assert has(resolve("dqn", env_id, changes), changes)  # no support in use
+
+
+def test_support_that_holds_the_return_is_taken() -> None:
     assert resolve("c51", "CartPole-v1", {"v_max": 50.0, "gamma": 0.98})
+    assert resolve("c51", "MountainCar-v0", {"v_min": -200.0, "gamma": 0.995})
 
 
 def test_configuration_is_frozen_and_checked_again_when_replaced() -> None:

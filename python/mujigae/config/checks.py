@@ -24,18 +24,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from mujigae.errors import ConfigError
 
 __all__ = [
-    *(
-        "Bound",
-        "Count",
-        "NotNegative",
-        "NotNegativeNumber",
-        "Positive",
-        "Share",
-        "check_fields",
-        "close_matches",
-    ),
-    "describe",
-    *("field_docs", "field_types"),
+    *("Bound", "Count", "NotNegative", "NotNegativeNumber", "NotPositiveNumber", "Positive", "Share"),
+    *("check_fields", "close_matches", "describe", "field_docs", "field_types"),
 ]
 
 
@@ -51,6 +41,7 @@ Count = Annotated[int, Bound("at least 1", lambda value: value >= 1)]
 NotNegative = Annotated[int, Bound("at least 0", lambda value: value >= 0)]
 Positive = Annotated[float, Bound("more than 0", lambda value: value > 0)]
 NotNegativeNumber = Annotated[float, Bound("at least 0", lambda value: value >= 0)]
+NotPositiveNumber = Annotated[float, Bound("at most 0", lambda value: value <= 0)]
 Share = Annotated[float, Bound("a number from 0 to 1", lambda value: 0 <= value <= 1)]
 
 

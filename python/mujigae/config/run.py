@@ -21,6 +21,7 @@ from mujigae.config.checks import (
     Count,
     NotNegative,
     NotNegativeNumber,
+    NotPositiveNumber,
     Positive,
     Share,
     check_fields,
@@ -73,7 +74,9 @@ class EnvConfig:
     clip_rewards: bool = False
     """Clip rewards to [-1, 1] for the learner only; scores, logs and stop_score stay raw (DQN)."""
     max_reward_per_step: NotNegativeNumber | None = None
-    """Reward that every single step may bring, where known: the support has to hold its discounted sum."""
+    """Largest reward that every single step may bring, where known: a support has to hold its discounted sum."""
+    min_reward_per_step: NotPositiveNumber | None = None
+    """Smallest reward that every single step may bring, where known: a support has to hold its discounted sum."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -84,22 +84,34 @@ class DQNConfig(AgentConfig):
         return self.torso == "mlp"
 
     def check(self, run: Run) -> None:
-        """A return above v_max counts as v_max without a word (C51's 10 suits clipped, sparse rewards): refused."""
-        reward, gamma = run.env.max_reward_per_step, run.replay.gamma
-        if not self.categorical or reward is None or gamma == 1:
+        """A return beyond the support counts as its edge without a word (C51's 10 suits clipped, sparse rewards): refused
+        where it is known that there are such returns."""
+        gamma = run.replay.gamma
+        if not self.categorical or gamma == 1:
             return
-        largest = (min(reward, 1.0) if run.env.clip_rewards else reward) / (1 - gamma)
-        if self.v_max < largest * (1 - 1e-9):
-            cause = f"reward {reward:g} in every step, gamma {gamma:g}"
-            raise ConfigError(f"v_max: expected at least {largest:g} ({cause}), got {self.v_max:g}")
+        lowest, highest = (None if r is None else r / (1 - gamma) for r in _reward_bounds(run))
+        because = f"the reward that every step may bring, gamma {gamma:g}"
+        slack = 1e-9 * (self.v_max - self.v_min)
+        if highest is not None and self.v_max < highest - slack:
+            raise ConfigError(f"v_max: expected at least {highest:g} ({because}), got {self.v_max:g}")
+        if lowest is not None and self.v_min > lowest + slack:
+            raise ConfigError(f"v_min: expected at most {lowest:g} ({because}), got {self.v_min:g}")
 
     def protocol(self) -> str:
         return f"evaluation epsilon {self.eval_epsilon:g}"
 
     def notes(self, run: Run) -> tuple[str, ...]:
         """The bounds of return distributions, where nothing is known of the rewards that they have to hold."""
-        is_known = run.env.clip_rewards or run.env.max_reward_per_step is not None
+        is_known = run.env.clip_rewards or None not in _reward_bounds(run)
         if not self.categorical or is_known:
             return ()
         bounds = f"[{self.v_min:g}, {self.v_max:g}]"
         return (f"support: returns beyond {bounds} count as its edge; --v-min and --v-max move it",)
+
+
+def _reward_bounds(run: Run) -> tuple[float | None, float | None]:
+    """The smallest and the largest reward that the learner may get in every step, each None where it is not known."""
+    lowest, highest = run.env.min_reward_per_step, run.env.max_reward_per_step
+    if not run.env.clip_rewards:
+        return lowest, highest
+    return None if lowest is None else max(lowest, -1.0), None if highest is None else min(highest, 1.0)

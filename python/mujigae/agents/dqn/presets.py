@@ -166,13 +166,24 @@ ENVIRONMENTS: dict[str, Values] = {
         "checkpoint_period_steps": 2_560,
         "best_episodes": 20,
         "stop_evaluation": 500.0,
+        "min_reward_per_step": 0.0,
         "max_reward_per_step": 1.0,
         "v_min": 0.0,
         "v_max": 100.0,
     },
     # A reward of -1 in every step until the goal.
-    "Acrobot-v1": {"v_min": -100.0, "v_max": 0.0},
-    "MountainCar-v0": {"v_min": -100.0, "v_max": 0.0},
+    "Acrobot-v1": {
+        "min_reward_per_step": -1.0,
+        "max_reward_per_step": 0.0,
+        "v_min": -100.0,
+        "v_max": 0.0,
+    },
+    "MountainCar-v0": {
+        "min_reward_per_step": -1.0,
+        "max_reward_per_step": 0.0,
+        "v_min": -100.0,
+        "v_max": 0.0,
+    },
 }
 
 DEFAULT_ENVIRONMENTS: dict[str, str] = {"pong": "ALE/Pong-v5"}
