@@ -42,6 +42,7 @@ usage: mujigae COMMAND ...
 mujigae COMMAND --help has the options of each."""
 
 EXIT_ERROR, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 2, 130, 141
+EXIT_SIGNAL = 128  # plus the signal's number: 130 after Ctrl-C, 143 after SIGTERM
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,11 +160,11 @@ def _resume(options: Any, saved: Run, changes: dict[str, Any]) -> int:
 
 
 def _conclude(outcome: Any, eval_episodes: int) -> int:
-    if outcome.was_interrupted:
+    if outcome.signal is not None:
         print(f"interrupted; to go on: mujigae train --resume {outcome.folder}")
-        return EXIT_INTERRUPTED
+        return EXIT_SIGNAL + int(outcome.signal)
     if eval_episodes > 0:
-        _print_scores(outcome.folder, eval_episodes, device=None)
+        _print_scores(outcome.folder, eval_episodes)
     return 0
 
 
@@ -171,15 +172,17 @@ def _evaluate(args: list[str]) -> int:
     from mujigae.runs.folder import find
 
     options = cli_options.parse(cli_options.EvaluateOptions, args, "evaluate")
-    _print_scores(find(options.run), options.episodes, options.device, best=options.best)
+    network = "best" if options.best else "latest"
+    _print_scores(find(options.run), options.episodes, options.device, network, options.max_steps)
     return 0
 
 
-def _print_scores(folder: Path, num_episodes: int, device: str | None, best: bool = False) -> None:
+def _print_scores(folder: Path, num_episodes: int, *options: Any) -> None:
+    """options: as evaluate_run takes them."""
     from mujigae.runs.session import evaluate_run
     from mujigae.training.evaluate import summary
 
-    scores = evaluate_run(folder, num_episodes, device, "best" if best else "latest")
+    scores = evaluate_run(folder, num_episodes, *options)
     print(f"lowest {scores.min():.1f}, highest {scores.max():.1f}")
     print(summary(scores))
 

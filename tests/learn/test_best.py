@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mujigae.agents.presets import resolve
 from mujigae.errors import CheckpointError, ConfigError
 from mujigae.runs import best, checkpoint, session
 from mujigae.runs.best import EVALUATION_COLUMNS
+from mujigae.runs.stopping import Stop
 from mujigae.training.loop import build, run
 
 EVALUATED: dict[str, Any] = {**SMALL, "best_episodes": 3}
@@ -108,13 +110,57 @@ def test_snapshot_survives_a_kill_between_two_names(tmp_path: Path, monkeypatch:
 
 def test_interrupt_waits_for_no_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def pressed() -> Iterator[Callable[[], bool]]:
-        yield lambda: True
+    def pressed(message: str) -> Iterator[Stop]:
+        stop = Stop()
+        stop.signal = signal.SIGINT
+        yield stop
 
-    monkeypatch.setattr(session, "_interrupt_flag", pressed)
+    monkeypatch.setattr(session, "stop_on_signals", pressed)
     folder = trained(tmp_path)
     assert lines(folder) == []
     assert checkpoint.latest(folder).name == "checkpoint-3"
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize("where", ["before the games", "after the line", "after the snapshot"])
+def test_kill_between_checkpoint_and_snapshot_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Of the second checkpoint, whose games score most; the first part of the run stops there."""
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    trained(tmp_path, steps=120)  # scores 1
+    folder = tmp_path / "run"
+    if where == "before the games":
+        monkeypatch.setattr(best, "evaluate", killed)
+    elif where == "after the line":
+        monkeypatch.setattr(checkpoint, "save_agent", killed)
+    else:
+        close = best.BestSnapshot.close
+        monkeypatch.setattr(best.BestSnapshot, "close", lambda self: (close(self), killed())[1])
+    with pytest.raises(KeyboardInterrupt):
+        session.resume_run(folder, {"steps": 240}, say=lambda _: None)
+    monkeypatch.undo()
+    assert checkpoint.latest(folder).name == "checkpoint-240"
+    if where == "before the games":
+        monkeypatch.setattr(best, "evaluate", lambda *_, **options: np.full(options["num_episodes"], 9.0))
+    session.resume_run(folder, {}, say=lambda _: None)
+    assert [(row["step"], row["mean_return"]) for row in lines(folder)] == [("120", "1.0"), ("240", "9.0")]
+    assert checkpoint.best_state(folder)["counters"]["steps"] == 240
+
+
+def test_checkpoint_is_safe_before_its_games_are_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the simulator fell over")
+
+    monkeypatch.setattr(best, "evaluate", broken)
+    with pytest.raises(RuntimeError, match="fell over"):
+        trained(tmp_path)
+    assert checkpoint.latest(tmp_path / "run").name == "checkpoint-120"
 
 
 def test_stop_evaluation_without_evaluations_is_refused() -> None:
@@ -129,11 +175,13 @@ def test_evaluating_does_not_change_the_run(tmp_path: Path) -> None:
     plain = build(resolve("noisy", "CartPole-v1", SMALL))
     snapshot = best.BestSnapshot(tmp_path, evaluated)
     for progress in run(evaluated):
-        if progress.is_boundary:
-            snapshot.observe(progress)
+        if progress.is_checkpoint:
+            evaluated.counters.is_evaluation_due = True
+            assert snapshot.play() is not None
     snapshot.close()
     for _ in run(plain):
         pass
+    evaluated.counters.evaluation = None
     assert_equal(evaluated, plain)
 
 

@@ -153,7 +153,7 @@ def test_same_step_can_be_saved_again(tmp_path: Path, saved: Path) -> None:
 def test_counters_come_back(saved: Path) -> None:
     training, fresh = trained(), build(resolve("prioritized", "CartPole-v1", SMALL))
     checkpoint.restore(fresh, saved)
-    assert (fresh.counters.steps, fresh.counters.boundaries) == (30, 1)
+    assert (fresh.counters.steps, fresh.counters.checkpoints) == (30, 1)
     assert fresh.counters.episodes == training.counters.episodes
     assert fresh.counters.recent_scores == training.counters.recent_scores
     assert fresh.counters.recent_scores.maxlen == 100
@@ -192,8 +192,8 @@ def test_missing_file_is_named_with_the_systems_words(saved: Path, name: str) ->
         ("", "not JSON"),
         ("[]", "not a mujigae checkpoint"),
         ('{"format": "pytorch"}', "not a mujigae checkpoint"),
-        ('{"format": "mujigae checkpoint", "version": 99}', "expected format version 1, got 99"),
-        ('{"format": "mujigae checkpoint", "version": 1}', "its checksum does not match"),
+        ('{"format": "mujigae checkpoint", "version": 99}', "expected format version 2, got 99"),
+        ('{"format": "mujigae checkpoint", "version": 2}', "its checksum does not match"),
     ],
 )
 def test_foreign_state_is_refused_with_the_reason(saved: Path, text: str, reason: str) -> None:
@@ -288,6 +288,6 @@ def test_first_save_that_fails_says_that_there_is_no_earlier_one(tmp_path: Path)
 
 def test_state_can_be_read_by_a_person(saved: Path) -> None:
     state = json.loads((saved / "state.json").read_text())
-    assert (state["format"], state["version"]) == ("mujigae checkpoint", 1)
+    assert (state["format"], state["version"]) == ("mujigae checkpoint", 2)
     assert state["counters"]["steps"] == 30
     assert set(state["sha256"]) == {"agent.safetensors", "replay.mujigae"}

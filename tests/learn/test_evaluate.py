@@ -9,7 +9,7 @@ import pytest
 
 from mujigae.agents import ActionValues, Agent, Update
 from mujigae.envs.steps import Episode, Steps
-from mujigae.training.evaluate import evaluate, play, quotas, summary
+from mujigae.training.evaluate import evaluate, most_steps, play, quotas, summary
 
 
 class ScriptedStream:
@@ -62,6 +62,34 @@ def test_evaluation_takes_the_first_games_of_each_environment_not_the_first_to_e
     scores = evaluate(Player(), stage, num_episodes=5, seed=9)
     assert scores.tolist() == [1, 2, 3, 101, 102]
     assert stage.stream.seeds == [9]
+
+
+def test_game_that_takes_too_long_is_cut_and_counts_with_its_score_so_far() -> None:
+    stage: Any = Stage([1_000])
+    said: list[str] = []
+    scores = evaluate(Player(), stage, num_episodes=2, seed=9, max_steps=10, say=said.append)
+    assert scores.tolist() == [55, 155]  # rewards 1 to 10, then 11 to 20
+    assert said == ["2 games were cut after 10 steps and count with their scores so far"]
+
+
+def test_rest_of_a_game_that_was_cut_counts_as_one() -> None:
+    stage: Any = Stage([15])
+    scores = evaluate(Player(), stage, num_episodes=3, seed=9, max_steps=10)
+    assert scores.tolist() == [55, 11 + 12 + 13 + 14 + 15, sum(range(16, 26))]
+
+
+def test_game_that_ends_in_its_last_step_is_not_cut() -> None:
+    stage: Any = Stage([10])
+    said: list[str] = []
+    assert evaluate(Player(), stage, num_episodes=2, seed=9, max_steps=10, say=said.append).tolist() == [1, 2]
+    assert said == []
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, 50), (20, 50), (80, 80)])
+def test_games_are_cut_no_sooner_than_the_environment_cuts_them(own: int | None, expected: int) -> None:
+    stage: Any = Stage([1])
+    stage.max_episode_steps = own
+    assert most_steps(stage, 50) == expected
 
 
 def test_film_ends_with_the_first_game_or_at_the_limit() -> None:

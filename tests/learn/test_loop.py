@@ -77,28 +77,39 @@ def fake_steps(training: Training, **changes: Any) -> None:
 def test_steps_are_decisions_over_all_environments_until_the_budget() -> None:
     progress = list(run(build(tiny())))
     assert [p.step for p in progress] == list(range(3, 61, 3))
-    assert [p.is_boundary for p in progress] == [False] * 19 + [True]
+    assert [p.is_checkpoint for p in progress] == [False] * 19 + [True]
 
 
 def test_budget_that_is_no_multiple_of_the_environments_is_passed_by_less_than_one_vector_step() -> None:
     *_, last = run(build(tiny(steps=61)))
     assert last.step == 63
-    assert last.is_boundary
+    assert last.is_checkpoint
 
 
-def test_boundary_closes_open_episodes_as_truncated_and_only_there() -> None:
+def test_checkpoint_closes_no_episode_and_resets_no_environment() -> None:
     training = build(tiny(env_id="mujigae/Chain-v0", steps=30, checkpoint_period_steps=12))
-    calls = spy_on_adds(training)
-    boundaries = [p.is_boundary for p in run(training)]
-    assert boundaries == [step in (12, 24, 30) for step in range(3, 31, 3)]
-    for call, is_boundary in zip(calls, boundaries, strict=True):
-        assert (call["terminated"] | call["truncated"]).all() or not is_boundary
-        assert not (call["terminated"] & call["truncated"]).any()
-        assert is_boundary or not call["truncated"].any()  # Chain has a limit of 40 steps: never reached here
+    calls, seeds = spy_on_adds(training), spy_on_resets(training)
+    checkpoints = [p.is_checkpoint for p in run(training)]
+    assert checkpoints == [step in (12, 24, 30) for step in range(3, 31, 3)]
+    assert len(seeds) == 1
+    assert not any(
+        call["truncated"].any() for call in calls
+    )  # Chain has a limit of 40 steps: never reached here
+    assert training.buffer.num_silent_boundaries == 0
 
 
-def test_every_boundary_is_followed_by_a_reset_with_a_seed_of_its_own() -> None:
-    training = build(tiny(steps=36, checkpoint_period_steps=12, seed=5))
+def test_exact_resume_ends_open_episodes_at_each_checkpoint_and_only_there() -> None:
+    training = build(
+        tiny("n_step", "mujigae/Chain-v0", steps=30, checkpoint_period_steps=12, n_step=9, exact_resume=True)
+    )
+    for progress in run(training):
+        is_ready = len(training.buffer) == progress.step
+        assert is_ready == progress.is_checkpoint, "all rows can be drawn once every episode has ended"
+    assert training.buffer.num_silent_boundaries == 0
+
+
+def test_exact_resume_follows_every_checkpoint_by_a_reset_with_a_seed_of_its_own() -> None:
+    training = build(tiny(steps=36, checkpoint_period_steps=12, seed=5, exact_resume=True))
     seeds = spy_on_resets(training)
     list(run(training))
     assert seeds == [child_seed(5, "environments", number) for number in range(3)]
@@ -223,10 +234,8 @@ def test_stop_score_needs_a_hundred_finished_games() -> None:
     training = build(tiny(steps=10_000, min_replay_steps=20_000, stop_score=5.0))
     fake_steps(training, episodes=lambda: (Episode(0, 5.0, 1), Episode(1, 9.0, 1)))
     *_, last = run(training)
-    assert (
-        training.counters.episodes == 102
-    )  # the hundredth ends the run; the step after it closes the episodes
-    assert last.is_boundary
+    assert training.counters.episodes == 100
+    assert last.is_checkpoint
     assert is_finished(training)
 
 
@@ -240,14 +249,20 @@ def test_score_below_the_stop_score_goes_on() -> None:
 def test_minutes_are_a_budget_too() -> None:
     training = build(tiny(steps=10**9, minutes=1e-3, min_replay_steps=10**9))
     *_, last = run(training)
-    assert last.is_boundary
+    assert last.is_checkpoint
     assert 0.06 <= last.seconds < 5.0
 
 
-def test_run_that_was_asked_to_stop_ends_on_a_boundary_at_once() -> None:
+def test_run_that_was_asked_to_stop_ends_with_a_checkpoint_at_once() -> None:
     training = build(tiny())
     seen = list(run(training, should_stop=lambda: training.counters.steps == 12))
-    assert [p.is_boundary for p in seen] == [False] * 4 + [True]
+    assert [(p.is_checkpoint, p.is_last) for p in seen] == [(False, False)] * 3 + [(True, True)]
+
+
+def test_exact_run_that_was_asked_to_stop_between_two_checkpoints_ends_without_one() -> None:
+    training = build(tiny(exact_resume=True))
+    seen = list(run(training, should_stop=lambda: training.counters.steps == 12))
+    assert [(p.is_checkpoint, p.is_last) for p in seen] == [(False, False)] * 3 + [(False, True)]
 
 
 def test_finished_run_yields_nothing() -> None:
@@ -272,11 +287,11 @@ def test_loss_that_is_no_longer_finite_is_said(preset: str) -> None:
         list(run(training))
 
 
-def test_diverged_network_reaches_no_boundary() -> None:
+def test_diverged_network_reaches_no_checkpoint() -> None:
     """Also where the steps that learn are not those that close a log period."""
     training = build(tiny(learn_period_steps=12, log_period_steps=10_000, checkpoint_period_steps=40))
     seen = run(training)
-    assert next(p.step for p in seen if p.is_boundary) == 42
+    assert next(p.step for p in seen if p.is_checkpoint) == 42
     with torch.no_grad():
         next(training.agent.online.parameters()).fill_(float("nan"))
     with pytest.raises(MujigaeError, match="training diverged at step 60: the loss is nan"):

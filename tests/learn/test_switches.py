@@ -50,10 +50,10 @@ def weights(agent: DQN) -> list[Tensor]:
     return [*agent.online.state_dict().values(), *agent.target.state_dict().values()]
 
 
-def test_overlapped_updates_come_one_vector_step_later_and_a_boundary_waits_for_them() -> None:
+def test_overlapped_updates_come_one_vector_step_later_and_the_end_of_the_run_waits_for_them() -> None:
     training = overlapped(steps=18)
     assert [len(p.updates) for p in run(training)] == [0, 0, 0, 0, 1, 2]
-    assert training.updates_due == 0
+    assert training.counters.updates_due == 0
     assert training.agent.num_updates_done == 3
 
 

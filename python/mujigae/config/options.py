@@ -83,6 +83,8 @@ class EvaluateOptions(Options):
     """Folder of a run."""
     episodes: Count = 100
     """Games to play; each environment plays the same number, so that short games do not count more."""
+    max_steps: Count | None = None
+    """Steps after which a game is cut and counts with its score so far; None: the run's own eval_max_steps."""
     best: bool = False
     """Play with the best snapshot instead (kept by `train --best-episodes`), in games it was not chosen by."""
     device: str | None = None

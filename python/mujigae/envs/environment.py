@@ -31,6 +31,8 @@ class Environment:
     """Emulator frames in one agent decision."""
     family: str
     """Name of the Family that it is of."""
+    max_episode_steps: int | None = None
+    """Decisions after which it truncates a game; None: a game may last for ever."""
     action_names: tuple[str, ...] = ()
     """What each action does, where the environment says so."""
     state_owners: tuple[str, ...] = ()

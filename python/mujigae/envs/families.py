@@ -128,6 +128,7 @@ def _make_atari(options: EnvConfig, *, training: bool, render: bool) -> Environm
         protocol=atari_protocol(options, games, life_loss=life_loss),
         frames_per_step=options.frame_skip,
         family="",
+        max_episode_steps=-(-options.max_frames_per_episode // options.frame_skip),
         action_names=games.action_names,
         _picture=(lambda: cast("tuple[Any, ...]", games.render())[0]) if render else None,
     )

@@ -82,6 +82,11 @@ class StepStream:
             raise RuntimeError("StepStream has no observation yet: call reset() first")
         return self._obs
 
+    @property
+    def open_lengths(self) -> NDArray[np.int64]:
+        """Steps so far of the games that are open, int64 [E]."""
+        return self._lengths.copy()
+
     def reset(self, seed: int | None = None) -> Any:
         """Resets all environments, each with its own seed drawn from `seed` >= 0; forgets open episodes."""
         self._check_idle("reset")

@@ -51,6 +51,7 @@ def open_vector(options: EnvConfig, *, render: bool, view: View) -> Environment:
         protocol=_protocol(options, inner),
         frames_per_step=1,
         family="",
+        max_episode_steps=None if inner.spec is None else inner.spec.max_episode_steps,
         state_owners=statistics.owners(inner),
         _picture=first.render if render else None,
     )

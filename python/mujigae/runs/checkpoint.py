@@ -25,7 +25,8 @@ from mujigae.errors import CheckpointError, SnapshotError, require
 from mujigae.runs import own_folders
 from mujigae.runs.own_folders import AGENT, BEST, REPLAY, STATE, step_of
 from mujigae.runs.reading import open_regular, read_json, reason_of
-from mujigae.training.loop import Counters, Training
+from mujigae.training.counters import Counters
+from mujigae.training.loop import Training
 
 __all__ = [
     "BEST",
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 FORMAT = "mujigae checkpoint"
-VERSION = 1
+VERSION = 2
 
 # What restoring raises for a state.json with right checksums that we have not written.
 _NOT_AS_WRITTEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)

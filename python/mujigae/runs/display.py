@@ -43,7 +43,7 @@ class Display:
         self._row = row or self._row
         period = 0.2 if self._bar is not None else PLAIN_PERIOD_SECONDS
         now = time.monotonic()
-        if now - self._shown_at < period and not progress.is_boundary:
+        if now - self._shown_at < period and not (progress.is_checkpoint or progress.is_last):
             return
         self._shown_at = now
         text = describe(self._training, progress, self._row, self._start)

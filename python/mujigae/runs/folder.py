@@ -23,11 +23,23 @@ from mujigae.config.saved import run_from_values, run_to_json
 from mujigae.envs.environment import Environment
 from mujigae.envs.make import make
 from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.runs.checkpoint import best, latest, restore_agent
 from mujigae.runs.files import write_whole
-from mujigae.runs.reading import read_json
+from mujigae.runs.reading import read_json, read_table, reason_of
 
 __all__ = [
-    *("Network", "create", "default_name", "find", "load_player", "locked", "protocol_line", "read_config"),
+    *(
+        "Network",
+        "create",
+        "default_name",
+        "find",
+        "had_a_checkpoint",
+        "load_player",
+        "locked",
+        "protocol_line",
+        "read_config",
+    ),
+    "named_in_errors",
     "write_config",
 ]
 
@@ -105,8 +117,41 @@ def write_config(folder: Path, config: Run, protocol: str) -> None:
 def protocol_line(config: Run, environment: Environment) -> str:
     """Everything a score depends on, in one line: the environment's part, then the learner's."""
     rewards = "clipped to [-1, 1]" if config.env.clip_rewards else "raw"
-    parts = (environment.protocol, f"learner's rewards {rewards}", config.agent.protocol())
+    parts = (
+        *(environment.protocol, f"learner's rewards {rewards}", config.agent.protocol()),
+        _cost_of_exact_resume(config),
+    )
     return "; ".join(part for part in parts if part)
+
+
+def _cost_of_exact_resume(config: Run) -> str:
+    period, num_envs = config.budget.checkpoint_period_steps, config.env.num_envs
+    if not config.budget.exact_resume:
+        return ""
+    return (
+        f"exact resume: every {period:,} steps all training games are cut as truncated and begun anew, so that none lasts "
+        f"longer than {-(-period // num_envs):,} steps"
+    )
+
+
+@contextmanager
+def named_in_errors(folder: Path) -> Iterator[None]:
+    """Turns what values that no run of ours was made with lead to (a layer of 10^12 units) into a ConfigError."""
+    try:
+        yield
+    except MujigaeError:
+        raise
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"{folder / 'config.json'}: cannot be used: {reason_of(error)}") from error
+
+
+def had_a_checkpoint(folder: Path, config: Run) -> bool:
+    """Whether the run in `folder` came so far that it must have written one."""
+    path = folder / "progress.csv"
+    if not os.path.lexists(path):
+        return False
+    steps = [int(row[0]) for _, row in read_table(path) if row and re.fullmatch("[0-9]{1,18}", row[0])]
+    return max(steps, default=0) > config.budget.checkpoint_period_steps + config.env.num_envs
 
 
 def load_player(
@@ -121,8 +166,6 @@ def load_player(
 
     Raises ConfigError for a folder that is no run, CheckpointError for a checkpoint that cannot be trusted.
     """
-    from mujigae.runs.checkpoint import best, latest, restore_agent
-
     config = read_config(folder)
     # What speeds up learning is not found on every machine, and nothing is learned here.
     config = config.changed(compile=False, cuda_graphs=False, device=device or config.hardware.device)
@@ -130,8 +173,9 @@ def load_player(
     if network != "untrained":
         checkpoint = best(folder) if network == "best" else latest(folder)
     require("torch", "train").set_num_threads(config.hardware.num_threads or 1)
-    environment = make(replace(config.env, num_envs=num_envs), training=False, render=render)
-    agent = create_agent(config, environment.observation_space, environment.action_space)
+    with named_in_errors(folder):
+        environment = make(replace(config.env, num_envs=num_envs), training=False, render=render)
+        agent = create_agent(config, environment.observation_space, environment.action_space)
     if checkpoint is not None:
         restore_agent(agent, checkpoint)
     return config, environment, agent

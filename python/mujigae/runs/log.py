@@ -103,7 +103,7 @@ class RunLog:
         self._window.add(progress)
         for episode in progress.episodes:
             self._log_episode(progress, dict(episode._asdict()))
-        if not (progress.is_boundary or self._is_due(progress.step)):
+        if not (progress.is_checkpoint or self._is_due(progress.step)):
             return None
         row = make_row(self._training, progress, self._window)
         self._log_row(row)

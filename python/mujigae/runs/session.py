@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
+from signal import Signals
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mujigae.config.run import Run
-from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.errors import CheckpointError, ConfigError, MujigaeError, require
+from mujigae.pictures import curves
 from mujigae.runs import checkpoint
 from mujigae.runs import folder as run_folder
 from mujigae.runs.best import BestSnapshot
+from mujigae.runs.closing import closed_in_the_end, warn
 from mujigae.runs.display import Display
 from mujigae.runs.log import RunLog
+from mujigae.runs.reading import reason_of
+from mujigae.runs.record import record_run
+from mujigae.runs.stopping import Stop, stop_on_signals
 from mujigae.seeds import child_seed
-from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, play
+from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, most_steps
 from mujigae.training.loop import Training, build, is_finished, run
 
-__all__ = ["Outcome", "evaluate_run", "record_run", "resume_run", "train_run"]
+__all__ = ["CHANGEABLE", "Outcome", "evaluate_run", "record_run", "resume_run", "train_run"]
 
 BUDGETS = ("steps", "minutes", "stop_score", "stop_evaluation")
+HARDWARE = (
+    *("device", "num_threads", "precision", "compile", "cuda_graphs", "channels_last"),
+    "frames_on_device",
+)
+CHANGEABLE = (*BUDGETS, *HARDWARE)  # when a run is resumed
 Network = run_folder.Network
 Say = Callable[[str], None]
-
-_ATARI_FRAMES_PER_SECOND = 60
-_RENDERED_STEPS_PER_SECOND = 30
-_FILM_MOMENTS_PER_SECOND = 12
 
 
 class Outcome(NamedTuple):
     """How a run ended."""
 
     folder: Path
-    was_interrupted: bool
+    signal: Signals | None  # the one that stopped it; None: it is finished
 
 
 def train_run(config: Run, *, root: Path, name: str | None = None, say: Say = print) -> Outcome:
@@ -53,58 +58,54 @@ def train_run(config: Run, *, root: Path, name: str | None = None, say: Say = pr
 
 
 def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) -> Outcome:
-    """Continues the run in `folder` from its checkpoint, with other budgets if `changes` has some."""
+    """Continues the run in `folder` from its checkpoint, with other budgets or hardware if `changes` has some.
+
+    A run that was stopped before its first checkpoint begins anew. On another device than CUDA, CUDA graphs are off.
+    """
     config = run_folder.read_config(folder)
-    fixed = sorted(changes.keys() - set(BUDGETS))
+    fixed = sorted(changes.keys() - set(CHANGEABLE))
     if fixed:
-        raise ConfigError(f"{fixed[0]}: cannot change when a run is resumed; {', '.join(BUDGETS)} can")
+        raise ConfigError(f"{fixed[0]}: cannot change when a run is resumed; {', '.join(CHANGEABLE)} can")
+    if not str(changes.get("device", "cuda")).startswith("cuda"):
+        changes = {"cuda_graphs": False, **changes}
     with run_folder.locked(folder):
-        training = build(config.changed(**changes))
-        checkpoint.restore(training, checkpoint.latest(folder))
+        with run_folder.named_in_errors(folder):
+            training = build(config.changed(**changes))
+        try:
+            latest = checkpoint.latest(folder)
+        except CheckpointError:
+            if run_folder.had_a_checkpoint(folder, config):
+                raise
+            say("no checkpoint yet: the run begins anew")
+        else:
+            checkpoint.restore(training, latest)
         return _train(training, folder, say)
 
 
 def evaluate_run(
-    folder: Path, num_episodes: int, device: str | None = None, network: Network = "latest"
+    folder: Path,
+    num_episodes: int,
+    device: str | None = None,
+    network: Network = "latest",
+    max_steps: int | None = None,
 ) -> NDArray[np.float64]:
-    """Raw returns [num_episodes] of the run's latest checkpoint, or of its best snapshot."""
+    """Raw returns [num_episodes] of the run's latest checkpoint, or of its best snapshot.
+
+    A game is cut after `max_steps` (None: the run's eval_max_steps, or the environment's limit where that is larger).
+    """
     num_envs = min(num_episodes, MAX_NUM_ENVS)
     config, environment, agent = run_folder.load_player(
         folder, num_envs=num_envs, device=device, network=network
     )
-    with closing(environment):
-        seed = child_seed(config.seed, "evaluation")
-        return evaluate(agent, environment, num_episodes=num_episodes, seed=seed)
-
-
-def record_run(
-    folder: Path, max_steps: int = 4_000, device: str | None = None, network: Network = "latest"
-) -> list[Path]:
-    """Films one game of the latest checkpoint, the best snapshot or the untrained network; draws what it expected.
-
-    Writes play.gif, play.mp4 and q_values.png, for an agent with return distributions distributions.png, .gif and .mp4 too;
-    of another network than the latest the names begin with "best_" or "untrained_".
-    """
-    from mujigae.pictures import distributions, video
-
-    config, environment, agent = run_folder.load_player(
-        folder, num_envs=1, device=device, render=True, network=network
-    )
-    is_atari = environment.family == "atari"
-    fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND
-    prefix = "" if network == "latest" else f"{network}_"
-    game = distributions.Game(environment.action_names)
-    with closing(environment):
-        seed = child_seed(config.seed, "recording")
-        moments = play(agent, environment, seed=seed, max_steps=max_steps)
-        paths = [*video.record(game.watch(moments), folder, f"{prefix}play", fps)]
-    if game.has_values:
-        paths.append(distributions.draw_values(game, config.replay.gamma, folder / f"{prefix}q_values.png"))
-    if game.has_distributions:
-        paths.append(distributions.draw_moments(game, folder / f"{prefix}distributions.png"))
-        frames, stem = distributions.film(game), f"{prefix}distributions"
-        paths += video.record(frames, folder, stem, _FILM_MOMENTS_PER_SECOND, gif_side=640)
-    return paths
+    with closed_in_the_end(environment):
+        return evaluate(
+            agent,
+            environment,
+            num_episodes=num_episodes,
+            seed=child_seed(config.seed, "evaluation"),
+            max_steps=max_steps or most_steps(environment, config.budget.eval_max_steps),
+            say=warn,
+        )
 
 
 def _train(training: Training, folder: Path, say: Say) -> Outcome:
@@ -114,41 +115,66 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
         f"run: {folder}",
         f"protocol: {protocol}",
         f"configuration: {_in_one_line(training.config)}",
+        *training.notes,
     ):
-        say(line)
-    for line in training.notes:
         say(line)
     if is_finished(training):
         done = f"already finished at step {training.counters.steps:,}"
         say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
-    with closing(training.environment), _interrupt_flag() as is_interrupted:
-        _follow(training, folder, is_interrupted)
-        was_interrupted = is_interrupted()
-    if not was_interrupted:
+    with closed_in_the_end(training.environment), stop_on_signals(_stopping(training)) as stop:
+        _follow(training, folder, stop)
+    if stop.signal is None:
         _draw(folder, say)
-    return Outcome(folder, was_interrupted)
+    return Outcome(folder, stop.signal)
 
 
-def _follow(training: Training, folder: Path, should_stop: Callable[[], bool]) -> None:
-    """Runs the loop; at each boundary the logs reach the disk before the checkpoint that counts on them."""
+def _stopping(training: Training) -> str:
+    if training.config.budget.exact_resume:
+        return "stopping; the run goes on from its last checkpoint; Ctrl-C again stops at once"
+    return "stopping with a checkpoint; Ctrl-C again stops without one"
+
+
+def _follow(training: Training, folder: Path, stop: Stop) -> None:
+    """Runs the loop. The logs reach the disk before the checkpoint that counts on them, and that before its games."""
     with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
         best = None
         if training.config.budget.best_episodes:
             best = stack.enter_context(closing(BestSnapshot(folder, training)))
-        for progress in run(training, should_stop):
+            best.catch_up(_out_of_time(training, stop))
+        warned = False
+        for progress in run(training, stop):
             row = log.observe(progress)
-            if progress.is_boundary:
-                if best is not None:
-                    best.observe(progress, should_stop)
+            if progress.is_checkpoint:
                 log.sync()
+                training.counters.is_evaluation_due = best is not None and not stop()
                 checkpoint.save(training, folder)
+                if best is not None:
+                    best.play(_out_of_time(training, stop))
+                warned = warned or _warn_of_cut_games(training)
             display.show(progress, row)
 
 
-def _draw(folder: Path, say: Say) -> None:
-    """The pictures of a finished run; one that cannot be drawn (no game finished, Ctrl-C) is no reason to fail."""
-    from mujigae.pictures import curves
+def _out_of_time(training: Training, stop: Stop) -> Callable[[], bool]:
+    """Whether a run was asked to stop, or has used up its minutes; evaluations take some of them."""
+    minutes, began = training.config.budget.minutes, time.monotonic() - training.counters.seconds
+    return lambda: stop() or (minutes is not None and time.monotonic() - began >= 60 * minutes)
 
+
+def _warn_of_cut_games(training: Training) -> bool:
+    """Says so, once, where the checkpoints of an exactly resumable run come sooner than its games end."""
+    budget, num_envs = training.config.budget, training.config.env.num_envs
+    longest = max(training.counters.longest_episode_steps, *training.environment.stream.open_lengths)
+    if not budget.exact_resume or longest * num_envs < budget.checkpoint_period_steps:
+        return False
+    warn(
+        f"games of {longest:,} steps and more are cut by exact_resume: checkpoint_period_steps "
+        f"{budget.checkpoint_period_steps:,} is {budget.checkpoint_period_steps // num_envs:,} in each of {num_envs} environments"
+    )
+    return True
+
+
+def _draw(folder: Path, say: Say) -> None:
+    """The pictures of a finished run; one that cannot be drawn, for whatever reason, is no reason to fail."""
     pictures: dict[str, Callable[[], Path]] = {
         "curve": lambda: curves.plot([folder], folder / "curve.png"),
         "film": lambda: record_run(folder)[0],
@@ -158,6 +184,8 @@ def _draw(folder: Path, say: Say) -> None:
             say(f"{what}: {draw()}")
         except MujigaeError as error:
             say(f"{what}: none ({error})")
+        except Exception as error:  # whatever an environment's render() or reset() raises
+            say(f"{what}: none ({type(error).__name__}: {reason_of(error)})")
         except KeyboardInterrupt:
             say(
                 f"{what}: none (interrupted); the run is whole, and `mujigae plot` and `mujigae record` draw it"
@@ -167,23 +195,3 @@ def _draw(folder: Path, say: Say) -> None:
 
 def _in_one_line(config: Run) -> str:
     return " ".join(f"{name}={value}" for name, value in config.flat().items())
-
-
-@contextmanager
-def _interrupt_flag() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C asks the loop to stop at its next step; the second is a KeyboardInterrupt."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag.is_set
-        return
-
-    def ask(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        flag.set()
-        print("\nstopping with a checkpoint; Ctrl-C again stops without one", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield flag.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from mujigae.agents.agent import ActionValues, Agent
 from mujigae.envs.environment import Environment
+from mujigae.envs.steps import Steps
 from mujigae.seeds import child_seed
 
-__all__ = ["MAX_NUM_ENVS", "Moment", "evaluate", "play", "quotas", "standard_error", "summary"]
+__all__ = ["MAX_NUM_ENVS", "Moment", "evaluate", "most_steps", "play", "quotas", "standard_error", "summary"]
 
 MAX_NUM_ENVS = 10  # environments side by side in an evaluation
 
@@ -28,25 +29,63 @@ def evaluate(
     *,
     num_episodes: int,
     seed: int,
+    max_steps: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> NDArray[np.float64]:
     """Raw undiscounted returns [num_episodes]: the first games of each environment after a reset.
 
-    `agent.act_for_evaluation(obs, rng)` plays; its own random state is not moved. Once `should_stop()` the games that
-    have ended are all there is.
+    `agent.act_for_evaluation(obs, rng)` plays; its own random state is not moved. A game of more than `max_steps` is cut: it
+    counts with its score so far, `say` is told at the end, and the next one begins where it stood. Once `should_stop()` the
+    games that have ended are all there is.
     """
     stream = environment.stream
     stream.reset(seed)
     rng = np.random.default_rng(child_seed(seed, "evaluation", 1))
-    left = quotas(num_episodes, stream.num_envs)
-    scores: list[list[float]] = [[] for _ in left]
-    while any(left) and not should_stop():
-        steps = stream.step(agent.act_for_evaluation(stream.obs, rng))
+    games = _Games(quotas(num_episodes, stream.num_envs), max_steps)
+    while games.are_left and not should_stop():
+        games.count(stream.step(agent.act_for_evaluation(stream.obs, rng)))
+    if games.num_cut:
+        say(f"{games.num_cut} games were cut after {max_steps:,} steps and count with their scores so far")
+    return np.array([score for scores in games.scores for score in scores])
+
+
+class _Games:
+    """The scores of each environment's first games, and what is known of those that are open."""
+
+    def __init__(self, quotas: list[int], max_steps: int | None) -> None:
+        self._left, self._max_steps = quotas, max_steps
+        self._open = [(0, 0.0) for _ in quotas]  # steps and rewards since the game began, or was cut
+        self._was_cut = [False for _ in quotas]
+        self.scores: list[list[float]] = [[] for _ in quotas]
+        self.num_cut = 0
+
+    @property
+    def are_left(self) -> bool:
+        return any(self._left)
+
+    def count(self, steps: Steps) -> None:
+        for row, env in enumerate(steps.env_ids):
+            length, score = self._open[env]
+            self._open[env] = (length + 1, score + float(steps.reward[row]))
         for episode in steps.episodes:
-            if left[episode.env_id] > 0:
-                left[episode.env_id] -= 1
-                scores[episode.env_id].append(episode.score)
-    return np.array([score for games in scores for score in games])
+            env = episode.env_id
+            self._keep(env, self._open[env][1] if self._was_cut[env] else episode.score, was_cut=False)
+        for env, (length, score) in enumerate(self._open):
+            if length == self._max_steps:
+                self.num_cut += self._left[env] > 0
+                self._keep(env, score, was_cut=True)
+
+    def _keep(self, env: int, score: float, was_cut: bool) -> None:
+        self._open[env], self._was_cut[env] = (0, 0.0), was_cut
+        if self._left[env] > 0:
+            self._left[env] -= 1
+            self.scores[env].append(score)
+
+
+def most_steps(environment: Environment, max_steps: int) -> int:
+    """Where an evaluation cuts a game: at `max_steps`, or at the environment's own limit where that is larger."""
+    return max(max_steps, environment.max_episode_steps or 0)
 
 
 _Floats = NDArray[np.float32] | None

@@ -1,20 +1,24 @@
 """The training loop: collect -> add -> learn -> new priorities -> target, one vector step at a time.
 
-`run` is a generator that yields after every vector step, so that display, logs and checkpoints stay
-outside. At each checkpoint period (and where a run stops) it closes the open episodes as truncated and
-yields a boundary; afterwards every environment is reset with a seed of (seed, number of the boundary).
-Environments cannot be saved, and so a run that was saved at a boundary and resumed equals the uninterrupted
-one bit for bit on a CPU. With `overlap` the environments step while the updates run that the vector step before
-made due; who sees what is fixed by the order of the calls, not by the clock, and a boundary waits for both.
+`run` is a generator that yields after every vector step, so that display, logs and checkpoints stay outside. A checkpoint is
+due after each period and where a run stops. It changes nothing: a run with checkpoints equals one without. Environments
+cannot be saved, so a run that is resumed resets them, with a seed of (seed, number of checkpoints), and the episodes that
+were open then end as truncated; all else goes on bit for bit as it was saved.
+
+With `exact_resume` the same is done at every checkpoint, in the uninterrupted run too: the updates that are due are done,
+open episodes end as truncated, all environments are reset. The resumed run then equals the uninterrupted one bit for bit on
+a CPU, and no game can last longer than a period.
+
+With `overlap` the environments step while the updates run that the vector step before made due; who sees what is fixed by the
+order of the calls, not by the clock.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,43 +33,11 @@ from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.seeds import child_seed
 from mujigae.training.allocator import keep_freed_memory
+from mujigae.training.counters import NUM_STOP_GAMES, Counters
 from mujigae.training.precision import time_updates
 from mujigae.training.schedules import beta_at
 
 __all__ = ["Counters", "Progress", "Training", "build", "is_finished", "make_buffer", "run"]
-
-NUM_STOP_GAMES = 100  # the mean that stop_score looks at needs this many finished games
-
-
-@dataclass
-class Counters:
-    """What has happened so far; a checkpoint holds all of it."""
-
-    steps: int = 0
-    episodes: int = 0
-    boundaries: int = 0
-    updates: int = 0
-    seconds: float = 0.0
-    recent_scores: deque[float] = field(default_factory=lambda: deque(maxlen=NUM_STOP_GAMES))
-    evaluation: float | None = None  # the mean score of the last checkpoint's games, with best_episodes
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values; `from_json` takes them back."""
-        return asdict(self) | {"recent_scores": list(self.recent_scores)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Counters:
-        """Raises TypeError or ValueError, which say what does not fit, for anything else."""
-        counters = cls(**values)
-        for name in ("steps", "episodes", "boundaries", "updates"):
-            number = getattr(counters, name)
-            if type(number) is not int or not 0 <= number < 2**62:
-                raise ValueError(f"{name}: expected a count, got {number!r}")
-        scores = [float(score) for score in counters.recent_scores]
-        counters.recent_scores = deque(scores, maxlen=NUM_STOP_GAMES)
-        counters.seconds = float(counters.seconds)
-        counters.evaluation = None if counters.evaluation is None else float(counters.evaluation)
-        return counters
 
 
 @dataclass
@@ -78,7 +50,6 @@ class Training:
     buffer: Any  # mujigae.PrioritizedReplayBuffer or mujigae.ReplayBuffer
     counters: Counters
     notes: tuple[str, ...] = ()  # lines worth saying before it begins
-    updates_due: int = 0  # not yet done: with `overlap` they run beside the next vector step; 0 at a boundary
     metrics: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the latest update, tensors on the agent's device
@@ -93,7 +64,8 @@ class Progress(NamedTuple):
     beta: float
     episodes: tuple[Episode, ...]  # games that ended in this step, raw scores
     updates: tuple[Update, ...]  # those of this step
-    is_boundary: bool  # episodes are closed: a checkpoint taken now resumes exactly
+    is_checkpoint: bool  # a checkpoint is due
+    is_last: bool  # the run ends with this step
 
 
 def build(config: Run) -> Training:
@@ -148,24 +120,36 @@ def _make_buffer(config: Run, environment: Environment) -> Any:
 
 
 def run(training: Training, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
-    """Trains to the end of a budget, to a score that stops, or to `should_stop()`; the last step is a boundary.
+    """Trains to the end of a budget, to a score that stops, or to `should_stop()`; a checkpoint is due after the last step.
 
+    With `exact_resume` none is due where `should_stop()` ends the run between two periods: it goes on from the last one.
     A run that is finished already yields nothing. Raises MujigaeError when the loss is no longer finite; that is
-    looked at once a log period, and before a boundary is yielded, so that no checkpoint keeps a diverged network.
+    looked at once a log period, and before a checkpoint, so that none keeps a diverged network.
     """
-    config, counters = training.config, training.counters
+    counters = training.counters
     started = time.monotonic() - counters.seconds
-    while not is_finished(training):
-        training.environment.stream.reset(child_seed(config.seed, "environments", counters.boundaries))
-        is_boundary = was_stopped = False
-        while not is_boundary:
-            was_stopped = should_stop()
-            progress = advance(training, closing=was_stopped or is_finished(training))
-            counters.seconds = time.monotonic() - started
-            is_boundary = progress.is_boundary
-            yield progress._replace(seconds=counters.seconds)
-        if was_stopped:
+
+    def is_over() -> bool:
+        counters.seconds = time.monotonic() - started
+        return is_finished(training) or should_stop()
+
+    if is_finished(training):
+        return
+    _reset_environments(training)
+    while True:
+        progress = advance(training, is_over)
+        yield progress
+        if progress.is_last or (progress.is_checkpoint and is_over()):
             return
+        if progress.is_checkpoint and training.config.budget.exact_resume:
+            _reset_environments(training)
+
+
+def _reset_environments(training: Training) -> None:
+    """Ends what is open, in the replay too, and begins new episodes."""
+    training.buffer.end_episodes()
+    seed = child_seed(training.config.seed, "environments", training.counters.checkpoints)
+    training.environment.stream.reset(seed)
 
 
 def is_finished(training: Training) -> bool:
@@ -182,8 +166,8 @@ def is_finished(training: Training) -> bool:
     return is_good and len(scores) == NUM_STOP_GAMES
 
 
-def advance(training: Training, closing: bool) -> Progress:
-    """One vector step and the updates that are due after it; `closing` makes it a boundary."""
+def advance(training: Training, is_over: Callable[[], bool] = lambda: False) -> Progress:
+    """One vector step and the updates that are due after it; the run's last one if `is_over()` after the step."""
     budget, counters, stream = training.config.budget, training.counters, training.environment.stream
     overlap = training.config.hardware.overlap
     before = counters.steps
@@ -197,15 +181,18 @@ def advance(training: Training, closing: bool) -> Progress:
     else:
         steps = stream.step(action)
     counters.steps += len(steps.env_ids)
-    is_checkpoint = _periods(before, counters.steps, budget.checkpoint_period_steps) > 0
-    is_boundary = closing or counters.steps >= budget.steps or is_checkpoint
-    counters.boundaries += is_boundary
-    _store(training, steps, closing=is_boundary)
     _count_episodes(counters, steps.episodes)
-    training.updates_due += _updates_due(training, before)
-    if is_boundary or not overlap:
+    is_last = is_over()
+    is_checkpoint = _is_checkpoint_due(training, before, is_last)
+    counters.checkpoints += is_checkpoint
+    _store(training, steps)
+    is_exact = is_checkpoint and budget.exact_resume
+    if is_exact:
+        training.buffer.end_episodes()
+    counters.updates_due += _updates_due(training, before)
+    if not overlap or is_exact or is_last:
         updates += _do_updates(training, beta)
-    if is_boundary or _periods(before, counters.steps, budget.log_period_steps) > 0:
+    if is_checkpoint or _periods(before, counters.steps, budget.log_period_steps) > 0:
         _check_finite(training)
     return Progress(
         step=counters.steps,
@@ -214,16 +201,23 @@ def advance(training: Training, closing: bool) -> Progress:
         beta=beta,
         episodes=steps.episodes,
         updates=updates,
-        is_boundary=is_boundary,
+        is_checkpoint=is_checkpoint,
+        is_last=is_last,
     )
 
 
-def _store(training: Training, steps: Steps, closing: bool) -> None:
-    """Clips rewards, here and nowhere else; `closing` truncates every open episode, which bootstraps."""
+def _is_checkpoint_due(training: Training, before: int, is_last: bool) -> bool:
+    budget, counters = training.config.budget, training.counters
+    if _periods(before, counters.steps, budget.checkpoint_period_steps) > 0:
+        return True
+    return is_last and (not budget.exact_resume or is_finished(training))
+
+
+def _store(training: Training, steps: Steps) -> None:
+    """Clips rewards, here and nowhere else."""
     reward = np.clip(steps.reward, -1.0, 1.0) if training.config.env.clip_rewards else steps.reward
     if len(steps.env_ids) == 0:
         return
-    truncated = ~steps.terminated if closing else steps.truncated
     try:
         training.buffer.add(
             steps.obs,
@@ -231,7 +225,7 @@ def _store(training: Training, steps: Steps, closing: bool) -> None:
             reward,
             steps.next_obs,
             steps.terminated,
-            truncated,
+            steps.truncated,
             env_ids=steps.env_ids,
         )
     except (TypeError, ValueError) as error:
@@ -242,6 +236,8 @@ def _store(training: Training, steps: Steps, closing: bool) -> None:
 def _count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:
     counters.episodes += len(episodes)
     counters.recent_scores.extend(episode.score for episode in episodes)
+    lengths = (episode.length_steps for episode in episodes)
+    counters.longest_episode_steps = max(counters.longest_episode_steps, *lengths, 0)
 
 
 def _updates_due(training: Training, before: int) -> int:
@@ -258,9 +254,10 @@ def _periods(before: int, after: int, period: int) -> int:
 
 def _do_updates(training: Training, beta: float) -> tuple[Update, ...]:
     """Those that are due."""
-    num_updates, training.updates_due = training.updates_due, 0
+    counters = training.counters
+    num_updates, counters.updates_due = counters.updates_due, 0
     updates = tuple(_update(training, beta) for _ in range(num_updates))
-    training.counters.updates += num_updates
+    counters.updates += num_updates
     if updates:
         training.metrics = updates[-1].metrics
     return updates
