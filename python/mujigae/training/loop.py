@@ -65,7 +65,7 @@ class Progress(NamedTuple):
     episodes: tuple[Episode, ...]  # games that ended in this step, raw scores
     updates: tuple[Update, ...]  # those of this step
     is_checkpoint: bool  # a checkpoint is due
-    is_last: bool  # the run ends with this step
+    is_last: bool = False  # the run ends with this step
 
 
 def build(config: Run) -> Training:
