@@ -168,6 +168,35 @@ class GivesOneRowNoWeight(Mujigae):
         return batch._replace(weight=batch.weight * np.float32(len(self.buffer) > 1))
 
 
+class RanksBySize(Mujigae):
+    """Draws in proportion to the priorities where ranks are asked for."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(Config(**{**config.__dict__, "rank_based": False}))
+
+
+class RanksNewRowsLast(Mujigae):
+    """The newest row gets a priority of 0."""
+
+    def add(self, *step: Any, **env_ids: Any) -> None:
+        super().add(*step, **env_ids)
+        super().update_priorities([self.buffer.sample(64).key.max()], [0.0])
+
+
+class IgnoresTheUniformShare(Mujigae):
+    """All draws are by priority."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(Config(**{**config.__dict__, "uniform_share": 0.0}))
+
+
+class DrawsWithReplacement(Mujigae):
+    """Whatever it is told."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(Config(**{**config.__dict__, "replacement": True}))
+
+
 class HeapTree:
     """Leaves in the order of a heap, sums by differences, a search without bounds: a fault for each case of trees."""
 

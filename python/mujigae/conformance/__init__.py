@@ -7,9 +7,10 @@
 Prints a line for each case and a summary; exits with 1 when a case failed. `--json FILE` writes the results with versions,
 `--isolate` runs each case in a process of its own, so that a crash or a hang fails that case only.
 
-B1 to B21 are defects seen in released versions of other libraries, T1 to T18 come from threads about them. A case fails, passes,
-or is not offered: it needs an option that the adapter does not list in `offers`, or calls what it does not define. NumPy is all
-that is needed. What is expected of a batch is worked out from what was added, by `Ledger`, not by a buffer of mujigae's.
+B1 to B21 are defects seen in released versions of other libraries, T1 to T18 come from threads about them, S1 to S4 are what papers
+and manuals say of ways to draw. A case fails, passes, or is not offered: it needs an option that the adapter does not list in `offers`,
+or calls what it does not define. NumPy is all that is needed. What is expected of a batch is worked out from what was added, by
+`Ledger`, not by a buffer of mujigae's.
 
 An adapter derives from `Adapter`; this is one of a list:
 

@@ -36,6 +36,9 @@ class Config:
     beta: float = 1.0  #: importance-sampling exponent
     eps: float = 1e-6  #: added to a priority; a library without such a setting uses its own
     stratified: bool = False  #: the i-th of B rows from the i-th of B equal slices of the total priority
+    rank_based: bool = False  #: with `prioritized`: shares by the rank of a priority, not its size
+    uniform_share: float = 0.0  #: with `prioritized`: of the draws that every row has alike
+    replacement: bool = True  #: a row may come more than once in a batch
     dict_obs: bool = False
     compact: bool = False  #: whatever the library has to store next_obs once and not twice
     frames_once: bool = False  #: whatever the library has to store each frame of its stacks once
@@ -58,6 +61,9 @@ OPTIONS = frozenset(
         "n_step",
         "prioritized",
         "stratified",
+        "rank_based",
+        "uniform_share",
+        "replacement",
         "dict_obs",
         "compact",
         "frames_once",

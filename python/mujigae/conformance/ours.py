@@ -12,6 +12,7 @@ import numpy as np
 import mujigae
 from mujigae.conformance.adapter import OPTIONS, Adapter, Batch, Config, NotOffered, Tree
 from mujigae.replay import reference
+from mujigae.replay.samplers import Sampler
 
 __all__ = ["Mujigae", "Reference"]
 
@@ -23,8 +24,23 @@ class Space(NamedTuple):
     dtype: Any
 
 
+def _sampler(config: Config) -> Sampler:
+    if not config.prioritized:
+        return mujigae.Uniform(config.replacement)
+    if config.rank_based:
+        return mujigae.RankBased(config.alpha, config.beta)
+    return mujigae.Proportional(
+        config.alpha,
+        config.beta,
+        config.eps,
+        config.stratified,
+        config.uniform_share,
+        config.replacement,
+    )
+
+
 class Mujigae(Adapter):
-    """`mujigae.ReplayBuffer` and `mujigae.PrioritizedReplayBuffer`. They always store next_obs and frames once."""
+    """`mujigae.ReplayBuffer`, which always stores next_obs and frames once."""
 
     name = "mujigae"
     version = mujigae.__version__
@@ -37,16 +53,13 @@ class Mujigae(Adapter):
         space = {"image": image, "speed": ((1,), np.float32)} if config.dict_obs else image
         stack: Any = config.frame_stack
         options: dict[str, Any] = {"n_step": config.n_step, "gamma": config.gamma, "seed": config.seed}
-        if config.prioritized:
-            options |= {"alpha": config.alpha, "beta": config.beta, "eps": config.eps}
-            options |= {"stratified": config.stratified}
-        name = "PrioritizedReplayBuffer" if config.prioritized else "ReplayBuffer"
-        self.buffer: Any = getattr(self.module, name)(
+        self.buffer: Any = self.module.ReplayBuffer(
             config.capacity,
             space,
             Space((), np.int64),
             num_envs=config.num_envs,
             frame_stack={"image": stack} if config.dict_obs and stack else stack,
+            sampler=_sampler(config),
             **options | self.arguments,
         )
 

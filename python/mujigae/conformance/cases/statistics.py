@@ -26,7 +26,7 @@ def require_shares(seen: Mapping[Identity, int], shares: Mapping[Identity, float
     )
 
 
-def _varied(subject: Subject, **options: Any) -> tuple[Ledger, dict[Identity, float]]:
+def varied(subject: Subject, **options: Any) -> tuple[Ledger, dict[Identity, float]]:
     """64 rows of priorities 1 ... 64, and the share of each."""
     ledger = subject.ledger(64, prioritized=True, **options)
     ledger.episode(64, "")
@@ -53,7 +53,7 @@ def uniform_draws_are_uniform(subject: Subject) -> None:
 def draws_are_in_proportion_to_the_priorities(subject: Subject) -> None:
     """With alpha 1, a row of twice the priority is drawn twice as often.
     Chi-square over 64 rows of priorities 1 to 64."""
-    ledger, shares = _varied(subject)
+    ledger, shares = varied(subject)
     require_shares(ledger.count(32_000), shares, "proportional draws")
 
 
@@ -61,7 +61,7 @@ def draws_are_in_proportion_to_the_priorities(subject: Subject) -> None:
 def weights_are_those_of_the_draws(subject: Subject) -> None:
     """Importance weights undo the priorities only if they belong to the probabilities of the draws.
     With beta 1, weight times share is the same for every row."""
-    ledger, shares = _varied(subject)
+    ledger, shares = varied(subject)
     batch = ledger.buffer.sample(512)
     product = np.asarray(batch.weight, np.float64).reshape(-1) * [
         shares[at] for at in ledger.identities(batch.obs)

@@ -121,11 +121,10 @@ class Proportional:
     def draw(self, ready: list[Ready], random: Philox, batch_size: int) -> list[int]:
         tree = self._tree(ready)
         tree._random = random
-        coins = [0] * batch_size if self._uniform_share == 0.0 else random.words(batch_size)
-        is_uniform = [
-            self._uniform_share > 0.0 and (unit_interval(coin) < self._uniform_share or tree.total == 0.0)
-            for coin in coins
-        ]
+        is_uniform = [False] * batch_size
+        if self._uniform_share > 0.0:
+            share = self._uniform_share if tree.total > 0.0 else 1.0
+            is_uniform = [unit_interval(word) < share for word in random.words(batch_size)]
         if not self._replacement:
             return self._draw_distinct(ready, tree, is_uniform, random.words(batch_size))
         uniform = [scaled(word, len(ready)) for word in random.words(sum(is_uniform))]
