@@ -63,7 +63,7 @@ def test_a_pickle_calls_nothing_but_ours(tmp_path: Path) -> None:
     opcodes = list(pickletools.genops(pickled))
     called = {argument for opcode, argument, _ in opcodes if opcode.name == "GLOBAL"}
     assert called - {"_codecs encode"} == {
-        "mujigae.replay.saving from_bytes",
+        "mujigae.replay.restoring from_bytes",
         "mujigae.replay.prioritized PrioritizedReplayBuffer",
     }
     loaded = pickle.loads(pickled)  # in memory, while the file is still open

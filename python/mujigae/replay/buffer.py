@@ -24,7 +24,8 @@ from mujigae.replay.arguments import (
     rows,
 )
 from mujigae.replay.batch import Batch, Validity
-from mujigae.replay.device import Placement
+from mujigae.replay.placement import placement_of
+from mujigae.replay.restoring import Restorable, from_bytes
 from mujigae.replay.samplers import PrioritySampler, Sampler, Uniform
 from mujigae.replay.spec import BufferSpec
 
@@ -35,7 +36,7 @@ _UNIFORM = Uniform()
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
-class ReplayBuffer:
+class ReplayBuffer(Restorable):
     """Stores transitions of several environments, every frame once, and draws n-step batches.
 
     Args:
@@ -127,7 +128,7 @@ class ReplayBuffer:
         if frames_on_device and self._spec.prefetch > 0:
             raise ValueError(f"prefetch: expected 0 with frames_on_device, got {self._spec.prefetch}")
         self._place = None if device is None else str(device), frames_on_device
-        self._placement = Placement.of(device, self._obs, self._action, frames_on_device)
+        self._placement = placement_of(device, self._obs, self._action, frames_on_device)
 
     def _make_core(self, **arguments: Any) -> _core.Buffer:
         return _core.Buffer(**arguments)
@@ -294,8 +295,6 @@ class ReplayBuffer:
         self._core.flush()
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        from mujigae.replay.saving import from_bytes
-
         return from_bytes, (type(self), self._core.to_bytes(self._spec.to_json()), *self._place)
 
     def check_valid(self) -> Validity:

@@ -43,20 +43,6 @@ class Placement:
             obs.tree == 0
         )  # an observation is one array: batches come from the core as they should be
 
-    @staticmethod
-    def of(device: Any, obs: ObsLayout, action: ArraySpec, frames_on_device: bool = False) -> Placement:
-        """None: NumPy. Anything else: a torch device, or ValueError if torch does not know it or this machine lacks it."""
-        if device is None:
-            if frames_on_device:
-                raise ValueError("frames_on_device: expected a device to hold the frames, got device=None")
-            return Placement(obs, action)
-        known = checked_device(device)
-        if frames_on_device:
-            from mujigae.replay.device_frames import FramesOnDevice
-
-            return FramesOnDevice(obs, action, known)
-        return TorchPlacement(obs, action) if known.type == "cpu" else StagedPlacement(obs, action, known)
-
     def sample(self, core: Any, batch_size: Any, beta: float | None, out: Batch | None) -> Batch:
         """A batch of the core in its place: new, or `out` refilled."""
         if out is not None:

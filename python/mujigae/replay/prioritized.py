@@ -18,6 +18,8 @@ class PrioritizedReplayBuffer(ReplayBuffer):
     The same as `ReplayBuffer(..., sampler=Proportional(alpha, beta, eps, stratified))`; see both for the arguments.
     """
 
+    _sampler_class = Proportional
+
     def __init__(
         self,
         capacity: int,

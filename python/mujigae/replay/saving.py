@@ -1,4 +1,4 @@
-"""Snapshots of replay buffers: the way from a file, or from bytes, back to a buffer."""
+"""The way from a file back to a buffer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import os
 from typing import Any
 
 from mujigae import _core
-from mujigae.errors import SnapshotError
 from mujigae.replay.arguments import as_path
 from mujigae.replay.buffer import ReplayBuffer
 from mujigae.replay.prioritized import PrioritizedReplayBuffer
+from mujigae.replay.restoring import restored
 from mujigae.replay.samplers import Proportional
 from mujigae.replay.spec import BufferSpec
 
-__all__ = ["from_bytes", "load"]
-
-_MIN_ENV_BYTES = 8 * 9  # integers that a snapshot has for each environment with one observation
+__all__ = ["load"]
 
 
 def load(path: str | os.PathLike[str], *, device: Any = None, frames_on_device: bool = False) -> ReplayBuffer:
@@ -34,49 +32,11 @@ def load(path: str | os.PathLike[str], *, device: Any = None, frames_on_device: 
     """
     name = as_path(path)
     snapshot = _core.Snapshot(name)
-    return _restored(
-        os.fsdecode(name),
-        snapshot,
-        None,
-        (device, frames_on_device),
-        name if snapshot.is_file_backed else None,
-    )
-
-
-def from_bytes(
-    cls: type[ReplayBuffer], data: bytes, device: str | None, frames_on_device: bool
-) -> ReplayBuffer:
-    """What pickle calls: a buffer of class `cls` from the snapshot `data`."""
-    return _restored("pickled buffer", _core.snapshot_of(data), cls, (device, frames_on_device), None)
-
-
-def _restored(
-    name: str,
-    snapshot: _core.Snapshot,
-    cls: type[ReplayBuffer] | None,
-    place: tuple[Any, bool],
-    path: bytes | None,
-) -> ReplayBuffer:
-    try:
-        buffer = _constructed(BufferSpec.from_json(snapshot.meta), snapshot.size, cls, path)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise SnapshotError(f"{name}: the description of the buffer is not valid: {error}") from error
-    if path is None:
-        buffer._core.load(snapshot)
-    buffer._place_batches(*place)
+    place, backing = (device, frames_on_device), name if snapshot.is_file_backed else None
+    buffer = restored(os.fsdecode(name), snapshot, _class_of, place, backing)
+    assert isinstance(buffer, ReplayBuffer)
     return buffer
 
 
-def _constructed(spec: BufferSpec, size: int, cls: type[Any] | None, path: bytes | None) -> ReplayBuffer:
-    if spec.num_envs * _MIN_ENV_BYTES > size:
-        raise ValueError(f"{spec.num_envs} environments, more than {size} bytes can describe")
-    is_proportional = isinstance(spec.sampler, Proportional)
-    if cls is None:
-        cls = PrioritizedReplayBuffer if is_proportional else ReplayBuffer
-    if not issubclass(cls, ReplayBuffer):
-        raise TypeError(f"{cls.__name__} is no ReplayBuffer")
-    if issubclass(cls, PrioritizedReplayBuffer) and not is_proportional:
-        raise TypeError(f"{cls.__name__} has a Proportional sampler, not {spec.sampler!r}")
-    buffer: ReplayBuffer = cls.__new__(cls)
-    buffer._construct(spec, (None, False), seed=0, path=path, is_new=False)
-    return buffer
+def _class_of(spec: BufferSpec) -> type[ReplayBuffer]:
+    return PrioritizedReplayBuffer if isinstance(spec.sampler, Proportional) else ReplayBuffer

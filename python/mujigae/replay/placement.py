@@ -1,0 +1,23 @@
+"""Which placement of batches belongs to a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mujigae.replay.device import Placement, StagedPlacement, TorchPlacement, checked_device
+from mujigae.replay.device_frames import FramesOnDevice
+from mujigae.replay.spaces import ArraySpec, ObsLayout
+
+__all__ = ["placement_of"]
+
+
+def placement_of(device: Any, obs: ObsLayout, action: ArraySpec, frames_on_device: bool = False) -> Placement:
+    """None: NumPy. Anything else: a torch device, or ValueError if torch does not know it or this machine lacks it."""
+    if device is None:
+        if frames_on_device:
+            raise ValueError("frames_on_device: expected a device to hold the frames, got device=None")
+        return Placement(obs, action)
+    known = checked_device(device)
+    if frames_on_device:
+        return FramesOnDevice(obs, action, known)
+    return TorchPlacement(obs, action) if known.type == "cpu" else StagedPlacement(obs, action, known)
