@@ -97,7 +97,7 @@ def test_agent_of_plain_values_has_no_distributions(tmp_path: Path) -> None:
         lambda: distributions.draw_moments(game, tmp_path / "d.png"),
         lambda: next(distributions.film(game)),
     ):
-        with pytest.raises(ConfigError, match="the agent has values alone"):
+        with pytest.raises(ConfigError, match="got one of values alone"):
             draw()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mujigae.agents.dqn.config import DQNConfig
-from mujigae.agents.dqn.presets import CATEGORICAL_FAMILIES, ENVIRONMENTS, FAMILIES, NOISY_FAMILIES, PRESETS
+from mujigae.agents.dqn.presets import ENVIRONMENTS, FAMILIES, LOSS_FAMILIES, NOISY_FAMILIES, PRESETS
 from mujigae.agents.presets import resolve
 from mujigae.agents.registry import config_of
 from mujigae.config.checks import field_docs
@@ -111,7 +111,7 @@ def test_pong_preset_is_small_and_brings_its_environment() -> None:
 
 
 def test_return_distributions_have_values_of_their_own() -> None:
-    values = CATEGORICAL_FAMILIES["vector"]
+    values = LOSS_FAMILIES["cross_entropy"]["vector"]
     assert has(resolve("c51", "CartPole-v1"), values)
     assert has(resolve("dqn", "CartPole-v1"), {"learning_rate": FAMILIES["vector"]["learning_rate"]})
 
@@ -124,7 +124,7 @@ def test_noisy_layers_have_values_of_their_own_unless_distributions_have_them() 
 
 
 def test_parts_that_the_caller_switches_bring_their_values_too() -> None:
-    noisy, c51 = NOISY_FAMILIES["vector"], CATEGORICAL_FAMILIES["vector"]
+    noisy, c51 = NOISY_FAMILIES["vector"], LOSS_FAMILIES["cross_entropy"]["vector"]
     switched = resolve("dqn", "CartPole-v1", {"noisy": True})
     assert has(switched, noisy)
     switched = resolve("rainbow", "CartPole-v1", {"loss": "huber"})

@@ -218,8 +218,9 @@ def _values(moment: Moment) -> NDArray[np.float32]:
 def _returns_of(game: Game) -> NDArray[np.float32]:
     """The returns of all distributions of a game: [T, A, N]."""
     if not game.has_distributions:
-        known = "c51, rainbow"
-        raise ConfigError(f"distributions: the agent has values alone; train one that has them ({known})")
+        raise ConfigError(
+            "distributions: expected an agent that learns them, as c51 does, got one of values alone"
+        )
     return np.stack([moment.returns for moment in game.thinned.items if moment.returns is not None])
 
 

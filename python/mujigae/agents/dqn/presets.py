@@ -1,9 +1,9 @@
 """Values of the DQN family: a preset chooses the parts, the environment's family gives sizes, rates and budget.
 
-    defaults of the fields  <  FAMILIES[family]  <  NOISY_FAMILIES[family]  <  CATEGORICAL_FAMILIES[family]
+    defaults of the fields  <  FAMILIES[family]  <  NOISY_FAMILIES[family]  <  LOSS_FAMILIES[loss][family]
         <  ENVIRONMENTS[env_id]  <  PRESETS[preset]  <  what the caller overrides
 
-NOISY_FAMILIES is for noisy layers, CATEGORICAL_FAMILIES for return distributions, whether the preset or the caller
+NOISY_FAMILIES is for noisy layers, LOSS_FAMILIES for losses on return distributions, whether the preset or the caller
 switched them on.
 
 The "atari" family is that of Hessel et al. 2018: table 1, the text for epsilon (0.01 after 250,000 frames, 62,500 steps).
@@ -18,10 +18,10 @@ from typing import Any
 
 __all__ = [
     *(
-        "CATEGORICAL_FAMILIES",
         "DEFAULT_ENVIRONMENTS",
         "ENVIRONMENTS",
         "FAMILIES",
+        "LOSS_FAMILIES",
         "NOISY_FAMILIES",
         "PRESETS",
     ),
@@ -147,17 +147,19 @@ NOISY_FAMILIES: dict[str, Values] = {
     "vector": {"target_update_period_updates": 64},
 }
 
-# What a family changes for return distributions: they are bounded, and cannot run away.
-CATEGORICAL_FAMILIES: dict[str, Values] = {
-    "vector": {
-        "hidden_sizes": (128,),
-        "head_size": 128,
-        "noisy_sigma": 0.1,
-        "target_update_period_updates": 32,
+# What a family changes for a loss. Distributions over a support are bounded, and cannot run away.
+LOSS_FAMILIES: dict[str, dict[str, Values]] = {
+    "cross_entropy": {
+        "vector": {
+            "hidden_sizes": (128,),
+            "head_size": 128,
+            "noisy_sigma": 0.1,
+            "target_update_period_updates": 32,
+        },
     },
 }
 
-for _table in (FAMILIES, NOISY_FAMILIES, CATEGORICAL_FAMILIES):
+for _table in (FAMILIES, NOISY_FAMILIES, *LOSS_FAMILIES.values()):
     _table["flattened"] = _table["vector"]  # flattened spaces are vectors too
 
 ENVIRONMENTS: dict[str, Values] = {
@@ -196,6 +198,6 @@ def defaults(env_id: str, family: str, parts: Values) -> dict[str, Any]:
     """
     tables = [FAMILIES]
     tables += [NOISY_FAMILIES] if parts.get("noisy") else []
-    tables += [CATEGORICAL_FAMILIES] if parts.get("loss") == "cross_entropy" else []
+    tables += [LOSS_FAMILIES.get(parts.get("loss", ""), {})]
     values = {name: value for table in tables for name, value in table.get(family, {}).items()}
     return values | dict(ENVIRONMENTS.get(env_id, {}))
