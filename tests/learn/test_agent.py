@@ -33,6 +33,8 @@ PARTS: list[dict[str, Any]] = [
     {"loss": "squared"},
     {"loss": "cross_entropy", "num_atoms": 7},
     {"double": True, "dueling": True, "noisy": True, "loss": "cross_entropy", "num_atoms": 7},
+    {"loss": "quantile", "num_quantiles": 7},
+    {"double": True, "dueling": True, "noisy": True, "loss": "quantile", "num_quantiles": 7},
 ]
 
 

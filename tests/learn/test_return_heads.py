@@ -10,11 +10,12 @@ import torch
 
 from mujigae.errors import ConfigError
 from mujigae.losses import huber
-from mujigae.networks import CategoricalHead, ReturnHead, ScalarHead
+from mujigae.networks import CategoricalHead, QuantileHead, ReturnHead, ScalarHead
 
 HEADS: dict[str, Callable[[], ReturnHead]] = {
     "scalar": lambda: ScalarHead(huber),
     "categorical": lambda: CategoricalHead(7, -2.0, 2.0),
+    "quantile": lambda: QuantileHead(7),
 }
 
 

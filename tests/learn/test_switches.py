@@ -38,8 +38,9 @@ SMALL: dict[str, Any] = {
 }
 RAINBOW: dict[str, Any] = {
     **{"double": True, "dueling": True, "noisy": True, "loss": "cross_entropy"},
-    **{"num_atoms": 7, "hidden_sizes": (8,), "head_size": 8, "num_threads": 1},
+    **{"num_atoms": 7, "num_quantiles": 7, "hidden_sizes": (8,), "head_size": 8, "num_threads": 1},
 }
+LOSSES = ("cross_entropy", "quantile")
 
 
 def overlapped(preset: str = "rainbow", **changes: Any) -> Training:
@@ -160,12 +161,13 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., Any]]:
     return functions
 
 
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_functions_trace_in_one_piece_and_learn_and_act_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     functions = traced(monkeypatch)
-    agent, expected = make_agent(compile=True), make_agent()
+    agent, expected = make_agent(compile=True, loss=loss), make_agent(loss=loss)
     assert [function.__name__ for function in functions[1:]] == [
         *("greedy_actions", "bootstrap", "weighted_loss")
     ]
@@ -178,9 +180,10 @@ def test_compiled_functions_trace_in_one_piece_and_learn_and_act_the_same(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_compiled_agent_learns_the_same_to_rounding(channels_last: bool) -> None:
-    agent, expected = make_agent(compile=True, channels_last=channels_last), make_agent()
+def test_compiled_agent_learns_the_same_to_rounding(channels_last: bool, loss: str) -> None:
+    agent, expected = make_agent(compile=True, channels_last=channels_last, loss=loss), make_agent(loss=loss)
     assert_learn_alike(agent, expected, 3, rtol=1e-3, atol=1e-5)
 
 
@@ -198,9 +201,10 @@ def record_nothing(function: Callable[..., Any], inputs: Sequence[Tensor | None]
     return functools.partial(function, *inputs)
 
 
-def test_recorded_update_is_the_ordinary_one() -> None:
+@pytest.mark.parametrize("loss", LOSSES)
+def test_recorded_update_is_the_ordinary_one(loss: str) -> None:
     """With the noise redrawn in place, Adam's moments and the target's copy: twice as many calls as are ordinary."""
-    settings = {"target_update_period_updates": 2, "max_grad_norm": 0.5}
+    settings = {"target_update_period_updates": 2, "max_grad_norm": 0.5, "loss": loss}
     agent, expected = make_agent(**settings), make_agent(**settings)
     agent._bootstrap_target = Graphed(agent._bootstrap_target_of, record_nothing)
     agent._gradient_step = Graphed(agent._gradient_step_on, record_nothing)

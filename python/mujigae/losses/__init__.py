@@ -1,8 +1,9 @@
-"""Losses: pure functions of one batch, of the form `contract.Loss` and, on distributions, of their support.
+"""Losses: pure functions of one batch, of the form `contract.Loss` and, on distributions, of their support or fractions.
 
     contract.py      Loss, LossOutput, and what the losses share
     td.py            huber, squared: on action values [B, A]
     categorical.py   cross_entropy, project: on logits of atoms [B, A, N]
+    quantile.py      quantile_huber: on returns at N fractions [B, A, N]
 
 A return head (networks/return_heads) hands a loss what a network gave.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from mujigae.losses.categorical import cross_entropy, project, support_covers
 from mujigae.losses.contract import Loss, LossOutput
+from mujigae.losses.quantile import quantile_huber
 from mujigae.losses.td import huber, squared, td_target
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "cross_entropy",
     "huber",
     "project",
+    "quantile_huber",
     "squared",
     "support_covers",
     "td_target",

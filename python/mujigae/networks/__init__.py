@@ -5,7 +5,7 @@ the outputs mean):
 
     torsos.py       TORSOS: "mlp", "nature", "small_pixels", "tiny_pixels"
     heads.py        HEADS: "plain", "dueling"
-    return_heads/   ScalarHead, CategoricalHead
+    return_heads/   ScalarHead, CategoricalHead, QuantileHead
     noisy.py        NoisyLinear, which any head can use in place of nn.Linear
     q_network.py    QNetwork joins the three; build_network makes one from plain values
 
@@ -21,6 +21,7 @@ from mujigae.networks.return_heads import (
     CategoricalHead,
     Distribution,
     MakeReturnHead,
+    QuantileHead,
     ReturnHead,
     ScalarHead,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "NoisyLinear",
     "PlainHead",
     "QNetwork",
+    "QuantileHead",
     "ReturnHead",
     "ScalarHead",
     "SmallPixels",

@@ -1,7 +1,7 @@
 """The DQN family's own part of a run's configuration; its parts (double, dueling, noisy ...) are switches.
 
 The sources are Mnih et al. 2015 (DQN), van Hasselt et al. 2016 (double), Wang et al. 2016 (dueling), Bellemare et al.
-2017 (C51), Fortunato et al. 2018 (NoisyNet) and Hessel et al. 2018 (Rainbow). Importing this needs no torch.
+2017 (C51), Dabney et al. 2018 (QR-DQN), Fortunato et al. 2018 (NoisyNet) and Hessel et al. 2018 (Rainbow). Importing this needs no torch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class DQNConfig(AgentConfig):
     """Separate streams for the state's value and the actions' advantages (Wang et al. 2016)."""
     noisy: bool = False
     """Explore by learned noise in the linear layers, with epsilon 0 (Fortunato et al. 2018)."""
-    loss: Literal["huber", "squared", "cross_entropy"] = "huber"
-    """huber or squared on the TD error (DQN), or cross_entropy between return distributions (C51)."""
+    loss: Literal["huber", "squared", "cross_entropy", "quantile"] = "huber"
+    """huber or squared on the TD error (DQN); of return distributions cross_entropy (C51) or quantile (QR-DQN)."""
 
     torso: Literal["mlp", "nature", "small_pixels", "tiny_pixels"] = "mlp"
     """Layers below the heads: mlp for vectors, nature for 84x84 (DQN), small_ and tiny_pixels for less."""
@@ -43,6 +43,8 @@ class DQNConfig(AgentConfig):
     """Smallest return of the support (C51: -10, for rewards clipped to [-1, 1])."""
     v_max: float = 10.0
     """Largest return of the support (C51: 10, for rewards clipped to [-1, 1])."""
+    num_quantiles: Count = 200
+    """Quantiles of the return distribution, at fixed fractions (QR-DQN: 200)."""
 
     learning_rate: Positive = 1e-3
     """Adam's step size (Rainbow: 6.25e-5)."""

@@ -39,6 +39,7 @@ PRESETS: dict[str, Values] = {
     "n_step": {"n_step": 3},
     "noisy": {"noisy": True},
     "c51": {"loss": "cross_entropy"},
+    "qr_dqn": {"loss": "quantile"},
     "rainbow": {
         "double": True,
         "dueling": True,
@@ -147,7 +148,8 @@ NOISY_FAMILIES: dict[str, Values] = {
     "vector": {"target_update_period_updates": 64},
 }
 
-# What a family changes for a loss. Distributions over a support are bounded, and cannot run away.
+# What a family changes for a loss. Distributions over a support are bounded, and cannot run away; nothing bounds quantiles,
+# which spread further with every target where it is copied often.
 LOSS_FAMILIES: dict[str, dict[str, Values]] = {
     "cross_entropy": {
         "vector": {
@@ -155,6 +157,15 @@ LOSS_FAMILIES: dict[str, dict[str, Values]] = {
             "head_size": 128,
             "noisy_sigma": 0.1,
             "target_update_period_updates": 32,
+        },
+    },
+    "quantile": {
+        "vector": {
+            "hidden_sizes": (128,),
+            "head_size": 128,
+            "noisy_sigma": 0.1,
+            "num_quantiles": 32,
+            "target_update_period_updates": 64,
         },
     },
 }

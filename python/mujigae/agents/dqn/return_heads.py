@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.losses import huber, squared
-from mujigae.networks import CategoricalHead, ReturnHead, ScalarHead
+from mujigae.networks import CategoricalHead, QuantileHead, ReturnHead, ScalarHead
 
 __all__ = ["RETURN_HEADS"]
 
@@ -16,5 +16,6 @@ RETURN_HEADS: dict[str, Callable[[DQNConfig, int], ReturnHead]] = {
     "cross_entropy": lambda config, num_features: CategoricalHead(
         config.num_atoms, config.v_min, config.v_max
     ),
+    "quantile": lambda config, num_features: QuantileHead(config.num_quantiles),
 }
 """By the name of the loss: the configuration and the torso's number of features -> the head."""

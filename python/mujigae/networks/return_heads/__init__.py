@@ -1,8 +1,9 @@
 """Return heads: what a network's outputs [B, A, N] mean, and the loss that teaches them.
 
-    contract.py      ReturnHead, and what each has to say: values, loss, distribution
-    scalar.py        one output for an action, its value
-    categorical.py   logits of N fixed returns: C51
+    contract.py            ReturnHead, and what each has to say: values, loss, distribution
+    scalar.py              one output for an action, its value
+    categorical.py         logits of N fixed returns: C51
+    quantile.py            the returns at N fixed fractions: QR-DQN
 
 A network's layers, dueling and noisy ones too, know of a return head only how many outputs it needs for each action.
 """
@@ -11,6 +12,15 @@ from __future__ import annotations
 
 from mujigae.networks.return_heads.categorical import CategoricalHead
 from mujigae.networks.return_heads.contract import Distribution, MakeReturnHead, ReturnHead, Use
+from mujigae.networks.return_heads.quantile import QuantileHead
 from mujigae.networks.return_heads.scalar import ScalarHead
 
-__all__ = ["CategoricalHead", "Distribution", "MakeReturnHead", "ReturnHead", "ScalarHead", "Use"]
+__all__ = [
+    "CategoricalHead",
+    "Distribution",
+    "MakeReturnHead",
+    "QuantileHead",
+    "ReturnHead",
+    "ScalarHead",
+    "Use",
+]
