@@ -25,6 +25,7 @@ ACTIONS = spaces.Discrete(2)
 AFTER_EXPLORATION = 10_000  # steps: epsilon is at its end
 SMALL: dict[str, Any] = {"hidden_sizes": (8,), "head_size": 8, "batch_size": 5, "num_threads": 1}
 
+FRACTIONS = {"num_fractions": 7, "num_target_fractions": 6, "num_action_fractions": 5}
 PARTS: list[dict[str, Any]] = [
     {},
     {"double": True},
@@ -35,6 +36,8 @@ PARTS: list[dict[str, Any]] = [
     {"double": True, "dueling": True, "noisy": True, "loss": "cross_entropy", "num_atoms": 7},
     {"loss": "quantile", "num_quantiles": 7},
     {"double": True, "dueling": True, "noisy": True, "loss": "quantile", "num_quantiles": 7},
+    {"loss": "implicit_quantile", **FRACTIONS},
+    {"double": True, "dueling": True, "noisy": True, "loss": "implicit_quantile", **FRACTIONS},
 ]
 
 

@@ -40,7 +40,7 @@ RAINBOW: dict[str, Any] = {
     **{"double": True, "dueling": True, "noisy": True, "loss": "cross_entropy"},
     **{"num_atoms": 7, "num_quantiles": 7, "hidden_sizes": (8,), "head_size": 8, "num_threads": 1},
 }
-LOSSES = ("cross_entropy", "quantile")
+LOSSES = ("cross_entropy", "quantile", "implicit_quantile")
 
 
 def overlapped(preset: str = "rainbow", **changes: Any) -> Training:

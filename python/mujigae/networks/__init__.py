@@ -5,7 +5,7 @@ the outputs mean):
 
     torsos.py       TORSOS: "mlp", "nature", "small_pixels", "tiny_pixels"
     heads.py        HEADS: "plain", "dueling"
-    return_heads/   ScalarHead, CategoricalHead, QuantileHead
+    return_heads/   ScalarHead, CategoricalHead, QuantileHead, ImplicitQuantileHead
     noisy.py        NoisyLinear, which any head can use in place of nn.Linear
     q_network.py    QNetwork joins the three; build_network makes one from plain values
 
@@ -20,6 +20,7 @@ from mujigae.networks.q_network import QNetwork, build_network
 from mujigae.networks.return_heads import (
     CategoricalHead,
     Distribution,
+    ImplicitQuantileHead,
     MakeReturnHead,
     QuantileHead,
     ReturnHead,
@@ -35,6 +36,7 @@ __all__ = [
     "Distribution",
     "DuelingHead",
     "Head",
+    "ImplicitQuantileHead",
     "MakeReturnHead",
     "Mlp",
     "Nature",

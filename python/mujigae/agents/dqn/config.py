@@ -1,7 +1,7 @@
 """The DQN family's own part of a run's configuration; its parts (double, dueling, noisy ...) are switches.
 
 The sources are Mnih et al. 2015 (DQN), van Hasselt et al. 2016 (double), Wang et al. 2016 (dueling), Bellemare et al.
-2017 (C51), Dabney et al. 2018 (QR-DQN), Fortunato et al. 2018 (NoisyNet) and Hessel et al. 2018 (Rainbow). Importing this needs no torch.
+2017 (C51), Dabney et al. 2018 (QR-DQN) and 2018b (IQN), Fortunato et al. 2018 (NoisyNet) and Hessel et al. 2018 (Rainbow). Importing this needs no torch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class DQNConfig(AgentConfig):
     """Separate streams for the state's value and the actions' advantages (Wang et al. 2016)."""
     noisy: bool = False
     """Explore by learned noise in the linear layers, with epsilon 0 (Fortunato et al. 2018)."""
-    loss: Literal["huber", "squared", "cross_entropy", "quantile"] = "huber"
-    """huber or squared on the TD error (DQN); of return distributions cross_entropy (C51) or quantile (QR-DQN)."""
+    loss: Literal["huber", "squared", "cross_entropy", "quantile", "implicit_quantile"] = "huber"
+    """huber or squared on the TD error (DQN); for return distributions cross_entropy (C51), quantile (QR-DQN) or implicit_quantile (IQN)."""
 
     torso: Literal["mlp", "nature", "small_pixels", "tiny_pixels"] = "mlp"
     """Layers below the heads: mlp for vectors, nature for 84x84 (DQN), small_ and tiny_pixels for less."""
@@ -45,6 +45,12 @@ class DQNConfig(AgentConfig):
     """Largest return of the support (C51: 10, for rewards clipped to [-1, 1])."""
     num_quantiles: Count = 200
     """Quantiles of the return distribution, at fixed fractions (QR-DQN: 200)."""
+    num_fractions: Count = 64
+    """Fractions drawn for each row that learns, implicit quantiles (IQN: 64)."""
+    num_target_fractions: Count = 64
+    """Fractions drawn for each row of the target, implicit quantiles (IQN: 64)."""
+    num_action_fractions: Count = 32
+    """Fractions whose mean return is the value of an action, implicit quantiles (IQN: 32)."""
 
     learning_rate: Positive = 1e-3
     """Adam's step size (Rainbow: 6.25e-5)."""

@@ -40,6 +40,7 @@ PRESETS: dict[str, Values] = {
     "noisy": {"noisy": True},
     "c51": {"loss": "cross_entropy"},
     "qr_dqn": {"loss": "quantile"},
+    "iqn": {"loss": "implicit_quantile"},
     "rainbow": {
         "double": True,
         "dueling": True,
@@ -165,6 +166,18 @@ LOSS_FAMILIES: dict[str, dict[str, Values]] = {
             "head_size": 128,
             "noisy_sigma": 0.1,
             "num_quantiles": 32,
+            "target_update_period_updates": 64,
+        },
+    },
+    # The cost of an update grows with the fractions. Nothing bounds the values, so the target is copied less often.
+    "implicit_quantile": {
+        "vector": {
+            "hidden_sizes": (128,),
+            "head_size": 128,
+            "noisy_sigma": 0.1,
+            "num_fractions": 8,
+            "num_target_fractions": 8,
+            "num_action_fractions": 8,
             "target_update_period_updates": 64,
         },
     },

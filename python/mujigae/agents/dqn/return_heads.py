@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.losses import huber, squared
-from mujigae.networks import CategoricalHead, QuantileHead, ReturnHead, ScalarHead
+from mujigae.networks import CategoricalHead, ImplicitQuantileHead, QuantileHead, ReturnHead, ScalarHead
 
 __all__ = ["RETURN_HEADS"]
 
@@ -17,5 +17,8 @@ RETURN_HEADS: dict[str, Callable[[DQNConfig, int], ReturnHead]] = {
         config.num_atoms, config.v_min, config.v_max
     ),
     "quantile": lambda config, num_features: QuantileHead(config.num_quantiles),
+    "implicit_quantile": lambda config, num_features: ImplicitQuantileHead(
+        num_features, config.num_fractions, config.num_target_fractions, config.num_action_fractions
+    ),
 }
 """By the name of the loss: the configuration and the torso's number of features -> the head."""

@@ -4,6 +4,7 @@
     scalar.py              one output for an action, its value
     categorical.py         logits of N fixed returns: C51
     quantile.py            the returns at N fixed fractions: QR-DQN
+    implicit_quantile.py   the returns at fractions that are drawn: IQN
 
 A network's layers, dueling and noisy ones too, know of a return head only how many outputs it needs for each action.
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 from mujigae.networks.return_heads.categorical import CategoricalHead
 from mujigae.networks.return_heads.contract import Distribution, MakeReturnHead, ReturnHead, Use
+from mujigae.networks.return_heads.implicit_quantile import ImplicitQuantileHead
 from mujigae.networks.return_heads.quantile import QuantileHead
 from mujigae.networks.return_heads.scalar import ScalarHead
 
 __all__ = [
     "CategoricalHead",
     "Distribution",
+    "ImplicitQuantileHead",
     "MakeReturnHead",
     "QuantileHead",
     "ReturnHead",
