@@ -51,7 +51,7 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
 
     def keep(config: Any, *, root: Path, name: str) -> Outcome:
         configs[name] = config.flat()
-        return Outcome(root / name, False)
+        return Outcome(root / name, None)
 
     monkeypatch.setattr("mujigae.runs.session.train_run", keep)
     for name, options in modules["train.parts"].RUNS.items():
