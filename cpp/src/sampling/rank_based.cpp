@@ -46,18 +46,27 @@ void RankBased::add_up() {
   }
 }
 
+// The first sum that is larger than each target, the last one if none is. The searches go side by side, so that their waits for
+// memory overlap.
+void RankBased::find_ranks(std::span<const double> targets, std::span<std::int64_t> ranks) const {
+  std::fill(ranks.begin(), ranks.end(), 0);  // sums before it are at most the target
+  for (std::int64_t left = ranking_.size(), half = 0; left > 1; left -= half) {
+    half = left / 2;
+    for (std::size_t i = 0; i < targets.size(); ++i) ranks[i] += sums_[ranks[i] + half - 1] <= targets[i] ? half : 0;
+  }
+  for (std::int64_t& rank : ranks) ++rank;
+}
+
 void RankBased::draw(const RowRing&, const Span&, Philox& random, std::span<std::int64_t> slots) {
   ranking_.count();
   add_up();
-  const double* const begin = sums_.data();
-  const double* const last = begin + ranking_.size() - 1;
-  const double slice = *last / static_cast<double>(slots.size());
+  const double slice = sums_[ranking_.size() - 1] / static_cast<double>(slots.size());
   std::vector<std::uint64_t> words(slots.size());
+  std::vector<double> targets(slots.size());
   random.fill(words);
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    const double target = (static_cast<double>(i) + unit_interval(words[i])) * slice;
-    slots[i] = ranking_.slot_at(std::upper_bound(begin, last, target) - begin + 1);
-  }
+  for (std::size_t i = 0; i < slots.size(); ++i) targets[i] = (static_cast<double>(i) + unit_interval(words[i])) * slice;
+  find_ranks(targets, slots);
+  for (std::int64_t& slot : slots) slot = ranking_.slot_at(slot);
 }
 
 double RankBased::masses_of(const RowRing&, const Span&, std::span<const std::int64_t> slots, std::span<double> masses) {

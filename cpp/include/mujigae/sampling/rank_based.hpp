@@ -43,6 +43,7 @@ class RankBased final : public PrioritySampler {
 
  private:
   void add_up();  // the sums of all ranks there are
+  void find_ranks(std::span<const double> targets, std::span<std::int64_t> ranks) const;
   void powers_of(std::span<double> ranks) const;
 
   Ranking ranking_;
