@@ -212,7 +212,7 @@ def test_checkpoint_of_another_network_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("preset", "changes", "reason"),
     [
-        ("dqn", {}, "expected a ReplayBuffer, got PrioritizedReplayBuffer"),
+        ("dqn", {}, "expected the sampler uniform, got proportional"),
         ("prioritized", {"capacity": 303}, "expected capacity 303, got 300"),
     ],
 )

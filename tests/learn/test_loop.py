@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+import mujigae
 from mujigae.agents.presets import resolve
 from mujigae.config.run import Run
 from mujigae.envs.steps import Episode, Steps
-from mujigae.errors import MujigaeError
+from mujigae.errors import ConfigError, MujigaeError
 from mujigae.seeds import child_seed
 from mujigae.training.loop import Training, build, is_finished, run
 
@@ -340,3 +341,35 @@ def test_truncation_is_bootstrapped_all_the_way_to_the_infinite_sum() -> None:
     reward = 1.0
     q = training.agent.online(obs)[..., 0].detach().max(1).values
     torch.testing.assert_close(q, torch.full_like(q, reward / (1 - 0.8)), atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sampler"),
+    [
+        ({}, mujigae.Uniform()),
+        ({"replacement": False}, mujigae.Uniform(replacement=False)),
+        ({"prioritized": True, "alpha": 0.5}, mujigae.Proportional(0.5, 0.4)),
+        (
+            {"prioritized": True, "uniform_share": 0.1, "priority_eps": 1e-3},
+            mujigae.Proportional(0.6, 0.4, 1e-3, uniform_share=0.1),
+        ),
+        ({"prioritized": True, "sampler": "rank_based", "alpha": 0.7}, mujigae.RankBased(0.7, 0.4)),
+    ],
+    ids=str,
+)
+def test_rows_are_drawn_by_the_configured_sampler(changes: dict[str, Any], sampler: object) -> None:
+    training = build(tiny(**changes))
+    assert training.buffer.sampler == sampler
+    list(run(training))
+    assert training.counters.updates > 0
+
+
+def test_updates_wait_for_a_whole_batch_of_distinct_rows() -> None:
+    config = tiny(prioritized=True, replacement=False, batch_size=20, min_replay_steps=3, steps=30)
+    assert [len(p.updates) for p in run(build(config))] == [0] * 6 + [1] * 4
+
+
+@pytest.mark.parametrize("changes", [{"replacement": False}, {"uniform_share": 0.5}], ids=str)
+def test_ranks_are_drawn_with_replacement_and_by_rank_alone(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(changes))}: expected .* with rank_based"):
+        tiny(prioritized=True, sampler="rank_based", **changes)

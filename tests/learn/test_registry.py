@@ -159,7 +159,7 @@ def test_agent_is_asked_which_spaces_and_samplers_it_takes() -> None:
         ConfigError, match=r"observation_space: Vectors handles .* Discrete observations, got Box"
     ):
         build(resolve("vectors", "CartPole-v1"))
-    with pytest.raises(ConfigError, match="prioritized: expected false for Uniform, got True"):
+    with pytest.raises(ConfigError, match="sampler: expected uniform for Uniform, got proportional"):
         build(resolve("uniform", "CartPole-v1", {"prioritized": True}))
 
 

@@ -41,8 +41,8 @@ class Agent(Protocol):
     """The dataclass of the agent's own options."""
     view: ClassVar[Literal["windows"]] = "windows"
     """What a batch is made of: `windows` are n-step transitions."""
-    samplers: ClassVar[tuple[str, ...]] = ("uniform", "proportional")
-    """How rows may be drawn: `proportional` for agents whose updates give priorities, or that do not care."""
+    samplers: ClassVar[tuple[str, ...]] = ("uniform", "proportional", "rank_based")
+    """How rows may be drawn: all but `uniform` for agents whose updates give priorities, or that do not care."""
     observation_spaces: ClassVar[tuple[str, ...]] = ("Box",)
     """Names of the Gymnasium spaces that an observation may have."""
     action_spaces: ClassVar[tuple[str, ...]] = ("Discrete",)

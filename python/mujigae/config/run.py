@@ -114,6 +114,14 @@ class ReplayConfig:
     """Replay rows over all environments (DQN: 1,000,000)."""
     prioritized: bool = False
     """Replay in proportion to the TD error (Schaul et al. 2016)."""
+    sampler: Literal["proportional", "rank_based"] = "proportional"
+    """How priorities decide where replay is prioritized (Schaul et al. 2016, section 3.3)."""
+    replacement: bool = True
+    """A row may come more than once in a batch."""
+    uniform_share: Share = 0.0
+    """Share of proportional draws that every row has alike, whatever its priority."""
+    priority_eps: NotNegativeNumber = 1e-6
+    """Added to each priority, so that proportional draws leave no row out (Schaul et al. 2016)."""
     alpha: NotNegativeNumber = 0.6
     """Prioritization exponent (Schaul et al. 2016: 0.6; Rainbow: 0.5)."""
     beta_start: Share = 0.4
@@ -141,6 +149,14 @@ class ReplayConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.sampler_name == "rank_based":
+            refuse_unless(self.replacement, "replacement", "true with rank_based", self.replacement)
+            refuse_unless(self.uniform_share == 0, "uniform_share", "0 with rank_based", self.uniform_share)
+
+    @property
+    def sampler_name(self) -> str:
+        """uniform, proportional or rank_based."""
+        return self.sampler if self.prioritized else "uniform"
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ def _check_same_replay(buffer: Any, expected: Any, path: Path) -> None:
     """The saved buffer has to be the kind and size that the configuration makes."""
     names = ("capacity", "num_envs", "n_step", "gamma")
     for what, got, wanted in (
-        ("a", type(buffer).__name__, type(expected).__name__),
+        ("the sampler", buffer.sampler.name, expected.sampler.name),
         *((name, getattr(buffer, name), getattr(expected, name)) for name in names),
     ):
         if got != wanted:

@@ -26,11 +26,12 @@ import numpy as np
 import mujigae
 from mujigae.agents.agent import Agent, Update
 from mujigae.agents.registry import create_agent
-from mujigae.config.run import Run
+from mujigae.config.run import ReplayConfig, Run
 from mujigae.envs.environment import Environment
 from mujigae.envs.make import make
 from mujigae.envs.steps import Episode, Steps
 from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.replay.samplers import Sampler
 from mujigae.seeds import child_seed
 from mujigae.training.allocator import keep_freed_memory
 from mujigae.training.counters import NUM_STOP_GAMES, Counters
@@ -47,7 +48,7 @@ class Training:
     config: Run
     environment: Environment
     agent: Agent
-    buffer: Any  # mujigae.PrioritizedReplayBuffer or mujigae.ReplayBuffer
+    buffer: mujigae.ReplayBuffer
     counters: Counters
     notes: tuple[str, ...] = ()  # lines worth saying before it begins
     metrics: Mapping[str, Any] = field(
@@ -86,12 +87,10 @@ def build(config: Run) -> Training:
 
 def make_buffer(config: Run, environment: Environment, agent: type[Agent]) -> Any:
     """The replay buffer that configuration and agent ask for, empty; ConfigError when there can be none."""
-    sampler = "proportional" if config.replay.prioritized else "uniform"
-    if sampler not in agent.samplers:
-        expected = "false" if config.replay.prioritized else "true"
-        raise ConfigError(
-            f"prioritized: expected {expected} for {agent.__name__}, got {config.replay.prioritized}"
-        )
+    name = config.replay.sampler_name
+    if name not in agent.samplers:
+        known = " or ".join(agent.samplers)
+        raise ConfigError(f"sampler: expected {known} for {agent.__name__}, got {name}")
     try:
         return _make_buffer(config, environment)
     except (ValueError, MemoryError) as error:
@@ -100,22 +99,35 @@ def make_buffer(config: Run, environment: Environment, agent: type[Agent]) -> An
 
 def _make_buffer(config: Run, environment: Environment) -> Any:
     replay, hardware = config.replay, config.hardware
-    options: dict[str, Any] = {
-        "num_envs": config.env.num_envs,
-        "frame_stack": environment.frame_stack,
-        "n_step": replay.n_step,
-        "gamma": replay.gamma,
-        "device": hardware.device,
-        "frames_on_device": hardware.frames_on_device,
-        "compress": replay.compress,
-        "prefetch": replay.prefetch,
-        "seed": child_seed(config.seed, "replay"),
-    }
-    spaces = environment.observation_space, environment.action_space
+    return mujigae.ReplayBuffer(
+        replay.capacity,
+        environment.observation_space,
+        environment.action_space,
+        num_envs=config.env.num_envs,
+        frame_stack=environment.frame_stack,
+        n_step=replay.n_step,
+        gamma=replay.gamma,
+        sampler=_sampler(replay),
+        device=hardware.device,
+        frames_on_device=hardware.frames_on_device,
+        compress=replay.compress,
+        prefetch=replay.prefetch,
+        seed=child_seed(config.seed, "replay"),
+    )
+
+
+def _sampler(replay: ReplayConfig) -> Sampler:
     if not replay.prioritized:
-        return mujigae.ReplayBuffer(replay.capacity, *spaces, **options)
-    return mujigae.PrioritizedReplayBuffer(
-        replay.capacity, *spaces, **options, alpha=replay.alpha, beta=replay.beta_start
+        return mujigae.Uniform(replacement=replay.replacement)
+    if replay.sampler == "rank_based":
+        return mujigae.RankBased(replay.alpha, replay.beta_start)
+    return mujigae.Proportional(
+        replay.alpha,
+        replay.beta_start,
+        replay.priority_eps,
+        stratified=replay.replacement,
+        uniform_share=replay.uniform_share,
+        replacement=replay.replacement,
     )
 
 
@@ -242,7 +254,8 @@ def _count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:
 
 def _updates_due(training: Training, before: int) -> int:
     replay, steps = training.config.replay, training.counters.steps
-    if steps < replay.min_replay_steps or len(training.buffer) == 0:
+    fewest_rows = 1 if replay.replacement else replay.batch_size
+    if steps < replay.min_replay_steps or len(training.buffer) < fewest_rows:
         return 0
     return _periods(before, steps, replay.learn_period_steps) * replay.num_updates
 
