@@ -174,16 +174,13 @@ class BudgetConfig:
     checkpoint_period_steps: Count = 10_000
     """Steps between checkpoints, counted over all environments; a checkpoint changes nothing in the run."""
     exact_resume: bool = False
-    """At each checkpoint end the open episodes as truncated and reset all environments, so that a resumed run equals the
-    uninterrupted one bit for bit on a CPU. No game then lasts longer than checkpoint_period_steps / num_envs steps, and what
-    Ctrl-C or SIGTERM stops goes on from its last periodic checkpoint."""
+    """Resume bit for bit, on a CPU: each checkpoint ends all games, so that none lasts longer than checkpoint_period_steps / num_envs steps."""
     log_period_steps: Count = 1_000
     """Steps between rows of progress.csv and TensorBoard points."""
     best_episodes: NotNegative = 0
     """Games to evaluate at each checkpoint, where the best network so far is kept in best/; 0: none."""
     eval_max_steps: Count = 27_000
-    """Steps after which a game of an evaluation is cut and counts with its score so far, unless the environment's own limit
-    is larger (27,000: the half hour after which a game of Atari ends)."""
+    """Steps after which a game of an evaluation is cut, unless its own limit is larger (27,000: half an hour of Atari)."""
 
     def __post_init__(self) -> None:
         check_fields(self)
