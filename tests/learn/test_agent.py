@@ -22,7 +22,7 @@ torch.set_num_threads(1)  # small tensors; a second thread only waits
 VECTOR = spaces.Box(-1.0, 1.0, (3,), np.float32)
 PIXELS = spaces.Box(0, 255, (4, 30, 30), np.uint8)
 ACTIONS = spaces.Discrete(2)
-AFTER_EXPLORATION = 10_000  # steps: epsilon is at its end
+AFTER_EXPLORATION = 20_000  # steps: epsilon is at its end
 SMALL: dict[str, Any] = {"hidden_sizes": (8,), "head_size": 8, "batch_size": 5, "num_threads": 1}
 
 FRACTIONS = {"num_fractions": 7, "num_target_fractions": 6, "num_action_fractions": 5}

@@ -211,7 +211,8 @@ def test_beta_of_the_step_reaches_the_sampler() -> None:
     progress = list(run(training))
     assert betas == [p.beta for p in progress if p.updates]
     assert progress[0].beta == 0.5
-    assert progress[20].beta == pytest.approx(0.75)  # 60 of 120 steps were taken before it
+    assert progress[4].beta == 0.5  # the first update, after 12 steps
+    assert progress[22].beta == pytest.approx(0.75)  # 54 of the 108 steps from there on were taken before it
 
 
 def test_step_reaches_the_agent_whose_epsilon_depends_on_it() -> None:
@@ -228,7 +229,7 @@ def test_step_reaches_the_agent_whose_epsilon_depends_on_it() -> None:
     training.agent.act = recording_act  # type: ignore[method-assign]
     list(run(training))
     assert steps == list(range(0, 60, 3))
-    assert (epsilons[0], epsilons[5], epsilons[10], epsilons[-1]) == pytest.approx((1.0, 0.55, 0.1, 0.1))
+    assert [epsilons[i] for i in (0, 4, 9, 14, -1)] == pytest.approx([1.0, 1.0, 0.55, 0.1, 0.1])
 
 
 def test_stop_score_needs_a_hundred_finished_games() -> None:

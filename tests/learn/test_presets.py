@@ -154,7 +154,7 @@ def test_precedence_is_family_then_environment_then_preset_then_override(
 
 def test_resolving_leaves_nothing_to_the_machine() -> None:
     config = resolve("dqn", "CartPole-v1", {"steps": 1_234})
-    assert config.replay.beta_steps == 1_234
+    assert config.replay.beta_steps == 1_234 - 1_024
     assert config.hardware.num_threads == 1
     assert resolve("dqn", "mujigae/Catch-v0", {"num_threads": 2}).hardware.num_threads == 2
 

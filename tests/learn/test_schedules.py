@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from mujigae.agents.dqn.agent import DQN
 from mujigae.agents.dqn.config import DQNConfig
+from mujigae.agents.presets import resolve
 from mujigae.config.run import Run
 from mujigae.exploration.schedules import exponential, linear
 from mujigae.training.schedules import beta_at
@@ -53,23 +54,52 @@ def epsilon(step: int, **options: Any) -> float | None:
 
 
 @pytest.mark.parametrize("kind", ["linear", "exponential"])
-def test_epsilon_follows_the_configured_schedule(kind: str) -> None:
-    schedule = {"epsilon_schedule": kind, "epsilon_start": 1.0, "epsilon_end": 0.01, "epsilon_steps": 1_000}
-    middle = 0.505 if kind == "linear" else 0.1
-    values = [epsilon(step, **schedule) for step in (0, 500, 1_000, 99_999)]
-    assert values == pytest.approx([1.0, middle, 0.01, 0.01])
+def test_epsilon_follows_the_configured_schedule_from_the_first_update_on(kind: str) -> None:
+    schedule = {"epsilon_schedule": kind, "epsilon_start": 0.8, "epsilon_end": 0.05, "epsilon_steps": 1_000}
+    middle = 0.425 if kind == "linear" else 0.2
+    steps = (0, 1_999, 2_000, 2_500, 3_000, 99_999)
+    values = [epsilon(step, **schedule, min_replay_steps=2_000) for step in steps]
+    assert values == pytest.approx([1.0, 1.0, 0.8, middle, 0.05, 0.05])
 
 
-def test_noisy_networks_explore_without_epsilon() -> None:
-    assert epsilon(0, noisy=True) == 0.0
+def test_first_update_waits_for_the_end_of_a_learn_period() -> None:
+    options = {"min_replay_steps": 1_000, "learn_period_steps": 128}
+    assert Run.from_flat(options).replay.first_update_steps == 1_024
+    assert (epsilon(1_023, **options), epsilon(1_024, **options, noisy=True)) == (1.0, 0.0)
 
 
-def test_beta_reaches_its_end_with_the_budget_when_nothing_else_is_said() -> None:
-    config = Run.from_flat({"steps": 1_000, "beta_start": 0.4, "beta_end": 1.0})
-    assert [beta_at(config, step) for step in (0, 500, 1_000, 2_000)] == pytest.approx([0.4, 0.7, 1.0, 1.0])
+def test_noisy_networks_explore_without_epsilon_once_they_learn() -> None:
+    assert [epsilon(step, noisy=True) for step in (0, 999, 1_000)] == [1.0, 1.0, 0.0]
+
+
+def test_noisy_networks_may_explore_by_epsilon_too() -> None:
+    options: dict[str, Any] = {"noisy": True, "noisy_epsilon": True, "epsilon_start": 0.5}
+    assert epsilon(1_000, **options) == 0.5
+
+
+def test_actions_are_random_until_the_first_update() -> None:
+    agent = DQN(
+        Run.from_flat({"hidden_sizes": (2,), "head_size": 0, "noisy": True}, DQNConfig),
+        spaces.Box(-1.0, 1.0, (3,), np.float32),
+        spaces.Discrete(4),
+    )
+    obs = np.zeros((4_000, 3), np.float32)
+    shares = np.bincount(agent.act(obs, 999), minlength=4) / 4_000
+    np.testing.assert_allclose(shares, 0.25, atol=0.03)
+    assert len(set(agent.act(obs, 1_000))) == 1
+
+
+def test_beta_rises_from_the_first_update_to_the_end_of_the_budget_when_nothing_else_is_said() -> None:
+    config = Run.from_flat({"steps": 3_000, "beta_start": 0.4, "beta_end": 1.0, "min_replay_steps": 1_000})
+    values = [beta_at(config, step) for step in (0, 1_000, 2_000, 3_000, 4_000)]
+    assert values == pytest.approx([0.4, 0.4, 0.7, 1.0, 1.0])
+    resolved = resolve("prioritized", "CartPole-v1", {"steps": 3_000, "min_replay_steps": 1_000})
+    assert beta_at(resolved, resolved.replay.first_update_steps) == resolved.replay.beta_start
+    assert beta_at(resolved, 2_999) < beta_at(resolved, 3_000) == 1.0
 
 
 def test_beta_has_steps_of_its_own() -> None:
-    config = Run.from_flat({"steps": 1_000, "beta_steps": 100, "beta_start": 0.0, "beta_end": 1.0})
-    assert math.isclose(beta_at(config, 25), 0.25)
-    assert beta_at(config, 100) == 1.0
+    options = {"steps": 1_000, "beta_steps": 100, "beta_start": 0.0, "min_replay_steps": 40}
+    config = Run.from_flat(options)
+    assert math.isclose(beta_at(config, 65), 0.25)
+    assert beta_at(config, 140) == 1.0

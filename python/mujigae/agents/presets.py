@@ -54,7 +54,8 @@ def _family(env_id: str, chosen: Values) -> Any:
 
 def _decided(run: Run) -> Run:
     """Fills in what depends on the machine or on other fields."""
-    beta_steps = run.budget.steps if run.replay.beta_steps is None else run.replay.beta_steps
+    left = max(run.budget.steps - run.replay.first_update_steps, 1)
+    beta_steps = left if run.replay.beta_steps is None else run.replay.beta_steps
     num_threads = _num_threads(run) if run.hardware.num_threads is None else run.hardware.num_threads
     return run.changed(beta_steps=beta_steps, num_threads=num_threads)
 

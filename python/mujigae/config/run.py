@@ -129,7 +129,7 @@ class ReplayConfig:
     beta_end: Share = 1.0
     """Last exponent of the importance weights."""
     beta_steps: Count | None = None
-    """Steps over which beta is annealed linearly; None: the budget of the run."""
+    """Steps from the first update over which beta is annealed linearly; None: to the end of the budget."""
     n_step: Count = 1
     """Rewards summed before bootstrapping, in steps (Sutton 1988; Rainbow takes 3)."""
     gamma: Share = 0.99
@@ -157,6 +157,11 @@ class ReplayConfig:
     def sampler_name(self) -> str:
         """uniform, proportional or rank_based."""
         return self.sampler if self.prioritized else "uniform"
+
+    @property
+    def first_update_steps(self) -> int:
+        """The step after which the first updates are made: the end of a learn period."""
+        return -(-self.min_replay_steps // self.learn_period_steps) * self.learn_period_steps
 
 
 @dataclass(frozen=True)

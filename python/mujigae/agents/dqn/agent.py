@@ -57,7 +57,7 @@ class DQN(Agent):
         self.config, self.hardware = config, hardware = run.agent, run.hardware
         self.spaces = check_spaces(observation_space, action_space)
         self.device = checked_device(hardware.device)
-        self._seed = run.seed
+        self._seed, self._first_update_steps = run.seed, run.replay.first_update_steps
         self.online = self._build()
         self.target = self._build()
         self.target.requires_grad_(False)
@@ -146,9 +146,14 @@ class DQN(Agent):
         return out._replace(loss=out.loss.detach())
 
     def _epsilon_at(self, step: int) -> float:
-        """The share of random actions at `step`; 0 for noisy networks, which explore by their weights."""
-        config = self.config
-        if config.noisy:
+        """The share of random actions at `step`: 1 until the first update, where its schedule begins (Mnih et al. 2015).
+
+        Noisy networks explore by their weights from there on, and by epsilon too only if `noisy_epsilon` says so.
+        """
+        config, step = self.config, step - self._first_update_steps
+        if step < 0:
+            return 1.0
+        if config.noisy and not config.noisy_epsilon:
             return 0.0
         schedule = SCHEDULES[config.epsilon_schedule]
         return schedule(config.epsilon_start, config.epsilon_end, config.epsilon_steps, step)

@@ -26,6 +26,8 @@ class DQNConfig(AgentConfig):
     """Separate streams for the state's value and the actions' advantages (Wang et al. 2016)."""
     noisy: bool = False
     """Explore by learned noise in the linear layers, with epsilon 0 (Fortunato et al. 2018)."""
+    noisy_epsilon: bool = False
+    """Explore by epsilon beside the noise of noisy layers."""
     loss: Literal["huber", "squared", "cross_entropy", "quantile", "implicit_quantile"] = "huber"
     """huber or squared on the TD error (DQN); for return distributions cross_entropy (C51), quantile (QR-DQN) or implicit_quantile (IQN)."""
 
@@ -66,11 +68,11 @@ class DQNConfig(AgentConfig):
     epsilon_schedule: Literal["linear", "exponential"] = "linear"
     """How epsilon falls from epsilon_start to epsilon_end (DQN: linear)."""
     epsilon_start: Share = 1.0
-    """First share of random actions (DQN: 1); noisy networks use 0 throughout."""
+    """Share of random actions at the first update, all before are random (DQN: 1); noisy networks use 0."""
     epsilon_end: Share = 0.05
     """Last share of random actions (DQN: 0.1; Rainbow's DQN: 0.01)."""
     epsilon_steps: NotNegative = 10_000
-    """Steps until epsilon_end is reached (DQN: 1,000,000; Hessel et al. 2018: 62,500)."""
+    """Steps from the first update until epsilon_end (DQN: 1,000,000; Hessel et al. 2018: 62,500)."""
     eval_epsilon: Share = 0.0
     """Share of random actions in evaluation (Rainbow on Atari: 0.001, against deterministic loops)."""
 

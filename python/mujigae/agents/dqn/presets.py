@@ -169,7 +169,7 @@ LOSS_FAMILIES: dict[str, dict[str, Values]] = {
             "target_update_period_updates": 64,
         },
     },
-    # The cost of an update grows with the fractions. Nothing bounds the values, so the target is copied less often.
+    # The cost of an update grows with the fractions.
     "implicit_quantile": {
         "vector": {
             "hidden_sizes": (128,),
