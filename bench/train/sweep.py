@@ -27,7 +27,7 @@ if __name__ == "__main__":
 from bench.train.collect import evaluation, machine, packages, train, training
 
 ENVIRONMENT = "CartPole-v1"
-PRESETS = ("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "rainbow")
+PRESETS = ("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "qr_dqn", "iqn", "rainbow")
 
 
 def main() -> None:
