@@ -18,6 +18,8 @@ from gymnasium.wrappers import NormalizeReward
 from gymnasium.wrappers.utils import RunningMeanStd
 from numpy.typing import NDArray
 
+from mujigae.errors import BrokenEnvironmentError
+
 __all__ = ["freeze", "owners", "read", "write"]
 
 State = dict[str, NDArray[Any]]
@@ -33,7 +35,9 @@ def read(env: gymnasium.Env[Any, Any]) -> State:
         if isinstance(layer, NormalizeReward):
             state[f"{depth}.discounted_reward"] = np.array(layer.discounted_reward)
         if _has_state(layer):
-            state |= {f"{depth}.state.{key}": np.array(value) for key, value in layer.state_dict().items()}
+            state |= {
+                f"{depth}.state.{key}": _array(layer, key, value) for key, value in layer.state_dict().items()
+            }
     return state
 
 
@@ -94,6 +98,15 @@ def _statistics(layer: Any) -> Iterator[tuple[str, RunningMeanStd]]:
 
 def _has_state(layer: Any) -> bool:
     return all(callable(getattr(type(layer), name, None)) for name in ("state_dict", "load_state_dict"))
+
+
+def _array(layer: Any, key: str, value: Any) -> NDArray[Any]:
+    array = np.array(value)
+    if array.dtype.kind not in "biuf":
+        raise BrokenEnvironmentError(
+            f"{type(layer).__name__}.state_dict(): expected numbers and arrays of them, got {value!r:.60} for {key!r}"
+        )
+    return array
 
 
 def _like(current: Any, value: NDArray[Any]) -> Any:

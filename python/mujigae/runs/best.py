@@ -92,6 +92,7 @@ class BestSnapshot:
 
     def _scores(self, should_stop: Callable[[], bool]) -> NDArray[np.float64]:
         config, counters = self._training.config, self._training.counters
+        self._environment.restore(self._training.environment.state(), freeze=True)
         return evaluate(
             self._training.agent,
             self._environment,

@@ -2,6 +2,7 @@
 
     agent.safetensors   networks, Adam's moments, the noise generator
     state.json          format, counters, NumPy's generator, sha256 of the other files and of itself
+    environments.safetensors    where wrappers keep statistics over their resets (see `mujigae.envs.statistics`)
     replay.mujigae      the replay buffer, in the engine's own format
 
 `best` is such a folder without the replay, of the network that scored most in evaluation.
@@ -21,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import mujigae
+from mujigae.envs.environment import Environment
 from mujigae.errors import CheckpointError, SnapshotError, require
 from mujigae.runs import own_folders
-from mujigae.runs.own_folders import AGENT, BEST, REPLAY, STATE, step_of
+from mujigae.runs.own_folders import AGENT, BEST, ENVIRONMENTS, REPLAY, STATE, step_of
 from mujigae.runs.reading import open_regular, read_json, reason_of
 from mujigae.training.counters import Counters
 from mujigae.training.loop import Training
@@ -40,6 +42,7 @@ __all__ = [
     "latest",
     "restore",
     "restore_agent",
+    "restore_environment",
     "save",
     "save_agent",
     "step_of",
@@ -116,6 +119,7 @@ def restore(training: Training, checkpoint: Path) -> None:
     state = _read_state(checkpoint)
     _check_digest(checkpoint / REPLAY, state)
     _restore_agent(training.agent, checkpoint, state)
+    _restore_environment(training.environment, checkpoint, state, freeze=False)
     try:
         buffer = mujigae.load(
             checkpoint / REPLAY,
@@ -136,9 +140,16 @@ def restore_agent(agent: Any, checkpoint: Path) -> int:
     return _counters(checkpoint / STATE, state).steps
 
 
+def restore_environment(environment: Environment, checkpoint: Path) -> None:
+    """Gives an environment that evaluates the saved statistics of those that trained, which then stay as they are."""
+    _restore_environment(environment, checkpoint, _read_state(checkpoint), freeze=True)
+
+
 def _write_files(training: Training, aside: Path, with_replay: bool, more: Mapping[str, Any]) -> None:
     torch_tensors = require("safetensors.torch", "train")
     _write(aside / AGENT, torch_tensors.save(training.agent.tensors(), metadata={"format": FORMAT}))
+    if kept := training.environment.state():
+        _write(aside / ENVIRONMENTS, require("safetensors.numpy", "train").save(kept))
     if with_replay:
         training.buffer.save(aside / REPLAY)
     state = {
@@ -184,6 +195,21 @@ def _restore_agent(agent: Any, checkpoint: Path, state: Mapping[str, Any]) -> No
     try:
         tensors = torch_tensors.load(path.read_bytes())
         agent.restore(tensors, state["agent"])
+    except (OSError, *_NOT_AS_WRITTEN, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: {reason_of(error)}") from error
+
+
+def _restore_environment(
+    environment: Environment, checkpoint: Path, state: Mapping[str, Any], *, freeze: bool
+) -> None:
+    path = checkpoint / ENVIRONMENTS
+    safetensors, arrays = require("safetensors", "train"), require("safetensors.numpy", "train")
+    kept: Mapping[str, Any] = {}
+    if path.exists():
+        _check_digest(path, state)
+    try:
+        kept = arrays.load(path.read_bytes()) if path.exists() else {}
+        environment.restore(kept, freeze=freeze)
     except (OSError, *_NOT_AS_WRITTEN, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from error
 

@@ -23,7 +23,7 @@ from mujigae.config.saved import run_from_values, run_to_json
 from mujigae.envs.environment import Environment
 from mujigae.envs.make import make
 from mujigae.errors import ConfigError, MujigaeError, require
-from mujigae.runs.checkpoint import best, latest, restore_agent
+from mujigae.runs.checkpoint import best, latest, restore_agent, restore_environment
 from mujigae.runs.files import write_whole
 from mujigae.runs.reading import read_json, read_table, reason_of
 
@@ -178,4 +178,5 @@ def load_player(
         agent = create_agent(config, environment.observation_space, environment.action_space)
     if checkpoint is not None:
         restore_agent(agent, checkpoint)
+        restore_environment(environment, checkpoint)
     return config, environment, agent

@@ -20,6 +20,7 @@ from mujigae.runs.files import sync_folder
 __all__ = [
     "AGENT",
     "BEST",
+    "ENVIRONMENTS",
     "REPLAY",
     "STATE",
     "aside_of",
@@ -32,10 +33,13 @@ __all__ = [
 
 BEST = "best"
 AGENT, STATE, REPLAY = "agent.safetensors", "state.json", "replay.mujigae"
+ENVIRONMENTS = "environments.safetensors"
 
 _CHECKPOINT = re.compile(r"checkpoint-(0|[1-9][0-9]{0,17})")
 _LEFTOVER = re.compile(rf"({_CHECKPOINT.pattern}|{BEST})\.(tmp|old)")
-_FILE = re.compile(rf"{re.escape(AGENT)}|{re.escape(STATE)}|{re.escape(REPLAY)}(\.[0-9]+-[0-9]+\.tmp)?")
+_FILE = re.compile(
+    rf"{re.escape(AGENT)}|{re.escape(STATE)}|{re.escape(ENVIRONMENTS)}|{re.escape(REPLAY)}(\.[0-9]+-[0-9]+\.tmp)?"
+)
 
 
 def step_of(checkpoint: Path) -> int:

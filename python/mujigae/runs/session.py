@@ -116,6 +116,7 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
         f"protocol: {protocol}",
         f"configuration: {_in_one_line(training.config)}",
         *training.notes,
+        *_kept(training.environment.state_owners),
     ):
         say(line)
     if is_finished(training):
@@ -126,6 +127,15 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
     if stop.signal is None:
         _draw(folder, say)
     return Outcome(folder, stop.signal)
+
+
+def _kept(owners: tuple[str, ...]) -> list[str]:
+    """What is said of environments whose state outlives a reset."""
+    if not owners:
+        return []
+    return [
+        f"environment state: {', '.join(owners)}, saved with the run; evaluations use it and leave it as it is"
+    ]
 
 
 def _stopping(training: Training) -> str:
