@@ -4,13 +4,16 @@
 #include <pybind11/gil_safe_call_once.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "arrays.hpp"
 #include "mujigae/replay/batch.hpp"
+#include "mujigae/replay/schema.hpp"
 #include "mujigae/frames/frame_ring.hpp"
 
 namespace mujigae::bindings {
@@ -37,9 +40,9 @@ inline ArrayLayout to_layout(const py::handle& dtype_and_shape) {
 }
 
 // One field of a batch or of transitions: rows of one layout.
-class Field {
+class ArrayField {
  public:
-  Field(const char* name, const ArrayLayout& row) : name_(name), row_bytes_(row.bytes()), dtype_(row.dtype), shape_({0}) {
+  ArrayField(const char* name, const ArrayLayout& row) : name_(name), row_bytes_(row.bytes()), dtype_(row.dtype), shape_({0}) {
     shape_.insert(shape_.end(), row.shape.begin(), row.shape.end());
   }
 
@@ -64,106 +67,131 @@ class Field {
   Shape shape_;
 };
 
+// What a buffer's rows are made of, as Python describes it.
 struct Layouts {
   std::vector<ArrayLayout> obs;
   ArrayLayout action;
+  std::vector<std::string> extra_names;
+  std::vector<ArrayLayout> extras;
+  py::object tree;  // of an observation: the index of an array, or a dict or tuple of trees
 
   template <class T>
   static ArrayLayout scalar() {
     return {py::dtype::of<T>(), {}};
   }
-  std::vector<Field> of_batch() const {  // in the order of batch.hpp
-    std::vector<Field> fields;
-    for (const ArrayLayout& one : obs) fields.emplace_back("out.obs", one);
-    fields.emplace_back("out.action", action);
-    fields.emplace_back("out.reward", scalar<float>());
-    for (const ArrayLayout& one : obs) fields.emplace_back("out.next_obs", one);
-    fields.emplace_back("out.discount", scalar<float>());
-    fields.emplace_back("out.terminated", scalar<bool>());
-    fields.emplace_back("out.weight", scalar<float>());
-    fields.emplace_back("out.key", scalar<std::int64_t>());
-    return fields;
+  ArrayLayout of(const Field& field) const {
+    switch (field.kind) {
+      case FieldKind::kObs:
+      case FieldKind::kNextObs: return obs[field.index];
+      case FieldKind::kAction: return action;
+      case FieldKind::kExtra: return extras[field.index];
+      default: return {py::dtype(dtype_of(field.kind)), {}};
+    }
   }
 };
 
-// Batch(obs, action, reward, next_obs, discount, terminated, weight, key) as fields in the order of batch.hpp, and back: with
-// several observations, obs and next_obs are lists of arrays.
+// The fields of a batch as arrays of Python's, in the order of a schema. A field of several arrays is a list of them; extras are a dict.
 class BatchFields {
  public:
-  explicit BatchFields(const Layouts& layouts) : num_obs_(layouts.obs.size()), fields_(layouts.of_batch()) {}
+  BatchFields(const Layouts& layouts, const Schema& schema, const char* type_name)
+      : layouts_(layouts), schema_(schema), type_name_(type_name) {
+    for (const Field& field : schema) {
+      if (items_.empty() || items_.back() != field.kind) items_.push_back(field.kind);
+      arrays_.emplace_back(out_name(field.kind), layouts.of(field));
+    }
+    if (items_.back() != FieldKind::kExtra) items_.push_back(FieldKind::kExtra);
+  }
 
   BatchView view_of(const py::handle& batch, std::int64_t batch_size) {
-    if (!PyTuple_Check(batch.ptr()) || PyTuple_GET_SIZE(batch.ptr()) != kNumItems) throw py::type_error("out: expected the fields of a batch");
+    const bool is_batch = PyTuple_Check(batch.ptr()) && PyTuple_GET_SIZE(batch.ptr()) == static_cast<py::ssize_t>(items_.size());
+    if (!is_batch) throw py::type_error("out: expected the fields of a batch");
     std::vector<std::byte*> data;
-    data.reserve(fields_.size());
-    for (py::ssize_t item = 0; item < kNumItems; ++item) {
-      const py::handle value = PyTuple_GET_ITEM(batch.ptr(), item);
-      if (is_obs(item) && num_obs_ > 1) {
-        append_list(value, batch_size, data);
-      } else {
-        append(value, batch_size, data);
-      }
+    data.reserve(schema_.size());
+    for (std::size_t item = 0; item < items_.size(); ++item) {
+      append(items_[item], PyTuple_GET_ITEM(batch.ptr(), static_cast<py::ssize_t>(item)), batch_size, data);
     }
     check_apart(data, batch_size);
-    return mujigae::view_of(batch_size, data);
+    return mujigae::view_of(batch_size, schema_, data);
   }
 
   py::object batch_on(const BatchMemory& memory) {
-    const std::vector<std::byte*> data = fields_of(memory.view);
+    const std::vector<std::byte*> data = fields_of(memory.view, schema_);
     std::vector<py::capsule> holders;
-    py::tuple items(kNumItems);
-    std::size_t at = 0;
-    const auto next_array = [&] {
+    const auto array_of = [&](std::size_t at) {
       std::size_t owner = 0;  // the first field in the same block
       while (memory.owners[owner] != memory.owners[at]) ++owner;
       holders.push_back(owner < at ? holders[owner] : holder_of(memory.owners[at]));
-      const py::capsule& holder = holders.back();
-      const std::size_t field = at++;
-      return fields_[field].array_on(data[field], holder, static_cast<py::ssize_t>(memory.view.batch_size));
+      return arrays_[at].array_on(data[at], holders.back(), static_cast<py::ssize_t>(memory.view.batch_size));
     };
-    for (py::ssize_t item = 0; item < kNumItems; ++item) {
-      const auto i = static_cast<std::size_t>(item);
-      if (is_obs(item) && num_obs_ > 1) {
-        py::list arrays;
-        for (std::size_t c = 0; c < num_obs_; ++c) arrays.append(next_array());
-        items[i] = arrays;
-      } else {
-        items[i] = next_array();
-      }
-    }
+    py::tuple items(items_.size());
+    for (std::size_t item = 0, at = 0; item < items_.size(); ++item) items[item] = value_of(items_[item], at, array_of);
     return to_batch(items);
   }
 
  private:
-  static constexpr py::ssize_t kNumItems = 8;
+  static const char* out_name(FieldKind kind) {
+    static const std::array<std::string, 10> kNames = [] {
+      std::array<std::string, 10> names;
+      for (std::size_t k = 0; k < names.size(); ++k) names[k] = std::string("out.") + name_of(static_cast<FieldKind>(k));
+      return names;
+    }();
+    return kNames[static_cast<std::size_t>(kind)].c_str();
+  }
 
-  static bool is_obs(py::ssize_t item) { return item == 0 || item == 3; }
+  bool is_list(FieldKind kind) const {
+    return (kind == FieldKind::kObs || kind == FieldKind::kNextObs) && layouts_.obs.size() > 1;
+  }
+
+  // The next item of a batch, whose first array is that of field `at`, which goes on behind it.
+  template <class ArrayOf>
+  py::object value_of(FieldKind kind, std::size_t& at, const ArrayOf& array_of) const {
+    if (kind == FieldKind::kExtra) {
+      py::dict extras;
+      for (const std::string& name : layouts_.extra_names) extras[py::str(name)] = array_of(at++);
+      return extras;
+    }
+    if (!is_list(kind)) return array_of(at++);
+    py::list arrays;
+    for (std::size_t c = 0; c < layouts_.obs.size(); ++c) arrays.append(array_of(at++));
+    return arrays;
+  }
 
   // A NamedTuple without a call into Python.
-  static py::object to_batch(const py::tuple& items) {
-    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> type;
-    const py::object& batch = type.call_once_and_store_result([] { return py::module_::import("mujigae.replay.batch").attr("Batch"); }).get_stored();
+  py::object to_batch(const py::tuple& items) {
+    const py::object& type = type_.call_once_and_store_result([this] { return py::module_::import("mujigae.replay.batch").attr(type_name_); }).get_stored();
     const py::tuple arguments = py::make_tuple(items);
-    auto* made = PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(batch.ptr()), arguments.ptr(), nullptr);
+    auto* made = PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type.ptr()), arguments.ptr(), nullptr);
     if (made == nullptr) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(made);
   }
 
-  void append(const py::handle& array, std::int64_t batch_size, std::vector<std::byte*>& data) {
-    data.push_back(fields_[data.size()].data_out(array, static_cast<py::ssize_t>(batch_size)));
+  void append(FieldKind kind, const py::handle& value, std::int64_t batch_size, std::vector<std::byte*>& data) const {
+    if (kind == FieldKind::kExtra) {
+      for (const std::string& name : layouts_.extra_names) append_array(extra_of(value, name), batch_size, data);
+    } else if (is_list(kind)) {
+      const auto arrays = value.cast<std::vector<py::object>>();
+      if (arrays.size() != layouts_.obs.size()) fail_value(out_name(kind), ": expected ", layouts_.obs.size(), " arrays, got ", arrays.size());
+      for (const py::object& array : arrays) append_array(array, batch_size, data);
+    } else {
+      append_array(value, batch_size, data);
+    }
   }
 
-  void append_list(const py::handle& value, std::int64_t batch_size, std::vector<std::byte*>& data) {
-    const auto arrays = value.cast<std::vector<py::object>>();
-    if (arrays.size() != num_obs_) fail_value(fields_[data.size()].name(), ": expected ", num_obs_, " arrays, got ", arrays.size());
-    for (const py::object& array : arrays) append(array, batch_size, data);
+  static py::handle extra_of(const py::handle& extras, const std::string& name) {
+    const py::handle found = PyDict_Check(extras.ptr()) ? PyDict_GetItemString(extras.ptr(), name.c_str()) : nullptr;
+    if (!found) throw py::type_error("out.extras: expected a dict with " + name);
+    return found;
+  }
+
+  void append_array(const py::handle& array, std::int64_t batch_size, std::vector<std::byte*>& data) const {
+    data.push_back(arrays_[data.size()].data_out(array, static_cast<py::ssize_t>(batch_size)));
   }
 
   // Every field has memory of its own.
   void check_apart(const std::vector<std::byte*>& data, std::int64_t batch_size) const {
     std::vector<std::pair<const std::byte*, std::int64_t>> extents;
     extents.reserve(data.size());
-    for (std::size_t i = 0; i < data.size(); ++i) extents.emplace_back(data[i], fields_[i].row_bytes() * batch_size);
+    for (std::size_t i = 0; i < data.size(); ++i) extents.emplace_back(data[i], arrays_[i].row_bytes() * batch_size);
     std::sort(extents.begin(), extents.end());
     for (std::size_t i = 1; i < extents.size(); ++i) {
       if (extents[i].first < extents[i - 1].first + extents[i - 1].second) {
@@ -172,8 +200,12 @@ class BatchFields {
     }
   }
 
-  std::size_t num_obs_;
-  std::vector<Field> fields_;
+  Layouts layouts_;
+  Schema schema_;
+  const char* type_name_;
+  std::vector<FieldKind> items_;  // of a batch, in order
+  std::vector<ArrayField> arrays_;
+  py::gil_safe_call_once_and_store<py::object> type_;
 };
 
 }  // namespace mujigae::bindings

@@ -28,10 +28,12 @@ class BoundBuffer {
         reward_("reward", Layouts::scalar<double>()),
         terminated_("terminated", Layouts::scalar<bool>()),
         truncated_("truncated", Layouts::scalar<bool>()),
-        fields_(layouts),
-        place_fields_(to_place_layouts(layouts, buffer->obs())),
+        layouts_(layouts),
+        fields_(layouts, buffer->schema(), "Batch"),
+        place_fields_(to_place_layouts(layouts, buffer->obs()), buffer->schema(), "Batch"),
         exact_(layouts, buffer->num_envs()),
         buffer_(std::move(buffer)) {
+    for (const ArrayLayout& one : layouts.extras) extras_.emplace_back("extras", one);
     for (const ArrayLayout& one : layouts.obs) {
       obs_.emplace_back("obs", one);
       next_obs_.emplace_back("next_obs", one);
@@ -44,7 +46,7 @@ class BoundBuffer {
 
   void add(const std::vector<py::object>& obs, const py::object& action, const py::object& reward,
            const std::vector<py::object>& next_obs, const py::object& terminated, const py::object& truncated,
-           const py::object& env_ids, std::int64_t num_steps) {
+           const py::object& env_ids, std::int64_t num_steps, const py::object& priority, const std::vector<py::object>& extras) {
     const Copied<std::int64_t> ids = copied(integers("env_ids", env_ids));
     const auto rows = static_cast<py::ssize_t>(num_steps * static_cast<std::int64_t>(ids.size()));
     StepsView steps{num_steps, ids, {}, {}, nullptr, nullptr, nullptr, nullptr};
@@ -54,15 +56,19 @@ class BoundBuffer {
     steps.reward = reinterpret_cast<const double*>(reward_.data_in(reward, rows));
     steps.terminated = reinterpret_cast<const bool*>(terminated_.data_in(terminated, rows));
     steps.truncated = reinterpret_cast<const bool*>(truncated_.data_in(truncated, rows));
+    if (!priority.is_none()) steps.priority = reinterpret_cast<const double*>(priority_.data_in(priority, rows));
+    if (!extras_.empty()) steps.extras = inputs(extras_, extras, rows);
     const ReleasedGil release;  // the arguments keep the arrays alive
     buffer_->add(steps);
   }
 
-  // One step of every environment, if the arguments are exact (exact_step.hpp): then the silent boundaries so far, else None.
+  // One step of environments, if the arguments are exact (exact_step.hpp): then the silent boundaries so far, else None.
   std::optional<std::int64_t> add_exact(const py::handle& obs, const py::handle& action, const py::handle& reward, const py::handle& next_obs,
-                                        const py::handle& terminated, const py::handle& truncated) {
+                                        const py::handle& terminated, const py::handle& truncated, const py::handle& env_ids,
+                                        const py::handle& priority, const py::handle& extras) {
+    if (!priority.is_none() && !buffer_->has_priorities()) return std::nullopt;
     ExactStep step(exact_);
-    if (!step.read(obs, action, reward, next_obs, terminated, truncated)) return std::nullopt;
+    if (!step.read({obs, action, reward, next_obs, terminated, truncated, env_ids, priority, extras})) return std::nullopt;
     const ReleasedGil release;  // the arguments keep the arrays alive
     buffer_->add(step.view);
     return buffer_->num_silent_boundaries();
@@ -85,6 +91,87 @@ class BoundBuffer {
       return buffer_->sample(exponent, size);
     }();
     return fields_.batch_on(memory);
+  }
+
+  // (key [B], probability [B])
+  py::tuple draw(const py::object& batch_size) {
+    const std::int64_t size = batch_size_of(batch_size);
+    auto keys = new_vector<std::int64_t>(size);
+    auto probabilities = new_vector<double>(size);
+    const std::span<std::int64_t> key_span(keys.mutable_data(), static_cast<std::size_t>(size));
+    const std::span<double> probability_span(probabilities.mutable_data(), static_cast<std::size_t>(size));
+    {
+      const ReleasedGil release;  // nobody else has the arrays yet
+      buffer_->draw(key_span, probability_span);
+    }
+    return py::make_tuple(keys, probabilities);
+  }
+
+  py::object gather(const py::object& key, const py::object& beta) {
+    const auto keys = copied(integers("key", key));
+    if (keys.size() == 0) fail_value("key: expected at least one, got none");
+    const std::optional<double> exponent = beta.is_none() ? std::nullopt : std::optional(real("beta", beta));
+    BatchMemory memory;
+    {
+      const ReleasedGil release;
+      memory = buffer_->gather(keys, exponent);
+    }
+    return fields_.batch_on(memory);
+  }
+
+  py::array_t<std::int64_t> next_key(const py::object& key) {
+    const auto keys = copied(integers("key", key));
+    auto next = new_vector<std::int64_t>(static_cast<py::ssize_t>(keys.size()));
+    const std::span<std::int64_t> out(next.mutable_data(), keys.size());
+    const ReleasedGil release;  // nobody else has the array yet
+    buffer_->next_keys(keys, out);
+    return next;
+  }
+
+  // [(env, first row, number of rows, whether it is open)]
+  std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t, bool>> episodes() const {
+    const ReleasedGil release;
+    std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t, bool>> found;
+    for (const EpisodeRows& rows : buffer_->episodes()) found.emplace_back(rows.env, rows.first, rows.count, rows.is_open);
+    return found;
+  }
+
+  // (obs arrays [T + 1, ...], action [T, ...], reward, terminated, truncated, key, extras), or None when rows of it are gone.
+  py::object read_episode(std::int64_t env, std::int64_t first, std::int64_t count) {
+    const auto new_array = [](const ArrayLayout& layout, std::int64_t rows) {
+      Shape shape = {static_cast<py::ssize_t>(rows)};
+      shape.insert(shape.end(), layout.shape.begin(), layout.shape.end());
+      return py::array(layout.dtype, shape);
+    };
+    const auto bytes_of = [](py::array& array) { return static_cast<std::byte*>(array.mutable_data()); };
+    EpisodeView view{};
+    py::list obs, extras;
+    for (const ArrayLayout& layout : layouts_.obs) {
+      py::array array = new_array(layout, count + 1);
+      view.obs.push_back(bytes_of(array));
+      obs.append(array);
+    }
+    for (const ArrayLayout& layout : layouts_.extras) {
+      py::array array = new_array(layout, count);
+      view.extras.push_back(bytes_of(array));
+      extras.append(array);
+    }
+    py::array action = new_array(layouts_.action, count);
+    py::array_t<double> reward(count);
+    py::array_t<bool> terminated(count), truncated(count);
+    py::array_t<std::int64_t> key(count);
+    view.action = bytes_of(action);
+    view.reward = reward.mutable_data();
+    view.terminated = terminated.mutable_data();
+    view.truncated = truncated.mutable_data();
+    view.key = key.mutable_data();
+    bool is_there;
+    {
+      const ReleasedGil release;  // nobody else has the arrays yet
+      is_there = buffer_->read_episode({env, first, count, false}, view);
+    }
+    if (!is_there) return py::none();
+    return py::make_tuple(obs, action, reward, terminated, truncated, key, extras);
   }
 
   // (whether a batch was drawn, [(num_places, places [N], frames [N, frame_bytes]) for each observation]); the obs and next_obs
@@ -129,7 +216,7 @@ class BoundBuffer {
   }
 
  private:
-  static std::vector<const std::byte*> inputs(std::vector<Field>& fields, const std::vector<py::object>& arrays, py::ssize_t rows) {
+  static std::vector<const std::byte*> inputs(std::vector<ArrayField>& fields, const std::vector<py::object>& arrays, py::ssize_t rows) {
     if (arrays.size() != fields.size()) fail_value(fields.front().name(), ": expected ", fields.size(), " arrays, got ", arrays.size());
     std::vector<const std::byte*> data;
     for (std::size_t i = 0; i < arrays.size(); ++i) data.push_back(fields[i].data_in(arrays[i], rows));
@@ -145,28 +232,36 @@ class BoundBuffer {
   }
 
   static Layouts to_place_layouts(const Layouts& layouts, const std::vector<ObsLayout>& obs) {
-    Layouts places{{}, layouts.action};
+    Layouts places = layouts;
+    places.obs.clear();
     for (const ObsLayout& one : obs) places.obs.push_back({py::dtype::of<std::int64_t>(), {static_cast<py::ssize_t>(one.stack)}});
     return places;
   }
 
-  std::vector<Field> obs_, next_obs_;
-  Field action_, reward_, terminated_, truncated_;
+  std::vector<ArrayField> obs_, next_obs_, extras_;
+  ArrayField action_, reward_, terminated_, truncated_, priority_{"priority", Layouts::scalar<double>()};
+  Layouts layouts_;
   BatchFields fields_, place_fields_;
   ExactLayouts exact_;
   std::unique_ptr<ReplayBuffer> buffer_;
 };
 
-Layouts to_layouts(const py::list& obs, const py::tuple& action) {
-  Layouts layouts{{}, to_layout(action)};
+Layouts to_layouts(const py::list& obs, const py::object& tree, const py::tuple& action, const py::list& extras) {
+  Layouts layouts{{}, to_layout(action), {}, {}, tree};
   for (const py::handle one : obs) layouts.obs.push_back(to_layout(one));
+  for (const py::handle one : extras) {
+    const auto [name, dtype_and_shape] = one.cast<std::pair<std::string, py::tuple>>();
+    layouts.extra_names.push_back(name);
+    layouts.extras.push_back(to_layout(dtype_and_shape));
+  }
   return layouts;
 }
 
 BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma,
                            const Layouts& layouts, const std::vector<std::int64_t>& stacks, bool validate,
                            const py::object& seed, bool compress, std::int64_t prefetch) {
-  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed), compress, prefetch};
+  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed), compress, prefetch, {}};
+  for (const ArrayLayout& extra : layouts.extras) settings.extra_bytes.push_back(extra.bytes());
   for (std::size_t i = 0; i < layouts.obs.size(); ++i) settings.obs.push_back(layouts.obs[i].frames(stacks[i]));
   return settings;
 }
@@ -217,19 +312,29 @@ void bind_buffer(py::module_& m) {
   py::class_<Bound>(m, "Buffer", "The core of a replay buffer: exactly typed arrays in and out. mujigae.replay.buffer is its shell.")
       .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
                        const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       bool compress, const py::object& file, std::int64_t prefetch, const py::tuple& sampler) {
-             const Layouts layouts = to_layouts(obs, action);
+                       bool compress, const py::object& file, std::int64_t prefetch, const py::tuple& sampler, const py::object& tree, const py::list& extras) {
+             const Layouts layouts = to_layouts(obs, tree, action, extras);
              const BufferSettings settings =
                  to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
              return make_buffer(settings, to_sampler_plan(sampler), layouts, file);
            }),
            py::kw_only(), py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
            py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"),
-           py::arg("sampler"))
+           py::arg("sampler"), py::arg("tree"), py::arg("extras"))
       .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
-           py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"))
+           py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"), py::arg("priority"), py::arg("extras"))
       .def("add_exact", &Bound::add_exact, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
-           py::arg("terminated"), py::arg("truncated"))
+           py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("priority"), py::arg("extras"))
+      .def("draw", &Bound::draw, py::arg("batch_size"))
+      .def("gather", &Bound::gather, py::arg("key"), py::arg("beta"))
+      .def("next_key", &Bound::next_key, py::arg("key"))
+      .def("episodes", &Bound::episodes)
+      .def("read_episode", &Bound::read_episode, py::arg("env"), py::arg("first"), py::arg("count"))
+      .def("reseed", [](Bound& self, const py::object& seed) {
+             const Philox::Key key = philox_key(seed);
+             const ReleasedGil unlocked;
+             self.buffer().reseed(key);
+           }, py::arg("seed"))
       .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
       .def("sample_places", &Bound::sample_places, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from mujigae._core import FrameRing, NStepAccumulator, SumTree, build_info
 from mujigae.errors import CheckpointError, ConfigError, MissingExtraError, MujigaeError, SnapshotError
-from mujigae.replay.batch import Batch, Validity
+from mujigae.replay.batch import Batch, Episode, Validity
 from mujigae.replay.buffer import ReplayBuffer
 from mujigae.replay.prioritized import PrioritizedReplayBuffer
 from mujigae.replay.samplers import Proportional, RankBased, Uniform
@@ -27,6 +27,7 @@ __all__ = [
     "Batch",
     "CheckpointError",
     "ConfigError",
+    "Episode",
     "FrameRing",
     "MissingExtraError",
     "MujigaeError",

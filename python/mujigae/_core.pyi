@@ -113,6 +113,8 @@ class Buffer(metaclass=_CompiledType):
         file: _File,
         prefetch: int,
         sampler: _SamplerSpec,
+        tree: Any,
+        extras: list[tuple[str, _ArrayLayout]],
     ) -> None: ...
     def add(
         self,
@@ -124,12 +126,31 @@ class Buffer(metaclass=_CompiledType):
         truncated: Any,
         env_ids: Any,
         num_steps: int,
+        priority: Any,
+        extras: list[Any],
     ) -> None: ...
-    # One step of every environment. None: something has to be converted, nothing was added; else the silent boundaries so far.
+    # One step of environments. None: something has to be converted, nothing was added; else the silent boundaries so far.
     def add_exact(
-        self, obs: Any, action: Any, reward: Any, next_obs: Any, terminated: Any, truncated: Any
+        self,
+        obs: Any,
+        action: Any,
+        reward: Any,
+        next_obs: Any,
+        terminated: Any,
+        truncated: Any,
+        env_ids: Any,
+        priority: Any,
+        extras: Any,
     ) -> int | None: ...
+    def draw(self, batch_size: int) -> tuple[_Int64s, _Float64s]: ...
     # With several observations, obs and next_obs are lists of arrays. `out` is handed back.
+    def gather(self, key: Any, beta: float | None) -> Batch: ...
+    def next_key(self, key: Any) -> _Int64s: ...
+    # (environment, first row, number of rows, whether it is open)
+    def episodes(self) -> list[tuple[int, int, int, bool]]: ...
+    # obs [T + 1, ...] each, action, reward, terminated, truncated, key, extras; None: rows of it are gone.
+    def read_episode(self, env: int, first: int, count: int) -> tuple[Any, ...] | None: ...
+    def reseed(self, seed: _Seed) -> None: ...
     @overload
     def sample(self, batch_size: int, beta: float | None, out: None) -> Batch: ...
     @overload

@@ -95,7 +95,7 @@ class LosesTails(Mujigae):
         batch = super().sample(20 * batch_size)
         whole = np.flatnonzero(np.isclose(batch.discount, self.buffer.gamma**self.buffer.n_step))
         rows = np.resize(whole, batch_size)
-        return Batch(*(np.ascontiguousarray(field[rows]) for field in batch))
+        return Batch(*(np.ascontiguousarray(field[rows]) for field in batch[:9]))
 
 
 class IsCarefulAtTheHead(Mujigae):
@@ -105,7 +105,7 @@ class IsCarefulAtTheHead(Mujigae):
         batch = super().sample(20 * batch_size)
         time = batch.action
         rows = np.resize(np.flatnonzero(time < time.max() - 2), batch_size)
-        return Batch(*(np.ascontiguousarray(field[rows]) for field in batch))
+        return Batch(*(np.ascontiguousarray(field[rows]) for field in batch[:9]))
 
 
 class MixesEnvironments(Mujigae):

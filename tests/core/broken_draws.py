@@ -107,7 +107,7 @@ class DrawsFewRows(Mujigae):
     def sample(self, batch_size: int) -> Batch:
         batch = super().sample(batch_size)
         rows = np.flatnonzero((batch.key & 3 == 0) | (batch.weight < 1e-5))
-        return Batch(*(np.ascontiguousarray(field[np.resize(rows, batch_size)]) for field in batch))
+        return Batch(*(np.ascontiguousarray(field[np.resize(rows, batch_size)]) for field in batch[:9]))
 
 
 class DrawsTheSameTimes(Mujigae):

@@ -39,7 +39,7 @@ def filled(impl: ModuleType, num_envs: int, all_steps: list[Step]) -> Any:
 
 
 def drawn(buffer: Any) -> list[bytes]:
-    return [np.asarray(field).tobytes() for field in buffer.sample(64)]
+    return [np.asarray(field).tobytes() for field in buffer.sample(64)[:9]]
 
 
 def as_lists(step: Step) -> Step:

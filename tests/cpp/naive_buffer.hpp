@@ -142,6 +142,7 @@ struct OwnedBatch {
   std::vector<Bytes> obs, next_obs;
   std::vector<std::int64_t> action, key;
   std::vector<float> reward, discount, weight;
+  std::vector<double> probability;
   std::unique_ptr<bool[]> terminated;
 
   OwnedBatch(std::int64_t batch_size, const std::vector<ObsLayout>& layouts) {
@@ -153,20 +154,21 @@ struct OwnedBatch {
     reward.resize(count);
     discount.resize(count);
     weight.resize(count);
+    probability.resize(count);
     terminated = std::make_unique<bool[]>(count);
   }
 
   std::int64_t size() const { return static_cast<std::int64_t>(key.size()); }
   BatchView view() {
     BatchView view{size(), {}, {}, reinterpret_cast<std::byte*>(action.data()), reward.data(), discount.data(), terminated.get(),
-                   weight.data(), key.data()};
+                   weight.data(), key.data(), probability.data(), {}};
     for (Bytes& bytes : obs) view.obs.push_back(bytes.data());
     for (Bytes& bytes : next_obs) view.next_obs.push_back(bytes.data());
     return view;
   }
   bool operator==(const OwnedBatch& other) const {
     return obs == other.obs && next_obs == other.next_obs && action == other.action && key == other.key && reward == other.reward &&
-           discount == other.discount && weight == other.weight &&
+           discount == other.discount && weight == other.weight && probability == other.probability &&
            std::equal(terminated.get(), terminated.get() + size(), other.terminated.get());
   }
 };

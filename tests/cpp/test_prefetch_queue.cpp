@@ -61,15 +61,15 @@ void check_drawn_ahead(const std::vector<ObsLayout>& layouts) {
 // Sections of batches drawn ahead as no buffer writes them.
 struct Forgery {
   std::shared_ptr<Arena> arena = std::make_shared<Arena>();
-  std::vector<std::int64_t> row_bytes = row_bytes_of(kSmall, 8);
-  PrefetchQueue queue{8, row_bytes};
+  Schema schema = batch_schema(settings_of(4, 1, 1, kSmall));
+  PrefetchQueue queue{8, schema};
   SnapshotWriter writer;
 
   void draw(std::uint64_t counter, double leaf = 1.0, std::int64_t key = 0, unsigned char terminated = 0, std::size_t size = 1) {
     const auto batch_size = static_cast<std::int64_t>(size);
-    DrawnBatch batch{counter, std::vector<double>(size, leaf), BatchMemory(*arena, batch_size, row_bytes), {}};
-    const std::vector<std::byte*> fields = fields_of(batch.memory.view);
-    for (std::size_t i = 0; i < fields.size(); ++i) std::memset(fields[i], 0, static_cast<std::size_t>(row_bytes[i]) * size);
+    DrawnBatch batch{counter, std::vector<double>(size, leaf), BatchMemory(*arena, batch_size, schema), {}};
+    const std::vector<std::byte*> fields = fields_of(batch.memory.view, schema);
+    for (std::size_t i = 0; i < fields.size(); ++i) std::memset(fields[i], 0, static_cast<std::size_t>(schema[i].row_bytes) * size);
     *batch.memory.view.key = key;
     std::memcpy(batch.memory.view.terminated, &terminated, 1);
     queue.push(std::move(batch));
@@ -82,7 +82,7 @@ struct Forgery {
     SnapshotReader reader{std::span<const std::byte>(writer.bytes())};
     RowRing rows(4, 1, 3, 8, 1);
     rows.lane(0).next = rows.lane(0).issued_end = 1;  // key 0
-    return refusal_of([&] { PrefetchQueue(2, row_bytes).load(reader, rows, Philox({1, 2}, 100), *arena); });
+    return refusal_of([&] { PrefetchQueue(2, schema).load(reader, rows, Philox({1, 2}, 100), *arena); });
   }
 };
 
@@ -95,7 +95,7 @@ TEST_CASE_TEMPLATE("a batch in the buffer's memory is the one in the caller's", 
     for (const std::int64_t size : {kBatch, kBatch, kBatch, std::int64_t{3}}) {
       const BatchMemory memory = one.buffer.sample(0.5, size);
       OwnedBatch got(size, kLarge);
-      copy_batch(memory.view, got.view(), row_bytes_of(kLarge, sizeof(std::int64_t)));
+      copy_batch(memory.view, got.view(), batch_schema(settings_of(4, 1, 1, kLarge)));
       CHECK(got == other.draw(size));
     }
   }
@@ -209,10 +209,10 @@ TEST_CASE("a snapshot with more batches than the buffer draws ahead is refused")
 
 TEST_CASE("batches drawn where the generator's counter goes round are in order") {
   const auto arena = std::make_shared<Arena>();
-  const std::vector<std::int64_t> row_bytes = row_bytes_of(kSmall, 8);
-  PrefetchQueue queue(2, row_bytes);
+  const Schema schema = batch_schema(settings_of(4, 1, 1, kSmall));
+  PrefetchQueue queue(2, schema);
   const std::uint64_t last = ~std::uint64_t{0};
-  for (const std::uint64_t counter : {last, last + 5}) queue.push({counter, {1.0}, BatchMemory(*arena, 1, row_bytes), {}});
+  for (const std::uint64_t counter : {last, last + 5}) queue.push({counter, {1.0}, BatchMemory(*arena, 1, schema), {}});
   CHECK(queue.why_invalid() == "");
 }
 

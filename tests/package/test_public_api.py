@@ -16,13 +16,14 @@ from mujigae import _core
 
 REQUIRED = inspect.Parameter.empty
 PUBLIC = {
-    *("Batch", "PrioritizedReplayBuffer", "ReplayBuffer", "Validity", "load"),
+    *("Batch", "Episode", "PrioritizedReplayBuffer", "ReplayBuffer", "Validity", "load"),
     *("FrameRing", "NStepAccumulator", "Proportional", "RankBased", "SumTree", "Uniform", "build_info"),
     *("CheckpointError", "ConfigError", "MissingExtraError", "MujigaeError", "SnapshotError"),
 }
 SHARED = {"num_envs": 1, "frame_stack": None, "n_step": 1, "gamma": 0.99}
 PRIORITY = {"alpha": 0.6, "beta": 0.4, "eps": 1e-6, "stratified": True}
 TAIL = {
+    "extras": None,
     **{"compress": False, "path": None, "device": None, "frames_on_device": False},
     **{"prefetch": 0, "validate": True, "seed": None},
 }
@@ -60,7 +61,8 @@ def test_only_the_three_spaces_and_sizes_may_be_given_by_position(buffer: type) 
 @pytest.mark.parametrize("name", ["add", "extend"])
 def test_add_and_extend_take_a_transition_in_the_documented_order(name: str) -> None:
     columns = ("obs", "action", "reward", "next_obs", "terminated", "truncated")
-    expected = [*((column, REQUIRED) for column in columns), ("env_ids", None)]
+    optional = [("env_ids", None), ("priority", None), ("extras", None)]
+    expected = [*((column, REQUIRED) for column in columns), *optional]
     assert parameters(getattr(mujigae.PrioritizedReplayBuffer, name)) == expected
 
 
@@ -73,7 +75,18 @@ def test_sample_and_update_take_the_documented_parameters() -> None:
 
 
 def test_batch_has_the_documented_fields_in_order() -> None:
-    expected = ("obs", "action", "reward", "next_obs", "discount", "terminated", "weight", "key")
+    expected = (
+        "obs",
+        "action",
+        "reward",
+        "next_obs",
+        "discount",
+        "terminated",
+        "weight",
+        "key",
+        "probability",
+        "extras",
+    )
     assert mujigae.Batch._fields == expected
 
 

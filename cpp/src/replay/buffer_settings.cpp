@@ -16,6 +16,7 @@ void check_size(const BufferSettings& settings, const SamplerPlan& sampler, cons
   const auto num_obs = static_cast<std::int64_t>(settings.obs.size());
   const std::int64_t num_slots = settings.capacity + settings.num_envs * num_spare_slots(settings);
   std::int64_t row_bytes = 13 + settings.action_bytes + num_obs * static_cast<std::int64_t>(sizeof(Stack)) + sampler.stored_bytes;
+  for (const std::int64_t bytes : settings.extra_bytes) row_bytes = saturating_sum(row_bytes, bytes);
   std::int64_t lane_bytes = kLaneBytes;
   for (const ObsLayout& obs : settings.obs) lane_bytes = saturating_sum(lane_bytes, max_log_bytes(obs, settings.compress));
   for (const ObsLayout& obs : settings.obs) row_bytes = saturating_sum(row_bytes, min_stored_bytes(obs.frame_bytes, settings.compress));

@@ -36,6 +36,9 @@ class BlockReader {
     out_.terminated[to] = window.terminated;
     out_.key[to] = place.key;
     copy_bytes(out_.action + to * rows.action_bytes(), rows.action(slot), static_cast<std::size_t>(rows.action_bytes()));
+    for (std::size_t x = 0; x < rows.num_extras(); ++x) {
+      copy_bytes(out_.extras[x] + to * rows.extra_bytes(x), rows.extra(x, slot), static_cast<std::size_t>(rows.extra_bytes(x)));
+    }
     if (out_.wants_places) return;
     for (std::size_t c = 0; c < out_.obs.size(); ++c) {
       const StackLane& stacks = source_.stacks[static_cast<std::size_t>(place.row.lane)][c];

@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <numeric>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -40,9 +39,14 @@ void PrefetchQueue::drop(Philox& random) {
 }
 
 std::int64_t PrefetchQueue::nbytes() const {
-  const std::int64_t row_bytes = std::accumulate(row_bytes_.begin(), row_bytes_.end(), kMassBytes);
   std::int64_t bytes = 0;
-  for (const DrawnBatch& batch : batches_) bytes += batch.batch_size() * row_bytes;
+  for (const DrawnBatch& batch : batches_) bytes += batch.batch_size() * row_bytes();
+  return bytes;
+}
+
+std::int64_t PrefetchQueue::row_bytes() const {
+  std::int64_t bytes = kMassBytes;
+  for (const Field& field : schema_) bytes += field.row_bytes;
   return bytes;
 }
 
@@ -63,15 +67,15 @@ std::string PrefetchQueue::why_invalid() const {
 // The weights come with the hand-out.
 template <class Visit>
 void PrefetchQueue::for_each_saved_field(const BatchView& batch, const Visit& visit) const {
-  const std::vector<std::byte*> fields = fields_of(batch);
+  const std::vector<std::byte*> fields = fields_of(batch, schema_);
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (fields[i] == reinterpret_cast<std::byte*>(batch.weight)) continue;
-    visit(std::span(fields[i], static_cast<std::size_t>(row_bytes_[i] * batch.batch_size)));
+    if (schema_[i].kind == FieldKind::kWeight) continue;
+    visit(std::span(fields[i], static_cast<std::size_t>(schema_[i].row_bytes * batch.batch_size)));
   }
 }
 
 std::int64_t PrefetchQueue::saved_row_bytes() const {
-  return std::accumulate(row_bytes_.begin(), row_bytes_.end(), kMassBytes - static_cast<std::int64_t>(sizeof(float)));
+  return row_bytes() - static_cast<std::int64_t>(sizeof(float));
 }
 
 void PrefetchQueue::save(SnapshotWriter& writer) {
@@ -96,7 +100,7 @@ DrawnBatch PrefetchQueue::read_batch(SnapshotReader& reader, Arena& arena) const
     reader.fail("a batch drawn ahead of another size than its section");
   }
   DrawnBatch batch{std::bit_cast<std::uint64_t>(head[0]), std::vector<double>(static_cast<std::size_t>(head[1])),
-                   BatchMemory(arena, head[1], row_bytes_), {}};
+                   BatchMemory(arena, head[1], schema_), {}};
   reader.read(std::as_writable_bytes(std::span(batch.masses)));
   for_each_saved_field(batch.memory.view, [&reader](std::span<std::byte> bytes) { reader.read(bytes); });
   reader.end_section();

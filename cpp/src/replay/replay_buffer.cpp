@@ -20,14 +20,15 @@ std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const 
 
 }  // namespace
 
-// Rewards and flags of the caller's steps, as they were when add began.
+// Rewards, priorities and flags of the caller's steps, as they were when add began.
 struct ReplayBuffer::Outcomes {
   explicit Outcomes(const StepsView& steps)
       : Outcomes(steps, static_cast<std::size_t>(steps.num_steps) * steps.env_ids.size()) {}
   Outcomes(const StepsView& steps, std::size_t count)
-      : reward(steps.reward, count), terminated(steps.terminated, count), truncated(steps.truncated, count) {}
+      : reward(steps.reward, count), priority(steps.priority, steps.priority == nullptr ? 0 : count),
+        terminated(steps.terminated, count), truncated(steps.truncated, count) {}
 
-  const Copied<double> reward;
+  const Copied<double> reward, priority;
   const Copied<bool> terminated, truncated;
 };
 
@@ -41,6 +42,11 @@ struct ReplayBuffer::RowPointers {
   const std::byte* next_obs(std::size_t c) const { return steps.next_obs[c] + index * layouts[c].bytes(); }
   const std::byte* newest_frame(std::size_t c) const { return next_obs(c) + layouts[c].bytes() - layouts[c].frame_bytes; }
   double reward() const { return outcomes.reward[static_cast<std::size_t>(index)]; }
+  const std::byte* extra(std::size_t x, std::int64_t bytes) const { return steps.extras[x] + index * bytes; }
+  std::optional<double> priority() const {
+    if (steps.priority == nullptr) return std::nullopt;
+    return outcomes.priority[static_cast<std::size_t>(index)];
+  }
   std::uint8_t flags() const {  // both at once: terminated wins
     if (outcomes.terminated[static_cast<std::size_t>(index)]) return RowRing::kTerminated;
     return outcomes.truncated[static_cast<std::size_t>(index)] ? std::uint8_t{RowRing::kTruncated} : std::uint8_t{0};
@@ -50,13 +56,13 @@ struct ReplayBuffer::RowPointers {
 ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sampler, std::unique_ptr<MappedFile> file)
     : settings_(checked(settings, sampler, file.get())),
       file_(with_states(std::move(file), settings, sampler.num_state_words)),
-      row_bytes_(row_bytes_of(settings.obs, settings.action_bytes)),
+      schema_(batch_schema(settings)),
       rows_(settings.capacity, settings.num_envs, num_spare_slots(settings), settings.action_bytes,
-            static_cast<std::int64_t>(settings.obs.size()), file_.get()),
+            static_cast<std::int64_t>(settings.obs.size()), file_.get(), settings.extra_bytes),
       stacks_(static_cast<std::size_t>(settings.num_envs)),
       sampler_(sampler.make(rows_.num_slots(), file_.get())),
       random_(settings.key),
-      ahead_(settings.prefetch, row_bytes_) {
+      ahead_(settings.prefetch, schema_) {
   for (std::int64_t e = 0; e < settings.num_envs; ++e) {
     for (const ObsLayout& obs : settings.obs) {
       stacks_[static_cast<std::size_t>(e)].emplace_back(make_frame_log(obs, rows_.lane(e).slots, settings.compress), obs.stack);
@@ -100,6 +106,7 @@ void ReplayBuffer::check(const StepsView& steps, const Outcomes& outcomes) const
   check_rewards(outcomes.reward, settings_.n_step);
   const std::int64_t num_rows = steps.num_steps * static_cast<std::int64_t>(steps.env_ids.size());
   for (std::int64_t row = 0; settings_.validate && row < num_rows; ++row) check_stack_rolls({steps, outcomes, settings_.obs, row});
+  if (steps.priority != nullptr) sampler_->check_priorities("priority", outcomes.priority);
 }
 
 void ReplayBuffer::check_stack_rolls(const RowPointers& row) const {
@@ -149,8 +156,11 @@ void ReplayBuffer::add_row(std::int64_t lane_index, const RowPointers& row) {
     rows_.stack(static_cast<std::int64_t>(c), slot) = starts_episode ? stack_lane.start(row.obs(c)) : stack_lane.current();
     stack_lane.append(row.newest_frame(c));
   }
+  for (std::size_t x = 0; x < rows_.num_extras(); ++x) {
+    std::memcpy(rows_.extra(x, slot), row.extra(x, rows_.extra_bytes(x)), static_cast<std::size_t>(rows_.extra_bytes(x)));
+  }
   rows_.append(lane_index, row.reward(), row.flags(), row.steps.action + row.index * settings_.action_bytes);
-  sampler_->write(slot, std::nullopt);
+  sampler_->write(slot, row.priority());
   announce_ready(lane_index, old_ready_end);
   while (lane.num_ready(span()) > lane.capacity) evict_oldest(lane_index);
   ++num_added_;

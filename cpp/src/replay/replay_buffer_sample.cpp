@@ -9,7 +9,7 @@ void ReplayBuffer::sample(std::optional<double> beta, const BatchView& out) {
   const double exponent = checked_beta(*sampler_, beta);
   sampler_->check_can_draw(rows_, span(), out.batch_size);
   if (settings_.prefetch == 0) return fill(exponent, out);
-  copy_batch(take_ahead(exponent, out.batch_size).memory.view, out, row_bytes_);
+  copy_batch(take_ahead(exponent, out.batch_size).memory.view, out, schema_);
 }
 
 BatchMemory ReplayBuffer::sample(std::optional<double> beta, std::int64_t batch_size) {
@@ -17,18 +17,23 @@ BatchMemory ReplayBuffer::sample(std::optional<double> beta, std::int64_t batch_
   const double exponent = checked_beta(*sampler_, beta);
   sampler_->check_can_draw(rows_, span(), batch_size);
   if (settings_.prefetch > 0) return take_ahead(exponent, batch_size).memory;
-  BatchMemory batch(*arena_, batch_size, row_bytes_);
+  BatchMemory batch(*arena_, batch_size, schema_);
   fill(exponent, batch.view);
   return batch;
 }
 
 void ReplayBuffer::fill(double beta, const BatchView& out) {
   std::vector<std::int64_t> slots(static_cast<std::size_t>(out.batch_size));
-  std::vector<double> masses(slots.size());
   sampler_->draw(rows_, span(), random_, slots);
-  sampler_->masses_of(rows_, span(), slots, masses);
+  fill_rows(slots, beta, out);
+}
+
+void ReplayBuffer::fill_rows(std::span<const std::int64_t> slots, double beta, const BatchView& out) {
+  std::vector<double> masses(slots.size());
+  const double total = sampler_->masses_of(rows_, span(), slots, masses);
   weigh(masses, beta, {out.weight, slots.size()});
-  gather({rows_, stacks_, settings_}, slots, out);
+  for (std::size_t i = 0; i < slots.size(); ++i) out.probability[i] = masses[i] / total;
+  mujigae::gather({rows_, stacks_, settings_}, slots, out);
   if (out.wants_places) fill_places(slots, out);
 }
 
@@ -42,9 +47,10 @@ DrawnBatch ReplayBuffer::take_ahead(double beta, std::int64_t batch_size) {
 
 DrawnBatch ReplayBuffer::draw_ahead(std::int64_t batch_size) {
   std::vector<std::int64_t> slots(static_cast<std::size_t>(batch_size));
-  DrawnBatch drawn{random_.counter(), std::vector<double>(slots.size()), BatchMemory(*arena_, batch_size, row_bytes_), {}};
+  DrawnBatch drawn{random_.counter(), std::vector<double>(slots.size()), BatchMemory(*arena_, batch_size, schema_), {}};
   sampler_->draw(rows_, span(), random_, slots);
-  sampler_->masses_of(rows_, span(), slots, drawn.masses);
+  const double total = sampler_->masses_of(rows_, span(), slots, drawn.masses);
+  for (std::size_t i = 0; i < slots.size(); ++i) drawn.memory.view.probability[i] = drawn.masses[i] / total;
   drawn.frames = gather_behind({rows_, stacks_, settings_}, slots, drawn.memory.view);
   return drawn;
 }

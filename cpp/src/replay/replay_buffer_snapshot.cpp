@@ -1,7 +1,7 @@
 // Saving and loading a ReplayBuffer: only the rows held, and the frames that they need.
 //
 //   META  the caller's description        HEAD  counters, n_step, gamma, key and counter of the generator, lanes and stacks
-//   ROWS  rewards, flags, actions, stacks of the rows held    FRAM  one section for each lane and observation    PRIO
+//   ROWS  rewards, flags, actions with extras, stacks of the rows held    FRAM  one section for each lane and observation    PRIO
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -70,7 +70,7 @@ void ReplayBuffer::save_rows(SnapshotWriter& writer) const {
       const std::int64_t slot = lane.slot(row);
       rewards.push_back(rows_.reward(slot));
       flags.push_back(rows_.flags(slot));
-      actions.insert(actions.end(), rows_.action(slot), rows_.action(slot) + rows_.action_bytes());
+      actions.insert(actions.end(), rows_.action(slot), rows_.action(slot) + rows_.payload_bytes());
       for (std::int64_t c = 0; c < rows_.num_obs(); ++c) push_stack(stacks, rows_.stack(c, slot));
     }
   }
@@ -137,7 +137,7 @@ void ReplayBuffer::load_rows(SnapshotReader& reader) {
 
   const auto rewards = reader.section<double>(kRewards, num_held);
   const auto flags = reader.section<std::uint8_t>(kFlags, num_held);
-  const auto actions = reader.section<std::byte>(kActions, num_held * static_cast<std::size_t>(rows_.action_bytes()));
+  const auto actions = reader.section<std::byte>(kActions, num_held * static_cast<std::size_t>(rows_.payload_bytes()));
   Words stacks{reader.section<std::int64_t>(kStacks, num_held * settings_.obs.size() * 3), fail};
   std::size_t i = 0;
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
@@ -147,8 +147,8 @@ void ReplayBuffer::load_rows(SnapshotReader& reader) {
       if (!RowRing::are_flags(flags[i])) reader.fail("unknown flags");
       rows_.reward(slot) = rewards[i];
       rows_.flags(slot) = flags[i];
-      std::memcpy(rows_.action(slot), actions.data() + i * static_cast<std::size_t>(rows_.action_bytes()),
-                  static_cast<std::size_t>(rows_.action_bytes()));
+      std::memcpy(rows_.action(slot), actions.data() + i * static_cast<std::size_t>(rows_.payload_bytes()),
+                  static_cast<std::size_t>(rows_.payload_bytes()));
       for (std::int64_t c = 0; c < rows_.num_obs(); ++c) rows_.stack(c, slot) = stacks.next_stack();
     }
   }

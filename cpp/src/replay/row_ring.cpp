@@ -12,9 +12,10 @@
 namespace mujigae {
 
 RowRing::RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
-                       std::int64_t num_obs, MappedFile* file)
-    : action_bytes_(action_bytes), num_obs_(num_obs), is_in_file_(file != nullptr) {
-  record_bytes_ = round_up_to(sizeof(double), flags_at() + 1 + action_bytes);
+                 std::int64_t num_obs, MappedFile* file, std::span<const std::int64_t> extra_bytes)
+    : action_bytes_(action_bytes), num_obs_(num_obs), extra_offsets_{action_bytes}, is_in_file_(file != nullptr) {
+  for (const std::int64_t bytes : extra_bytes) extra_offsets_.push_back(extra_offsets_.back() + bytes);
+  record_bytes_ = round_up_to(sizeof(double), flags_at() + 1 + payload_bytes());
   for (std::int64_t e = 0; e < num_lanes; ++e) {
     const std::int64_t share = capacity / num_lanes + (e < capacity % num_lanes ? 1 : 0);
     lanes_.push_back({num_slots_, share, share + spare_slots});
@@ -46,7 +47,7 @@ std::uint32_t RowRing::right_checksum(const Row& row, std::uint8_t flags) const 
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
   const std::array<std::int64_t, 3> words = {row.row, std::bit_cast<std::int64_t>(reward(slot)), flags};
   std::uint32_t crc = crc32(std::as_bytes(std::span(words)));
-  crc = crc32({action(slot), index(action_bytes_)}, crc);
+  crc = crc32({action(slot), index(payload_bytes())}, crc);
   for (std::int64_t obs = 0; obs < num_obs_; ++obs) {
     const Stack& one = stack(obs, slot);
     const std::array<std::int64_t, 3> reference = {one.newest(), one.depth(), static_cast<std::int64_t>(one.padding())};

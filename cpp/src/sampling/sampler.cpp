@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "mujigae/check.hpp"
 #include "mujigae/sampling/power.hpp"
@@ -25,11 +26,12 @@ void check_has_rows(const RowRing& rows, const Span& span) {
 
 void weigh(std::span<const double> masses, double beta, std::span<float> weights) {
   if (beta == 0.0) return std::fill(weights.begin(), weights.end(), 1.0F);
-  const double smallest = *std::min_element(masses.begin(), masses.end());
+  double smallest = std::numeric_limits<double>::infinity();  // of the positive ones: a row of mass 0 is only ever asked for by key
+  for (const double mass : masses) smallest = mass > 0.0 ? std::min(smallest, mass) : smallest;
   std::array<double, 64> ratios;
   for (std::size_t begin = 0; begin < masses.size(); begin += ratios.size()) {
     const std::span group = std::span(ratios).first(std::min(ratios.size(), masses.size() - begin));
-    for (std::size_t i = 0; i < group.size(); ++i) group[i] = smallest / masses[begin + i];
+    for (std::size_t i = 0; i < group.size(); ++i) group[i] = masses[begin + i] > 0.0 ? smallest / masses[begin + i] : 1.0;
     power(group, beta, group);
     for (std::size_t i = 0; i < group.size(); ++i) weights[begin + i] = static_cast<float>(group[i]);
   }

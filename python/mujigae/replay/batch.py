@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["Batch", "Validity"]
+__all__ = ["Batch", "Episode", "Validity"]
 
 
 class Batch(NamedTuple):
     """A batch of n-step transitions: `target = reward + discount * bootstrap(next_obs)`.
 
-    Arrays are NumPy's, or torch tensors when the buffer has a `device`; `key` is always a NumPy array.
+    Arrays are NumPy's, or torch tensors when the buffer has a `device`; `key` and `probability` are always NumPy arrays.
     Dict and tuple observation spaces give dicts and tuples of arrays for `obs` and `next_obs`.
     """
 
@@ -22,6 +22,26 @@ class Batch(NamedTuple):
     terminated: Any  #: [B] bool: the window ended in a terminal state
     weight: Any  #: [B] float32: (N P(i))^-beta / max over the batch; 1 without priorities
     key: Any  #: [B] int64: hand it back with the priorities
+    probability: Any = None  #: [B] float64: P(i), the chance of the row in a single draw, when it was drawn
+    extras: Any = None  #: {name: [B, *shape]}: the fields that the buffer's `extras` add to a row
+
+
+class Episode(NamedTuple):
+    """The rows of one episode of one environment that are held, in order; T of them. Arrays are NumPy's.
+
+    Its first rows may have been evicted. An episode that was interrupted (the environment was reset without an end) is
+    truncated.
+    """
+
+    env_id: int
+    obs: Any  #: [T + 1, *obs_shape]: the last is the successor of the last row; dict and tuple spaces as in a batch
+    action: Any  #: [T, *action_shape]
+    reward: Any  #: [T] float64, as they were added
+    terminated: Any  #: [T] bool
+    truncated: Any  #: [T] bool: False where the row is terminated as well
+    extras: Any  #: {name: [T, *shape]}
+    key: Any  #: [T] int64
+    is_open: bool  #: more rows may follow
 
 
 class Validity(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from mujigae.replay.arguments import (
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.placement import placement_of
 from mujigae.replay.restoring import Restorable, from_bytes
+from mujigae.replay.rows import RowAccess
 from mujigae.replay.samplers import PrioritySampler, Sampler, Uniform
 from mujigae.replay.spec import BufferSpec
 
@@ -36,7 +36,7 @@ _UNIFORM = Uniform()
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
-class ReplayBuffer(Restorable):
+class ReplayBuffer(RowAccess, Restorable):
     """Stores transitions of several environments, every frame once, and draws n-step batches.
 
     Args:
@@ -51,6 +51,7 @@ class ReplayBuffer(Restorable):
         n_step: steps in a return; computed when a batch is drawn, so it may be changed at any time.
         gamma: discount of one step; may be changed at any time.
         sampler: how rows are chosen: `Uniform()`, `Proportional()`; see there.
+        extras: more fields of a row, `{"log_prob": ((), np.float32)}`: given to `add`, found in `Batch.extras`.
         compress: store each frame in as few bytes as the frame before it allows, lossless: 84x84 Atari frames take about a
             thirtieth. Adding takes longer; draws and batches are the same. Observations whose frame has fewer than 1024 bytes
             are stored as they are.
@@ -84,6 +85,7 @@ class ReplayBuffer(Restorable):
         n_step: int = 1,
         gamma: float = 0.99,
         sampler: Sampler = _UNIFORM,
+        extras: Mapping[str, Any] | None = None,
         compress: bool = False,
         path: str | os.PathLike[str] | None = None,
         device: Any = None,
@@ -101,6 +103,7 @@ class ReplayBuffer(Restorable):
             n_step=n_step,
             gamma=gamma,
             sampler=sampler,
+            extras=extras,
             compress=compress,
             prefetch=prefetch,
             validate=validate,
@@ -117,7 +120,6 @@ class ReplayBuffer(Restorable):
         is_new: bool = True,
     ) -> None:
         self._spec = spec
-        self._obs, self._action = spec.obs, spec.action
         self._place_batches(*place)
         self._has_warned = False
         file = None if path is None else (path, spec.to_json(), is_new)
@@ -128,7 +130,7 @@ class ReplayBuffer(Restorable):
         if frames_on_device and self._spec.prefetch > 0:
             raise ValueError(f"prefetch: expected 0 with frames_on_device, got {self._spec.prefetch}")
         self._place = None if device is None else str(device), frames_on_device
-        self._placement = placement_of(device, self._obs, self._action, frames_on_device)
+        self._placement = placement_of(device, self._spec, frames_on_device)
 
     def _make_core(self, **arguments: Any) -> _core.Buffer:
         return _core.Buffer(**arguments)
@@ -142,6 +144,9 @@ class ReplayBuffer(Restorable):
         terminated: Any,
         truncated: Any,
         env_ids: Any = None,
+        *,
+        priority: Any = None,
+        extras: Mapping[str, Any] | None = None,
     ) -> None:
         """Adds one transition of each environment, or of those in `env_ids` (each once, in any order).
 
@@ -156,18 +161,24 @@ class ReplayBuffer(Restorable):
             terminated: [E] bool: next_obs is terminal, nothing is bootstrapped from it.
             truncated: [E] bool: the episode was cut here, next_obs is bootstrapped from. Both: terminated wins.
             env_ids: [E] integers, or None for all environments in order.
+            priority: [E] at least 0: the first priorities of these rows, instead of the largest so far.
+            extras: {name: [E, *shape]}, each of the dtype that the buffer's `extras` declare: all of them.
 
+        Exact arrays (the dtypes and shapes above, C-contiguous; int64 ids; float64 or float32 rewards) are read where they
+        lie; anything else is converted first.
         Raises ValueError, TypeError or IndexError naming the argument; the buffer is then unchanged. An obs that differs
         from the environment's previous next_obs starts a new episode and is counted in `num_silent_boundaries`.
         """
-        if env_ids is None:
-            num_silent = self._core.add_exact(obs, action, reward, next_obs, terminated, truncated)
-            if num_silent is not None:
-                if num_silent >= _MANY_SILENT_BOUNDARIES:
-                    self._warn_of_silent_boundaries(stacklevel=3)
-                return
+        num_silent = self._core.add_exact(
+            obs, action, reward, next_obs, terminated, truncated, env_ids, priority, extras
+        )
+        if num_silent is not None:
+            if num_silent >= _MANY_SILENT_BOUNDARIES:
+                self._warn_of_silent_boundaries(stacklevel=3)
+            return
         lead = () if env_ids is None and self.num_envs == 1 and as_array("reward", reward).ndim == 0 else None
-        self._add(lead, 1, (obs, action, reward, next_obs, terminated, truncated), env_ids)
+        transitions = obs, action, reward, next_obs, terminated, truncated
+        self._add(lead, 1, transitions, env_ids, (priority, extras))
 
     def extend(
         self,
@@ -178,6 +189,9 @@ class ReplayBuffer(Restorable):
         terminated: Any,
         truncated: Any,
         env_ids: Any = None,
+        *,
+        priority: Any = None,
+        extras: Mapping[str, Any] | None = None,
     ) -> None:
         """Adds T transitions of each environment: as `add`, with a leading time axis [T, E, ...].
 
@@ -188,33 +202,36 @@ class ReplayBuffer(Restorable):
         if not shape:
             raise ValueError("reward: expected a leading time axis [T, E], got a scalar")
         lead = shape if env_ids is None and len(shape) == 1 and self.num_envs == 1 else None
-        self._add(
-            lead, shape[0], (obs, action, reward, next_obs, terminated, truncated), env_ids, time_axis=True
-        )
+        transitions = obs, action, reward, next_obs, terminated, truncated
+        self._add(lead, shape[0], transitions, env_ids, (priority, extras), time_axis=True)
 
     def _add(
         self,
         lead: tuple[int, ...] | None,
         num_steps: int,
-        arguments: tuple[Any, ...],
+        transitions: tuple[Any, ...],
         env_ids: Any,
+        more: tuple[Any, Any],
         time_axis: bool = False,
     ) -> None:
-        obs, action, reward, next_obs, terminated, truncated = arguments
         ids = self._all_envs if env_ids is None else as_ids("env_ids", env_ids)
         if lead is None:
             lead = (num_steps, *ids.shape) if time_axis else ids.shape
         if self._placement.is_torch:
-            obs, action, reward, next_obs, terminated, truncated = map(self._placement.to_numpy, arguments)
+            transitions, more = self._placement.to_numpy((transitions, more))
+        obs, action, reward, next_obs, terminated, truncated = transitions
+        spec = self._spec
         self._core.add(
-            self._obs.rows("obs", obs, lead),
-            rows("action", cast("action", action, self._action.dtype), lead, self._action.shape),
+            spec.obs.rows("obs", obs, lead),
+            rows("action", cast("action", action, spec.action.dtype), lead, spec.action.shape),
             rows("reward", as_reals("reward", reward), lead, ()),
-            self._obs.rows("next_obs", next_obs, lead),
+            spec.obs.rows("next_obs", next_obs, lead),
             rows("terminated", as_bools("terminated", terminated), lead, ()),
             rows("truncated", as_bools("truncated", truncated), lead, ()),
             ids,
             num_steps,
+            self._priority_rows(more[0], lead),
+            spec.extra_rows(more[1], lead),
         )
         self._warn_of_silent_boundaries(stacklevel=4)
 
@@ -248,23 +265,6 @@ class ReplayBuffer(Restorable):
         )
         return self._placement.sample(self._core, batch_size, exponent, out)
 
-    def update_priorities(self, key: Any, priorities: Any) -> int:
-        """Sets the priorities of rows by the keys of a batch; returns how many rows were still there.
-
-        Args:
-            key: [B] integers from `Batch.key`. A key whose row was overwritten is ignored and not counted; of duplicates
-                the last wins, and each is counted.
-            priorities: [B] real, finite, at least 0: the unweighted |TD error| or cross-entropy. Torch tensors too.
-
-        Raises ValueError, TypeError or IndexError (a key that was never issued), and changes nothing then; TypeError where
-        the sampler has no priorities.
-        """
-        if not isinstance(self._spec.sampler, PrioritySampler):
-            raise TypeError(
-                f"update_priorities: expected a sampler with priorities, got {self._spec.sampler!r}"
-            )
-        return int(self._core.update_priorities(key, self._placement.to_numpy(priorities)))
-
     def end_episodes(self) -> None:
         """Ends every open episode as truncated: its last row bootstraps from its own next_obs, and can be drawn.
 
@@ -272,6 +272,10 @@ class ReplayBuffer(Restorable):
         boundary, and `validate` is not needed.
         """
         self._core.end_episodes()
+
+    def reseed(self, seed: Seed) -> None:
+        """Draws from another stream from now on: after a fork, in a worker, in a copy."""
+        self._core.reseed(seed)
 
     def clear(self) -> None:
         """Forgets every row and open episode; keys handed out before stay dead, the random stream goes on."""
@@ -329,46 +333,6 @@ class ReplayBuffer(Restorable):
     @gamma.setter
     def gamma(self, gamma: float) -> None:
         self._core.gamma = as_float("gamma", gamma)
-
-    @property
-    def sampler(self) -> Sampler:
-        """How rows are chosen, with alpha and beta as they are now."""
-        sampler = self._spec.sampler
-        if not isinstance(sampler, PrioritySampler):
-            return sampler
-        return replace(sampler, alpha=self._core.alpha, beta=self._core.beta)
-
-    @property
-    def alpha(self) -> float:
-        """Priority exponent; setting it rewrites every leaf from the raw priorities. AttributeError without priorities."""
-        self._check_has_priorities("alpha")
-        return float(self._core.alpha)
-
-    @alpha.setter
-    def alpha(self, alpha: float) -> None:
-        self._check_has_priorities("alpha")
-        self._core.alpha = as_float("alpha", alpha)
-
-    @property
-    def beta(self) -> float:
-        """Importance-sampling exponent of `sample(beta=None)`. AttributeError without priorities."""
-        self._check_has_priorities("beta")
-        return float(self._core.beta)
-
-    @beta.setter
-    def beta(self, beta: float) -> None:
-        self._check_has_priorities("beta")
-        self._core.beta = as_float("beta", beta)
-
-    @property
-    def max_priority(self) -> float:
-        """The largest priority ever given: what a new row gets. AttributeError without priorities."""
-        self._check_has_priorities("max_priority")
-        return float(self._core.max_priority)
-
-    def _check_has_priorities(self, name: str) -> None:
-        if not isinstance(self._spec.sampler, PrioritySampler):
-            raise AttributeError(f"{name}: a buffer with sampler={self._spec.sampler!r} has none")
 
     @property
     def nbytes(self) -> int:

@@ -12,12 +12,19 @@ import numpy as np
 from mujigae.errors import ConfigError, require
 from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch
-from mujigae.replay.spaces import ArraySpec, ObsLayout
+from mujigae.replay.spec import BufferSpec
 
 __all__ = ["Placement", "checked_device"]
 
 Arrays = tuple[Any, ...]  # a batch as the core sees it: with several observations, obs and next_obs are lists
-Leaf = tuple[tuple[int, ...], Any]  # shape and dtype
+_HOST_FIELDS = ("key", "probability")
+
+
+class Leaf:
+    """Shape and dtype of one row of an array."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
 
 
 def checked_device(device: Any) -> Any:
@@ -37,18 +44,21 @@ class Placement:
 
     is_torch = False
 
-    def __init__(self, obs: ObsLayout, action: ArraySpec) -> None:
-        self._obs, self._action = obs, action
+    def __init__(self, spec: BufferSpec) -> None:
+        self._obs, self._spec = spec.obs, spec
         self._is_plain = (
-            obs.tree == 0
-        )  # an observation is one array: batches come from the core as they should be
+            spec.obs.tree == 0
+        )  # an observation is one array: the core's batches are as they should be
 
     def sample(self, core: Any, batch_size: Any, beta: float | None, out: Batch | None) -> Batch:
         """A batch of the core in its place: new, or `out` refilled."""
         if out is not None:
             core.sample(batch_size, beta, self._arrays_of(out))
             return out
-        batch: Batch = core.sample(batch_size, beta, None)
+        return self.placed(core.sample(batch_size, beta, None))
+
+    def placed(self, batch: Batch) -> Batch:
+        """A new batch of the core in its place."""
         return batch if self._is_plain and not self.is_torch else self._batch_of(batch)
 
     def to_numpy(self, value: Any) -> Any:
@@ -61,7 +71,7 @@ class Placement:
         if self._is_plain:
             return out
         obs, next_obs = (self._obs.flatten(f"out.{name}", getattr(out, name)) for name in ("obs", "next_obs"))
-        return _alone((obs, *out[1:3], next_obs, *out[4:]))
+        return _single((obs, *out[1:3], next_obs, *out[4:]))
 
     def _batch_of(self, arrays: Arrays) -> Batch:
         obs, action, reward, next_obs, *rest = arrays
@@ -72,12 +82,12 @@ class Placement:
 
 
 class TorchPlacement(Placement):
-    """Torch tensors on the CPU, which share the core's memory; keys stay NumPy arrays."""
+    """Torch tensors on the CPU, which share the core's memory; keys and probabilities stay NumPy arrays."""
 
     is_torch = True
 
-    def __init__(self, obs: ObsLayout, action: ArraySpec) -> None:
-        super().__init__(obs, action)
+    def __init__(self, spec: BufferSpec) -> None:
+        super().__init__(spec)
         self._torch: Any = require("torch", "train")
 
     def _arrays_of(self, out: Batch) -> Arrays:
@@ -89,24 +99,24 @@ class TorchPlacement(Placement):
         )
 
     def _batch_of(self, arrays: Arrays) -> Batch:
+        moved, host, extras = _split(arrays)
         from_numpy = self._torch.from_numpy
-        if self._is_plain:
-            return Batch._make((*map(from_numpy, arrays[:-1]), arrays[-1]))
-        return super()._batch_of((*_map(arrays[:-1], from_numpy), arrays[-1]))
+        fields = map(from_numpy, moved) if self._is_plain else _map(moved, from_numpy)
+        return super()._batch_of((*fields, *host, _map(extras, from_numpy)))
 
 
 class StagedPlacement(Placement):
     """Torch tensors on a device: the core writes into pinned memory, and the copy runs beside the caller's work.
 
     Two stages for each batch size take turns; one is written again only after its copy has ended. On CUDA the copies have a
-    stream of their own, so that they need not wait for the work that is queued. Keys stay NumPy arrays.
+    stream of their own, so that they need not wait for the work that is queued. Keys and probabilities stay NumPy arrays.
     """
 
     is_torch = True
     NUM_STAGES = 2
 
-    def __init__(self, obs: ObsLayout, action: ArraySpec, device: Any) -> None:
-        super().__init__(obs, action)
+    def __init__(self, spec: BufferSpec, device: Any) -> None:
+        super().__init__(spec)
         self._torch: Any = require("torch", "train")
         self._device = device
         self._stream = self._torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -122,19 +132,30 @@ class StagedPlacement(Placement):
             stage = self._next_stage(size)
             targets = None if out is None else self._checked_targets(out, size)
             stage.wait()
-            key = np.empty(size, np.int64)
-            self._fill(core, beta, (*_alone(stage.arrays), key))
-            moved = self._to_device(stage)
+            host = np.empty(size, np.int64), np.empty(size, np.float64)
+            *moved, extras = stage.arrays
+            self._fill(core, beta, (*_single(tuple(moved)), *host, extras), size)
+            *moved, extras = self._to_device(stage)
             if out is None or targets is None:
-                return self._batch_of((*moved, key))
+                return self._batch_of((*moved, *host, extras))
             with self._torch.no_grad():
-                for target, source in zip(targets, _leaves(moved), strict=True):
+                for target, source in zip(targets, _leaves((*moved, extras)), strict=True):
                     target.copy_(source)
-            out.key[...] = key
+            for field, values in zip((out.key, out.probability), host, strict=True):
+                field[...] = values
             return out
 
-    def _fill(self, core: Any, beta: float | None, arrays: Arrays) -> None:
-        core.sample(len(arrays[-1]), beta, arrays)
+    def placed(self, batch: Batch) -> Batch:
+        """A new batch of the core in its place."""
+        moved, host, extras = _split(batch)
+
+        def move(array: Any) -> Any:
+            return self._torch.from_numpy(array).to(self._device)
+
+        return self._batch_of((*_map(moved, move), *host, _map(extras, move)))
+
+    def _fill(self, core: Any, beta: float | None, arrays: Arrays, batch_size: int) -> None:
+        core.sample(batch_size, beta, arrays)
 
     def _to_device(self, stage: Stage) -> Arrays:
         """The stage's fields on the device; whatever is queued from now on finds them there."""
@@ -155,7 +176,8 @@ class StagedPlacement(Placement):
 
     def _checked_targets(self, out: Batch, batch_size: int) -> list[Any]:
         """The tensors of `out`, each as a batch has it; checked before anything is drawn."""
-        targets = _leaves(self._arrays_of(out)[:-1])
+        moved, host, extras = _split(self._arrays_of(out))
+        targets = _leaves((*moved, extras))
         for target, (shape, dtype) in zip(targets, self._leaf_specs(batch_size), strict=True):
             wanted = f"{dtype} {shape} on {self._device.type}"
             is_tensor = isinstance(target, self._torch.Tensor)
@@ -166,14 +188,19 @@ class StagedPlacement(Placement):
             )
             if got != wanted:
                 raise ValueError(f"out: expected {wanted}, got {got}")
-        if not isinstance(out.key, np.ndarray) or (out.key.dtype, out.key.shape) != (np.int64, (batch_size,)):
-            raise ValueError(f"out.key: expected a NumPy array int64 {(batch_size,)}, got {out.key!r}")
+        for name, field, dtype in zip(_HOST_FIELDS, host, (np.int64, np.float64), strict=True):
+            if not isinstance(field, np.ndarray) or (field.dtype, field.shape) != (dtype, (batch_size,)):
+                raise ValueError(
+                    f"out.{name}: expected a NumPy array {np.dtype(dtype)} {(batch_size,)}, got {field!r}"
+                )
         return targets
 
     def _leaf_specs(self, batch_size: int) -> list[tuple[tuple[int, ...], Any]]:
         """Shape and torch dtype of every tensor of a batch, in the order of its fields."""
-        fields = batch_fields(self._obs, self._action)
-        return [((batch_size, *shape), _torch_dtype(self._torch, dtype)) for shape, dtype in _leaves(fields)]
+        fields = batch_fields(self._spec)
+        return [
+            ((batch_size, *leaf.shape), _torch_dtype(self._torch, leaf.dtype)) for leaf in _leaves(fields)
+        ]
 
     def _next_stage(self, batch_size: int) -> Stage:
         stages = self._stages.setdefault(batch_size, [])
@@ -183,24 +210,18 @@ class StagedPlacement(Placement):
         return stages[-1]
 
     def _make_stage(self, batch_size: int) -> Stage:
-        return Stage(self._torch, self._obs, self._action, batch_size, is_pinned=self._device.type == "cuda")
+        return Stage(self._torch, batch_fields(self._spec), batch_size, is_pinned=self._device.type == "cuda")
 
 
 class Stage:
-    """Host memory for one batch without its keys, as torch tensors and as NumPy arrays over the same bytes."""
+    """Host memory for the fields of one batch that move, as torch tensors and as NumPy arrays over the same bytes."""
 
-    def __init__(
-        self, torch: Any, obs: ObsLayout, action: ArraySpec, batch_size: int, *, is_pinned: bool
-    ) -> None:
+    def __init__(self, torch: Any, fields: Arrays, batch_size: int, *, is_pinned: bool) -> None:
         def new(spec: Leaf) -> Any:
-            shape, dtype = spec
-            like = _torch_dtype(torch, dtype)
-            return host_memory(torch, (batch_size, *shape), like, is_pinned=is_pinned)
+            like = _torch_dtype(torch, spec.dtype)
+            return host_memory(torch, (batch_size, *spec.shape), like, is_pinned=is_pinned)
 
-        self.tensors = tuple(
-            [new(leaf) for leaf in field] if isinstance(field, list) else new(field)
-            for field in batch_fields(obs, action)
-        )
+        self.tensors: Arrays = _map(fields, new)
         self.arrays = tuple(_map(field, lambda tensor: tensor.numpy()) for field in self.tensors)
         self.copied: Any = None  #: an event after the copies that read these bytes
 
@@ -210,16 +231,23 @@ class Stage:
             self.copied.synchronize()
 
 
-def _alone(fields: Arrays) -> Arrays:
+def _single(fields: Arrays) -> Arrays:
     """As the core has it: one observation is an array, several are a list of them."""
     return tuple(field[0] if isinstance(field, list) and len(field) == 1 else field for field in fields)
 
 
-def batch_fields(obs: ObsLayout, action: ArraySpec) -> tuple[Any, ...]:
-    """Shape and dtype of one row of each field of a batch but its keys; obs and next_obs are lists of them."""
-    arrays = [(spec.shape, spec.dtype) for spec in obs.specs]
-    number: Leaf = ((), np.dtype(np.float32))
-    return arrays, (action.shape, action.dtype), number, arrays, number, ((), np.dtype(np.bool_)), number
+def batch_fields(spec: BufferSpec) -> Arrays:
+    """Shape and dtype of one row of each field of a batch that moves to a device; obs and next_obs are lists, extras a dict."""
+    arrays = [Leaf(array.shape, array.dtype) for array in spec.obs.specs]
+    number = Leaf((), np.dtype(np.float32))
+    extras = {array.name: Leaf(array.shape, array.dtype) for array in spec.extras}
+    action, flag = Leaf(spec.action.shape, spec.action.dtype), Leaf((), np.dtype(np.bool_))
+    return arrays, action, number, arrays, number, flag, number, extras
+
+
+def _split(fields: Arrays) -> tuple[Arrays, Arrays, Any]:
+    """Of a batch: the fields that move to a device but for the extras, those that stay, the extras."""
+    return tuple(fields[:7]), tuple(fields[7:9]), fields[9]
 
 
 def host_memory(torch: Any, shape: tuple[int, ...], dtype: Any, *, is_pinned: bool) -> Any:
@@ -256,5 +284,10 @@ def _map(value: Any, function: Callable[[Any], Any]) -> Any:
     return function(value)
 
 
-def _leaves(fields: Arrays) -> list[Any]:
-    return [leaf for field in fields for leaf in (field if isinstance(field, list) else [field])]
+def _leaves(fields: Any) -> list[Any]:
+    """The arrays in a structure of dicts, tuples and lists, in order."""
+    if isinstance(fields, dict):
+        fields = list(fields.values())
+    if not isinstance(fields, tuple | list):
+        return [fields]
+    return [leaf for field in fields for leaf in _leaves(field)]

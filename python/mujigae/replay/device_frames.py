@@ -6,12 +6,14 @@ device    frames [P, frame], one place for each that is held         gather -> o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mujigae.replay.device import Arrays, Stage, StagedPlacement
+from mujigae.replay.device import Arrays, Stage, StagedPlacement, batch_fields
 from mujigae.replay.spaces import ArraySpec, ObsLayout
+from mujigae.replay.spec import BufferSpec
 
 __all__ = ["FramesOnDevice"]
 
@@ -25,18 +27,18 @@ class FramesOnDevice(StagedPlacement):
     when episodes are so short that there are more frames than rows.
     """
 
-    def __init__(self, obs: ObsLayout, action: ArraySpec, device: Any) -> None:
-        super().__init__(obs, action, device)
-        places = [ArraySpec(spec.name, (spec.stack,), np.dtype(np.int64)) for spec in obs.specs]
-        self._places = ObsLayout(tuple(places), obs.tree)
-        self._frame_bytes = [_frame_bytes(spec) for spec in obs.specs]
+    def __init__(self, spec: BufferSpec, device: Any) -> None:
+        super().__init__(spec, device)
+        places = tuple(ArraySpec(one.name, (one.stack,), np.dtype(np.int64)) for one in spec.obs.specs)
+        self._places = replace(spec, obs=ObsLayout(places, spec.obs.tree))
+        self._frame_bytes = [_frame_bytes(one) for one in spec.obs.specs]
         self._frames: list[Any] = [None] * len(places)  # [P, words of a frame] each
 
     def _make_stage(self, batch_size: int) -> Stage:
         is_pinned = self._device.type == "cuda"
-        return Stage(self._torch, self._places, self._action, batch_size, is_pinned=is_pinned)
+        return Stage(self._torch, batch_fields(self._places), batch_size, is_pinned=is_pinned)
 
-    def _fill(self, core: Any, beta: float | None, arrays: Arrays) -> None:
+    def _fill(self, core: Any, beta: float | None, arrays: Arrays, batch_size: int) -> None:
         max_frames = max(1, _MAX_NEW_BYTES // max(self._frame_bytes))
         is_drawn = False
         while not is_drawn:

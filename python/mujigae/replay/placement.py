@@ -6,18 +6,18 @@ from typing import Any
 
 from mujigae.replay.device import Placement, StagedPlacement, TorchPlacement, checked_device
 from mujigae.replay.device_frames import FramesOnDevice
-from mujigae.replay.spaces import ArraySpec, ObsLayout
+from mujigae.replay.spec import BufferSpec
 
 __all__ = ["placement_of"]
 
 
-def placement_of(device: Any, obs: ObsLayout, action: ArraySpec, frames_on_device: bool = False) -> Placement:
+def placement_of(device: Any, spec: BufferSpec, frames_on_device: bool = False) -> Placement:
     """None: NumPy. Anything else: a torch device, or ValueError if torch does not know it or this machine lacks it."""
     if device is None:
         if frames_on_device:
             raise ValueError("frames_on_device: expected a device to hold the frames, got device=None")
-        return Placement(obs, action)
+        return Placement(spec)
     known = checked_device(device)
     if frames_on_device:
-        return FramesOnDevice(obs, action, known)
-    return TorchPlacement(obs, action) if known.type == "cpu" else StagedPlacement(obs, action, known)
+        return FramesOnDevice(spec, known)
+    return TorchPlacement(spec) if known.type == "cpu" else StagedPlacement(spec, known)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mujigae.replay.arguments import as_array, rows
 
-__all__ = ["ArraySpec", "ObsLayout", "action_spec"]
+__all__ = ["ArraySpec", "ObsLayout", "action_spec", "exact_rows", "extra_specs"]
 
 _KINDS = "biufc"  # booleans, integers, floats, complex: plain bytes that mean the same in every process
 MAX_STACK, MAX_DIMENSIONS, MAX_BYTES = 255, 60, 2**40  # NumPy allows 64 dimensions; a batch and time take two
@@ -79,17 +79,22 @@ class ObsLayout:
         arrays = []
         for spec, leaf in zip(self.specs, self.flatten(argument, value), strict=True):
             name = argument if len(self.specs) == 1 else f"{argument}[{spec.name}]"
-            array = as_array(name, leaf)
-            if array.dtype != spec.dtype:
-                raise TypeError(
-                    f"{name}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
-                )
-            arrays.append(rows(name, array, lead, spec.shape))
+            arrays.append(exact_rows(name, leaf, spec, lead))
         return arrays
 
     def unflatten(self, leaves: Sequence[Any]) -> Any:
         """The observation that has these arrays."""
         return _rebuild(self.tree, leaves)
+
+
+def exact_rows(argument: str, value: Any, spec: ArraySpec, lead: tuple[int, ...]) -> Any:
+    """`value` as C-contiguous [rows, *shape]; TypeError for another dtype, ValueError for another shape."""
+    array = as_array(argument, value)
+    if array.dtype != spec.dtype:
+        raise TypeError(
+            f"{argument}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
+        )
+    return rows(argument, array, lead, spec.shape)
 
 
 def action_spec(space: Any) -> ArraySpec:
@@ -100,6 +105,21 @@ def action_spec(space: Any) -> ArraySpec:
     if isinstance(_flatten(space, "", arrays, argument="action_space"), int):
         return ArraySpec("action_space", *arrays[0][1:])
     raise TypeError(f"action_space: expected one array, got {space}")
+
+
+def extra_specs(extras: Mapping[Any, Any] | None) -> tuple[ArraySpec, ...]:
+    """More fields of a row, `{"log_prob": ((), np.float32)}`; raises TypeError for anything else."""
+    if extras is None:
+        return ()
+    if not isinstance(extras, Mapping):
+        raise TypeError(f'extras: expected {{"name": (shape, dtype)}}, got {extras!r}')
+    specs = []
+    for name, space in extras.items():
+        arrays: list[tuple[str, tuple[int, ...], np.dtype[Any]]] = []
+        if not isinstance(name, str) or not isinstance(_flatten(space, "", arrays, argument="extras"), int):
+            raise TypeError(f'extras: expected {{"name": (shape, dtype)}}, got {name!r}: {space!r}')
+        specs.append(ArraySpec(name, *arrays[0][1:]))
+    return tuple(specs)
 
 
 def _flatten(space: Any, name: str, arrays: list[Any], argument: str = "observation_space") -> Any:

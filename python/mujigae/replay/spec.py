@@ -12,7 +12,7 @@ import numpy as np
 
 from mujigae.replay.arguments import as_bool, as_float, as_int
 from mujigae.replay.samplers import SAMPLERS, Sampler, Uniform
-from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec
+from mujigae.replay.spaces import ArraySpec, ObsLayout, action_spec, exact_rows, extra_specs
 
 __all__ = ["BufferSpec"]
 
@@ -33,6 +33,7 @@ class BufferSpec:
     n_step: int = 1
     gamma: float = 0.99
     sampler: Sampler = _UNIFORM
+    extras: tuple[ArraySpec, ...] = ()
     compress: bool = False
     prefetch: int = 0
     validate: bool = True
@@ -41,6 +42,9 @@ class BufferSpec:
         for convert, names in _CONVERTERS.items():
             for name in names:
                 object.__setattr__(self, name, convert(name, getattr(self, name)))
+        extras = [spec.name for spec in self.extras]
+        if len(set(extras)) != len(extras) or any(spec.stack != 1 for spec in self.extras):
+            raise ValueError(f"extras: expected different names and no stacks, got {extras}")
         if not isinstance(self.sampler, Sampler):
             raise TypeError(f"sampler: expected Uniform(), Proportional(), ..., got {self.sampler!r}")
 
@@ -52,11 +56,12 @@ class BufferSpec:
         action_space: Any,
         *,
         frame_stack: int | Mapping[str, int] | None,
+        extras: Mapping[str, Any] | None,
         **options: Any,
     ) -> BufferSpec:
         """The description of what a constructor was given."""
         obs = ObsLayout.of(observation_space, frame_stack)
-        return cls(capacity, obs, action_spec(action_space), **options)
+        return cls(capacity, obs, action_spec(action_space), extras=extra_specs(extras), **options)
 
     def core_arguments(self) -> dict[str, Any]:
         """The same as the compiled core takes it."""
@@ -68,11 +73,21 @@ class BufferSpec:
             "obs": [(spec.dtype, spec.shape) for spec in self.obs.specs],
             "stacks": [spec.stack for spec in self.obs.specs],
             "action": (self.action.dtype, self.action.shape),
+            "tree": self.obs.tree,
+            "extras": [(spec.name, (spec.dtype, spec.shape)) for spec in self.extras],
             "sampler": (self.sampler.name, self.sampler.settings()),
             "compress": self.compress,
             "prefetch": self.prefetch,
             "validate": self.validate,
         }
+
+    def extra_rows(self, extras: Any, lead: tuple[int, ...]) -> list[Any]:
+        """The arrays of `extras` in order, each C-contiguous [rows, *shape], never cast; ValueError or TypeError else."""
+        names = [spec.name for spec in self.extras]
+        given = {} if extras is None else extras
+        if not isinstance(given, Mapping) or set(given) != set(names):
+            raise ValueError(f"extras: expected a dict with {names}, got {extras!r:.200}")
+        return [exact_rows(f"extras[{spec.name}]", given[spec.name], spec, lead) for spec in self.extras]
 
     def to_json(self) -> str:
         """The description that a snapshot begins with."""
@@ -84,6 +99,7 @@ class BufferSpec:
                 "obs": [_spec_to_json(spec) for spec in self.obs.specs],
                 "tree": _tree_to_json(self.obs.tree),
                 "action": _spec_to_json(self.action),
+                "extras": [_spec_to_json(spec) for spec in self.extras],
             }
         )
 
@@ -91,11 +107,12 @@ class BufferSpec:
     def from_json(cls, text: str | bytes) -> BufferSpec:
         """The description in a snapshot; one of many exceptions for anything that `to_json` does not write."""
         meta = json.loads(text)
-        if set(meta) != {"arguments", "sampler", "obs", "tree", "action"}:
-            raise ValueError(f"expected arguments, sampler, obs, tree and action, got {sorted(meta)}")
+        if set(meta) != {"arguments", "sampler", "obs", "tree", "action", "extras"}:
+            raise ValueError(f"expected arguments, sampler, obs, tree, action and extras, got {sorted(meta)}")
         specs = tuple(_spec_from_json(spec) for spec in meta["obs"])
         layout = ObsLayout(specs, _tree_from_json(meta["tree"], iter(range(len(specs)))))
-        spec = cls(1, layout, _spec_from_json(meta["action"]), sampler=_sampler_from_json(meta["sampler"]))
+        action, extras = _spec_from_json(meta["action"]), [_spec_from_json(spec) for spec in meta["extras"]]
+        spec = cls(1, layout, action, sampler=_sampler_from_json(meta["sampler"]), extras=tuple(extras))
         return replace(spec, **_checked_arguments(meta["arguments"]))
 
 

@@ -1,8 +1,8 @@
 // Where a batch goes: memory of the caller's, or recycled memory of the buffer's own.
 //
-// Fields in order: each obs, action, reward, each next_obs, discount, terminated, weight, key. Every field of a BatchMemory
-// begins at a cache line of its own. Small fields share one block of the arena, so that a small batch costs one block;
-// a large field has its own, so that whoever keeps the keys does not keep the observations.
+// The fields are those of a schema (schema.hpp). Every field of a BatchMemory begins at a cache line of its own. Small fields share
+// one block of the arena, so that a small batch costs one block; a large field has its own, so that whoever keeps the keys does not
+// keep the observations.
 //
 // Threads: none; a BatchMemory may be let go by any.
 #pragma once
@@ -13,8 +13,8 @@
 #include <span>
 #include <vector>
 
+#include "mujigae/replay/schema.hpp"
 #include "mujigae/storage/arena.hpp"
-#include "mujigae/replay/buffer_settings.hpp"
 
 namespace mujigae {
 
@@ -27,24 +27,25 @@ struct BatchView {  // [B, ...] each
   bool* terminated;
   float* weight;
   std::int64_t* key;
+  double* probability;
+  std::vector<std::byte*> extras;
   bool wants_places = false;  // obs and next_obs are int64 [B, k]: places in the mirrors (frame_mirror.hpp)
 };
 
-// The bytes of one row of each field.
-std::vector<std::int64_t> row_bytes_of(const std::vector<ObsLayout>& obs, std::int64_t action_bytes);
-std::vector<std::byte*> fields_of(const BatchView& batch);
-BatchView view_of(std::int64_t batch_size, std::span<std::byte* const> fields);
+// The fields of a view in the order of a schema, and back.
+std::vector<std::byte*> fields_of(const BatchView& batch, const Schema& schema);
+BatchView view_of(std::int64_t batch_size, const Schema& schema, std::span<std::byte* const> fields);
 
 struct BatchMemory {
   static constexpr std::int64_t kSmallBytes = 1 << 16;
 
   BatchMemory() = default;
-  BatchMemory(Arena& arena, std::int64_t batch_size, const std::vector<std::int64_t>& row_bytes);
+  BatchMemory(Arena& arena, std::int64_t batch_size, const Schema& schema);
 
   BatchView view{};
   std::vector<std::shared_ptr<std::byte>> owners;  // of each field; of small ones the same
 };
 
-void copy_batch(const BatchView& from, const BatchView& to, const std::vector<std::int64_t>& row_bytes);
+void copy_batch(const BatchView& from, const BatchView& to, const Schema& schema);
 
 }  // namespace mujigae

@@ -21,7 +21,8 @@ struct BufferSettings {
   bool validate;
   Philox::Key key;
   bool compress = false;
-  std::int64_t prefetch = 0;  // batches drawn ahead
+  std::int64_t prefetch = 0;                // batches drawn ahead
+  std::vector<std::int64_t> extra_bytes = {};  // of each field that the user adds to a row
 };
 
 // Each lane has so many slots on top of its rows: for the rows whose window is not complete, and the frames before a stack.

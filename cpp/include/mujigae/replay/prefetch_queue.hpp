@@ -34,7 +34,7 @@ struct DrawnBatch {
 
 class PrefetchQueue {
  public:
-  PrefetchQueue(std::int64_t depth, std::vector<std::int64_t> row_bytes) : depth_(depth), row_bytes_(std::move(row_bytes)) {}
+  PrefetchQueue(std::int64_t depth, Schema schema) : depth_(depth), schema_(std::move(schema)) {}
 
   bool is_empty() const { return batches_.empty(); }
   bool is_full() const { return static_cast<std::int64_t>(batches_.size()) > depth_; }  // one is to be handed out
@@ -56,12 +56,13 @@ class PrefetchQueue {
  private:
   static void check_windows(SnapshotReader& reader, const BatchView& batch, const RowRing& rows);  // of a snapshot: by the reader
   DrawnBatch read_batch(SnapshotReader& reader, Arena& arena) const;
+  std::int64_t row_bytes() const;
   std::int64_t saved_row_bytes() const;
   template <class Visit>
   void for_each_saved_field(const BatchView& batch, const Visit& visit) const;
 
   std::int64_t depth_;
-  std::vector<std::int64_t> row_bytes_;
+  Schema schema_;
   std::deque<DrawnBatch> batches_;
 };
 

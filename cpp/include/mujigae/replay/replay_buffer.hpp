@@ -51,6 +51,24 @@ struct StepsView {
   const double* reward;
   const bool* terminated;
   const bool* truncated;
+  const double* priority = nullptr;          // first priorities; nullptr: the largest so far
+  std::vector<const std::byte*> extras = {};  // one for each field that the user adds
+};
+
+// Rows of one episode of one environment, neighbours in order; the episode may go on before and after them.
+struct EpisodeRows {
+  std::int64_t env, first, count;
+  bool is_open;  // its newest row has neither ended nor been interrupted
+};
+
+// Where such rows go: [T, ...] each, obs [T + 1, ...].
+struct EpisodeView {
+  std::vector<std::byte*> obs;
+  std::byte* action;
+  double* reward;
+  bool *terminated, *truncated;
+  std::int64_t* key;
+  std::vector<std::byte*> extras;
 };
 
 struct Words;  // integers read one by one, each checked
@@ -74,6 +92,17 @@ class ReplayBuffer {
   // Into the caller's memory, or into recycled memory. No beta: the sampler's own.
   void sample(std::optional<double> beta, const BatchView& out);
   BatchMemory sample(std::optional<double> beta, std::int64_t batch_size);
+  // The keys and probabilities of as many rows as the spans have, drawn now: what was prefetched is dropped.
+  void draw(std::span<std::int64_t> keys, std::span<double> probabilities);
+  // The rows of these keys as sample gives them; IndexError for one that is stale, or whose window is not complete.
+  BatchMemory gather(std::span<const std::int64_t> keys, std::optional<double> beta);
+  // For each key that of the row after it in its episode; -1 where the episode ends or the row is not there yet.
+  void next_keys(std::span<const std::int64_t> keys, std::span<std::int64_t> out);
+  // Every episode that has rows, open ones last, each group by the number of its first row, then by environment.
+  std::vector<EpisodeRows> episodes() const;
+  // False, and nothing read: rows of it have been evicted meanwhile.
+  bool read_episode(const EpisodeRows& rows, const EpisodeView& out);
+  void reseed(Philox::Key key);
   // The same for frames that have a second home: batches name their places there (frame_mirror.hpp), and `news` is what has to
   // be brought before. False, and nothing drawn: at least `max_frames` were new; bring those and call again. A caller that lost
   // some restarts. Nothing is prefetched.
@@ -109,6 +138,7 @@ class ReplayBuffer {
   // In a file: what has been added up to now survives any kill. Without one: nothing to do.
   void flush();
 
+  const Schema& schema() const { return schema_; }
   const std::vector<ObsLayout>& obs() const { return settings_.obs; }
   std::int64_t num_envs() const { return settings_.num_envs; }
 
@@ -127,6 +157,9 @@ class ReplayBuffer {
   void announce_ready(std::int64_t lane, std::int64_t old_ready_end);
   void announce_all();
   void fill(double beta, const BatchView& out);
+  void fill_rows(std::span<const std::int64_t> slots, double beta, const BatchView& out);
+  void read_stacks(std::int64_t env, std::int64_t slot, std::int64_t t, bool is_last, const EpisodeView& out) const;
+  std::int64_t held_slot(std::int64_t key, std::size_t at) const;
   void fill_places(std::span<const std::int64_t> slots, const BatchView& out) const;
   DrawnBatch take_ahead(double beta, std::int64_t batch_size);
   DrawnBatch draw_ahead(std::int64_t batch_size);
@@ -154,7 +187,7 @@ class ReplayBuffer {
 
   BufferSettings settings_;
   std::unique_ptr<MappedFile> file_;  // what follows lies in it
-  std::vector<std::int64_t> row_bytes_;  // of each field of a batch
+  Schema schema_;
   RowRing rows_;
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   std::unique_ptr<Sampler> sampler_;

@@ -9,7 +9,7 @@
 //
 // A row is a record, whose length is a multiple of 8:
 //
-//   reward  float64 | stack of each observation  8 bytes each | checksum  uint32 | flags  uint8 | action
+//   reward  float64 | stack of each observation  8 bytes each | checksum  uint32 | flags  uint8 | action | extras
 //
 // so a draw goes to memory once for it, and not once for every column. With one observation and an action of up to 8 bytes it takes
 // 32 bytes, half a cache line. The records are memory that costs nothing until it is touched, or a part of a mapped file. There
@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "mujigae/storage/column.hpp"
@@ -62,8 +63,9 @@ class RowRing {
 
   // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
   RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
-             std::int64_t num_obs, MappedFile* file = nullptr);
+             std::int64_t num_obs, MappedFile* file = nullptr, std::span<const std::int64_t> extra_bytes = {});
 
+  // The stacks and extras of the row are written before.
   std::int64_t append(std::int64_t lane, double reward, std::uint8_t flags, const std::byte* action);  // -> slot
   void interrupt(std::int64_t lane);  // the open episode of the lane ended with its newest row
   void clear();
@@ -127,12 +129,19 @@ class RowRing {
   std::byte* action(std::int64_t slot) { return record(slot) + flags_at() + 1; }
   const std::byte* action(std::int64_t slot) const { return record(slot) + flags_at() + 1; }
 
+  // A field of a row that the user has added; all payload, action and extras, lies in one piece.
+  std::byte* extra(std::size_t x, std::int64_t slot) { return action(slot) + extra_offsets_[x]; }
+  const std::byte* extra(std::size_t x, std::int64_t slot) const { return action(slot) + extra_offsets_[x]; }
+
   Lane& lane(std::int64_t e) { return lanes_[index(e)]; }
   const Lane& lane(std::int64_t e) const { return lanes_[index(e)]; }
   std::int64_t num_lanes() const { return static_cast<std::int64_t>(lanes_.size()); }
   std::int64_t num_slots() const { return num_slots_; }
   std::int64_t num_obs() const { return num_obs_; }
   std::int64_t action_bytes() const { return action_bytes_; }
+  std::size_t num_extras() const { return extra_offsets_.size() - 1; }
+  std::int64_t extra_bytes(std::size_t x) const { return extra_offsets_[x + 1] - extra_offsets_[x]; }
+  std::int64_t payload_bytes() const { return extra_offsets_.back(); }
   std::int64_t nbytes() const;
 
  private:
@@ -151,6 +160,7 @@ class RowRing {
   void seal(const Row& row);
 
   std::int64_t action_bytes_, num_obs_, record_bytes_;
+  std::vector<std::int64_t> extra_offsets_;  // from the action on; the last is the end
   bool is_in_file_;
   std::vector<Lane> lanes_;
   std::int64_t num_slots_ = 0;

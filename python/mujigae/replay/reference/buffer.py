@@ -7,15 +7,13 @@ Observations are stored twice and whole, windows are found by walking, trees are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mujigae.replay import buffer, prioritized
-from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch, Validity
+from mujigae.replay.reference.lanes import Drawn, Lane, Row, checked_size, refill, single
 from mujigae.replay.reference.parts import (
     FrameRing,
     NStepAccumulator,
@@ -32,57 +30,6 @@ from mujigae.replay.reference.samplers import SAMPLERS, Ready, weights
 __all__ = ["FrameRing", "NStepAccumulator", "PrioritizedReplayBuffer", "ReplayBuffer", "SumTree"]
 
 MAX_PREFETCH = 1024  # batches
-
-
-@dataclass
-class Row:
-    """One transition, whole."""
-
-    obs: list[Any]
-    action: Any
-    reward: float
-    next_obs: list[Any]
-    terminated: bool
-    ended: bool  # terminated, truncated, or the environment was reset behind our back
-    priority: float = 1.0
-
-
-class Lane:
-    """The rows of one environment, oldest first; row i of `rows` is the (first + i)-th ever added."""
-
-    def __init__(self, capacity: int, num_spare: int, offset: int) -> None:
-        self.capacity, self.num_slots, self.offset = capacity, capacity + num_spare, offset
-        self.rows: list[Row] = []
-        self.first = 0
-        self.issued_end = 0  # rows before it could be drawn at some time: their keys may be known
-
-    def num_ready(self, n_step: int) -> int:
-        """Rows whose window is complete, n steps or the episode's end: all but the newest of an open episode."""
-        waiting = 0
-        while waiting < min(n_step - 1, len(self.rows)) and not self.rows[-1 - waiting].ended:
-            waiting += 1
-        return len(self.rows) - waiting
-
-    def evict(self, n_step: int) -> None:
-        while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
-            self.rows.pop(0)
-            self.first += 1
-        self.issued_end = max(self.issued_end, self.first + self.num_ready(n_step))
-
-    def slot(self, i: int) -> int:
-        return self.offset + (self.first + i) % self.num_slots
-
-    def key(self, i: int) -> int:
-        return (self.first + i) // self.num_slots << 32 | self.slot(i)
-
-
-@dataclass
-class Drawn:
-    """A batch drawn ahead: whole, but for the weights of the beta with which it will be handed out."""
-
-    counter: int  # of the generator before the draw
-    arrays: Callable[[Any], tuple[Any, ...]]  # of the weights
-    masses: list[float]
 
 
 class Buffer:
@@ -103,8 +50,10 @@ class Buffer:
         file: Any,
         prefetch: int,
         sampler: tuple[str, dict[str, Any]],
+        tree: Any,
+        extras: list[Any],
     ) -> None:
-        del compress  # changes nothing but the memory
+        del compress, tree  # change nothing but the memory and the way in
         if file is not None:
             raise ValueError("path: the reference keeps everything in memory")
         if num_envs < 1:
@@ -122,6 +71,7 @@ class Buffer:
             self._lanes.append(Lane(share, n_step - 1 + max(stacks), self._num_slots))
             self._num_slots += self._lanes[-1].num_slots
         self._random = Philox(seed)
+        self._extra_names = [name for name, _ in extras]
         self._sampler = SAMPLERS[sampler[0]](**sampler[1])
         self._prefetch, self._ahead = prefetch, list[Drawn]()
         self._new_priority = 1.0
@@ -141,9 +91,13 @@ class Buffer:
         truncated: Any,
         env_ids: Any,
         num_steps: int,
+        priority: Any,
+        extras: list[Any],
     ) -> None:
         check_env_ids(env_ids, len(self._lanes))
         check_rewards(reward, self._n_step)
+        for i, value in enumerate([] if priority is None else priority):
+            self._sampler.check_priority(f"priority[{i}]", float(value))
         if self._validate:
             self._check_stacks_roll(obs, next_obs)
         for i in range(len(reward)):
@@ -154,8 +108,10 @@ class Buffer:
                 [o[i].copy() for o in next_obs],
                 bool(terminated[i]),
                 bool(terminated[i] or truncated[i]),
-                self._new_priority,
+                self._new_priority if priority is None else float(priority[i]),
+                [x[i].copy() for x in extras],
             )
+            self._new_priority = max(self._new_priority, row.priority)
             self._add_row(self._lanes[env_ids[i % len(env_ids)]], row)
 
     def _check_stacks_roll(self, obs: list[Any], next_obs: list[Any]) -> None:
@@ -193,9 +149,7 @@ class Buffer:
         self._sampler.check_can_draw(self._ready_rows(), batch_size)
 
     def sample(self, batch_size: Any, beta: float | None, out: Any) -> Any:
-        size = as_int("batch_size", batch_size)
-        if size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {size}")
+        size = checked_size(batch_size)
         self._check_can_draw(size, beta)
         if self._ahead and len(self._ahead[0].masses) != size:
             self._drop_ahead()
@@ -203,7 +157,7 @@ class Buffer:
             self._ahead.append(self._draw_ahead(size))
         drawn = self._ahead.pop(0)
         arrays = drawn.arrays(weights(drawn.masses, self.beta if beta is None else beta))
-        return Batch(*arrays) if out is None else _refill(out, arrays)
+        return Batch(*arrays) if out is None else refill(out, arrays)
 
     def _drop_ahead(self) -> None:
         """The next batch is drawn again, with the numbers that the oldest one dropped was drawn with."""
@@ -213,10 +167,14 @@ class Buffer:
 
     def _draw_ahead(self, batch_size: int) -> Drawn:
         counter = self._random.counter
-        ready, ready_rows = self._ready(), self._ready_rows()
-        masses, _ = self._sampler.masses(ready_rows)
-        positions = self._sampler.draw(ready_rows, self._random, batch_size)
-        drawn = [ready[position] for position in positions]
+        positions = self._sampler.draw(self._ready_rows(), self._random, batch_size)
+        return self._gathered(counter, positions)
+
+    def _gathered(self, counter: int, positions: list[int]) -> Drawn:
+        """The batch of the rows at these positions among those that can be drawn."""
+        ready = self._ready()
+        masses, total = self._sampler.masses(self._ready_rows())
+        drawn, masses = [ready[i] for i in positions], [masses[i] for i in positions]
         rows = [lane.rows[i] for lane, i in drawn]
         windows = [
             window_of([(r.reward, r.terminated, r.ended) for r in lane.rows[i:]], self._n_step, self.gamma)
@@ -224,15 +182,92 @@ class Buffer:
         ]
         last = [lane.rows[i + window[2] - 1] for (lane, i), window in zip(drawn, windows, strict=True)]
         before = (
-            _alone([np.stack([row.obs[c] for row in rows]) for c in range(len(self._stacks))]),
+            single([np.stack([row.obs[c] for row in rows]) for c in range(len(self._stacks))]),
             np.stack([row.action for row in rows]),
             np.array([window[0] for window in windows], np.float32),
-            _alone([np.stack([row.next_obs[c] for row in last]) for c in range(len(self._stacks))]),
+            single([np.stack([row.next_obs[c] for row in last]) for c in range(len(self._stacks))]),
             np.array([window[1] for window in windows], np.float32),
             np.array([window[3] for window in windows], np.bool_),
         )
         key = np.array([lane.key(i) for lane, i in drawn], np.int64)
-        return Drawn(counter, lambda weight: (*before, weight, key), [masses[i] for i in positions])
+        probability = np.array([mass / total for mass in masses])
+        after = key, probability, self._extras_of(rows)
+        return Drawn(counter, lambda weight: (*before, weight, *after), masses, probability)
+
+    def _extras_of(self, rows: list[Row]) -> dict[str, Any]:
+        return {name: np.stack([row.extras[x] for row in rows]) for x, name in enumerate(self._extra_names)}
+
+    def draw(self, batch_size: Any) -> tuple[Any, Any]:
+        size = checked_size(batch_size)
+        self._check_can_draw(size, None)
+        self._drop_ahead()
+        drawn = self._draw_ahead(size)
+        return drawn.arrays(None)[7], drawn.probability
+
+    def gather(self, key: Any, beta: float | None) -> Batch:
+        positions = {lane.key(i): position for position, (lane, i) in enumerate(self._ready())}
+        for i, one in enumerate(key):
+            self._row_of(one, i)
+            if int(one) not in positions:
+                raise IndexError(f"key[{i}]: expected a row whose n-step window is complete, got {one}")
+        if len(key) == 0:
+            raise ValueError("key: expected at least one, got none")
+        drawn = self._gathered(0, [positions[int(one)] for one in key])
+        return Batch(*drawn.arrays(weights(drawn.masses, self.beta if beta is None else beta)))
+
+    def next_key(self, key: Any) -> Any:
+        found = [self._row_of(one, i) for i, one in enumerate(key)]
+        has_next = [not lane.rows[i].ended and i + 1 < len(lane.rows) for lane, i in found]
+        for (lane, i), has in zip(found, has_next, strict=True):
+            lane.issued_end = max(lane.issued_end, lane.first + i + 1 + has)
+        return np.array(
+            [lane.key(i + 1) if has else -1 for (lane, i), has in zip(found, has_next, strict=True)], np.int64
+        )
+
+    def _row_of(self, key: Any, at: int) -> tuple[Lane, int]:
+        """The row of a key that is held; IndexError for any other."""
+        if not self._was_issued(int(key)):
+            raise IndexError(f"key[{at}]: expected a key that was issued, got {key}")
+        for lane in self._lanes:
+            for i in range(len(lane.rows)):
+                if lane.key(i) == key:
+                    return lane, i
+        raise IndexError(f"key[{at}]: expected a row that is still there, got {key}, which was overwritten")
+
+    def episodes(self) -> list[tuple[int, int, int, bool]]:
+        found = []
+        for env, lane in enumerate(self._lanes):
+            first = 0
+            for i, row in enumerate(lane.rows):
+                if row.ended or i + 1 == len(lane.rows):
+                    found.append((env, lane.first + first, i + 1 - first, not row.ended))
+                    first = i + 1
+        return sorted(found, key=lambda episode: (episode[3], episode[1], episode[0]))
+
+    def read_episode(self, env: int, first: int, count: int) -> Any:
+        lane = self._lanes[env]
+        if first < lane.first or first + count > lane.first + len(lane.rows):
+            return None
+        at = first - lane.first
+        rows = lane.rows[at : at + count]
+        lane.issued_end = max(lane.issued_end, first + count)
+        terminated = np.array([row.terminated for row in rows])
+        return (
+            [
+                np.stack([row.obs[c] for row in rows] + [rows[-1].next_obs[c]])
+                for c in range(len(self._stacks))
+            ],
+            np.stack([row.action for row in rows]),
+            np.array([row.reward for row in rows]),
+            terminated,
+            np.array([row.ended for row in rows]) & ~terminated,
+            np.array([lane.key(at + i) for i in range(count)], np.int64),
+            list(self._extras_of(rows).values()),
+        )
+
+    def reseed(self, seed: Any) -> None:
+        self._drop_ahead()
+        self._random = Philox(seed)
 
     def end_episodes(self) -> None:
         for lane in self._lanes:
@@ -331,18 +366,6 @@ class Buffer:
 
     def __len__(self) -> int:
         return sum(lane.num_ready(self._n_step) for lane in self._lanes)
-
-
-def _alone(arrays: list[Any]) -> Any:
-    """One observation is an array, several are a list of them."""
-    return arrays[0] if len(arrays) == 1 else arrays
-
-
-def _refill(out: Any, arrays: Any) -> Any:
-    for old, new in zip(out, arrays, strict=True):
-        for to, values in zip(old, new, strict=True) if isinstance(old, list) else [(old, new)]:
-            to[...] = values
-    return out
 
 
 class ReplayBuffer(buffer.ReplayBuffer):

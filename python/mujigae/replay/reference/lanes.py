@@ -1,0 +1,87 @@
+"""What a reference buffer keeps: whole rows, in lanes of one environment each, and batches drawn ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mujigae.replay.arguments import as_int
+
+__all__ = ["Drawn", "Lane", "Row", "checked_size", "refill", "single"]
+
+
+@dataclass
+class Row:
+    """One transition, whole."""
+
+    obs: list[Any]
+    action: Any
+    reward: float
+    next_obs: list[Any]
+    terminated: bool
+    ended: bool  # terminated, truncated, or the environment was reset behind our back
+    priority: float
+    extras: list[Any]
+
+
+class Lane:
+    """The rows of one environment, oldest first; row i of `rows` is the (first + i)-th ever added."""
+
+    def __init__(self, capacity: int, num_spare: int, offset: int) -> None:
+        self.capacity, self.num_slots, self.offset = capacity, capacity + num_spare, offset
+        self.rows: list[Row] = []
+        self.first = 0
+        self.issued_end = 0  # rows before it could be drawn at some time: their keys may be known
+
+    def num_ready(self, n_step: int) -> int:
+        """Rows whose window is complete, n steps or the episode's end: all but the newest of an open episode."""
+        waiting = 0
+        while waiting < min(n_step - 1, len(self.rows)) and not self.rows[-1 - waiting].ended:
+            waiting += 1
+        return len(self.rows) - waiting
+
+    def evict(self, n_step: int) -> None:
+        while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
+            self.rows.pop(0)
+            self.first += 1
+        self.issued_end = max(self.issued_end, self.first + self.num_ready(n_step))
+
+    def slot(self, i: int) -> int:
+        return self.offset + (self.first + i) % self.num_slots
+
+    def key(self, i: int) -> int:
+        return (self.first + i) // self.num_slots << 32 | self.slot(i)
+
+
+@dataclass
+class Drawn:
+    """A batch drawn ahead: whole, but for the weights of the beta with which it will be handed out."""
+
+    counter: int  # of the generator before the draw
+    arrays: Callable[[Any], tuple[Any, ...]]  # of the weights
+    masses: list[float]
+    probability: Any
+
+
+def checked_size(batch_size: Any) -> int:
+    size = as_int("batch_size", batch_size)
+    if size < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {size}")
+    return size
+
+
+def single(arrays: list[Any]) -> Any:
+    """One observation is an array, several are a list of them."""
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def refill(out: Any, arrays: Any) -> Any:
+    for old, new in zip(out, arrays, strict=True):
+        if isinstance(new, dict):
+            refill([old[name] for name in new], list(new.values()))
+        elif isinstance(new, list):
+            refill(old, new)
+        else:
+            old[...] = new
+    return out

@@ -1,0 +1,54 @@
+"""Rows of a buffer beside `sample`: by their keys, one after another, and as whole episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mujigae.replay.batch import Batch, Episode
+from mujigae.replay.priorities import PriorityAccess
+
+__all__ = ["RowAccess"]
+
+
+class RowAccess(PriorityAccess):
+    """The part of a replay buffer that reads rows by name instead of by chance."""
+
+    def draw(self, batch_size: int) -> tuple[Any, Any]:
+        """Draws rows as `sample` does, without reading them: key [B] int64, probability [B] float64.
+
+        `gather(key)` is then the batch that `sample` would have given. Batches that were prefetched are dropped.
+        """
+        key, probability = self._core.draw(batch_size)
+        return key, probability
+
+    def gather(self, key: Any, beta: float | None = None) -> Batch:
+        """The rows of these keys [B] as `sample` gives them, with weights and probabilities of now.
+
+        Raises IndexError for a key whose row was overwritten, was never issued, or has no complete n-step window.
+        """
+        return self._placement.placed(self._core.gather(key, self._exponent(beta)))
+
+    def next_key(self, key: Any) -> Any:
+        """[B] int64: the key of the row after each in its episode; -1 where the episode ends or the row is not there yet.
+
+        Raises IndexError for a key whose row was overwritten or was never issued.
+        """
+        return self._core.next_key(key)
+
+    def episodes(self) -> Iterator[Episode]:
+        """All rows, episode by episode: closed ones first, by the number of their first row, then the open ones.
+
+        The list of episodes is made when the iterator is; one of which rows are evicted before it is read is left out.
+        """
+        for env, first, count, is_open in self._core.episodes():
+            found = self._core.read_episode(env, first, count)
+            if found is not None:
+                obs, action, reward, terminated, truncated, key, extras = found
+                named = dict(zip((spec.name for spec in self._spec.extras), extras, strict=True))
+                tree = self._spec.obs.unflatten(obs)
+                yield Episode(env, tree, action, reward, terminated, truncated, named, key, is_open)
+
+    def __iter__(self) -> Iterator[Episode]:
+        """As `episodes`."""
+        return self.episodes()
