@@ -91,15 +91,34 @@ def test_actions_are_random_until_the_first_update() -> None:
 
 def test_beta_rises_from_the_first_update_to_the_end_of_the_budget_when_nothing_else_is_said() -> None:
     config = Run.from_flat({"steps": 3_000, "beta_start": 0.4, "beta_end": 1.0, "min_replay_steps": 1_000})
-    values = [beta_at(config, step) for step in (0, 1_000, 2_000, 3_000, 4_000)]
+    values = [beta_at(config, step, 0.0) for step in (0, 1_000, 2_000, 3_000, 4_000)]
     assert values == pytest.approx([0.4, 0.4, 0.7, 1.0, 1.0])
     resolved = resolve("prioritized", "CartPole-v1", {"steps": 3_000, "min_replay_steps": 1_000})
-    assert beta_at(resolved, resolved.replay.first_update_steps) == resolved.replay.beta_start
-    assert beta_at(resolved, 2_999) < beta_at(resolved, 3_000) == 1.0
+    assert beta_at(resolved, resolved.replay.first_update_steps, 0.0) == resolved.replay.beta_start
+    assert beta_at(resolved, 2_999, 0.0) < beta_at(resolved, 3_000, 0.0) == 1.0
 
 
 def test_beta_has_steps_of_its_own() -> None:
     options = {"steps": 1_000, "beta_steps": 100, "beta_start": 0.0, "min_replay_steps": 40}
     config = Run.from_flat(options)
-    assert math.isclose(beta_at(config, 65), 0.25)
-    assert beta_at(config, 140) == 1.0
+    assert math.isclose(beta_at(config, 65, 0.0), 0.25)
+    assert beta_at(config, 140, 0.0) == 1.0
+
+
+def test_beta_is_at_its_end_where_the_minutes_of_a_run_are() -> None:
+    options = {"steps": 1_000_000, "minutes": 2.0, "min_replay_steps": 1_000, "batch_size": 32}
+    config = resolve("prioritized", "CartPole-v1", options)
+    first = config.replay.first_update_steps
+    values = [
+        beta_at(config, step, seconds) for step, seconds in ((first, 30.0), (first + 4, 60.0), (5_000, 120.0))
+    ]
+    assert values == pytest.approx([0.4, 0.7, 1.0])
+    assert beta_at(config, 1_000_000, 1.0) == 1.0  # by the steps, where those end it first
+    own = resolve("prioritized", "CartPole-v1", {**options, "beta_steps": 100_000})
+    assert beta_at(own, first + 50_000, 119.0) == pytest.approx(0.7)
+
+
+def test_pong_is_at_the_end_of_beta_where_its_score_stops_it() -> None:
+    config = resolve("pong")
+    assert config.budget.stop_score is not None
+    assert beta_at(config, config.budget.steps // 2, 0.0) == 1.0

@@ -54,8 +54,9 @@ def _family(env_id: str, chosen: Values) -> Any:
 
 def _decided(run: Run) -> Run:
     """Fills in what depends on the machine or on other fields."""
-    left = max(run.budget.steps - run.replay.first_update_steps, 1)
-    beta_steps = left if run.replay.beta_steps is None else run.replay.beta_steps
+    beta_steps = run.replay.beta_steps
+    if beta_steps is None and run.budget.minutes is None:
+        beta_steps = max(run.budget.steps - run.replay.first_update_steps, 1)
     num_threads = _num_threads(run) if run.hardware.num_threads is None else run.hardware.num_threads
     return run.changed(beta_steps=beta_steps, num_threads=num_threads)
 

@@ -129,7 +129,7 @@ class ReplayConfig:
     beta_end: Share = 1.0
     """Last exponent of the importance weights."""
     beta_steps: Count | None = None
-    """Steps from the first update over which beta is annealed linearly; None: to the end of the budget."""
+    """Steps from the first update over which beta is annealed linearly; None: to the end of the budget, steps or minutes."""
     n_step: Count = 1
     """Rewards summed before bootstrapping, in steps (Sutton 1988; Rainbow takes 3)."""
     gamma: Share = 0.99

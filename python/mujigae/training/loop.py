@@ -183,7 +183,7 @@ def advance(training: Training, is_over: Callable[[], bool] = lambda: False) -> 
     budget, counters, stream = training.config.budget, training.counters, training.environment.stream
     overlap = training.config.hardware.overlap
     before = counters.steps
-    beta = beta_at(training.config, before)
+    beta = beta_at(training.config, before, counters.seconds)
     action = training.agent.act(stream.obs, before)
     updates: tuple[Update, ...] = ()
     if overlap:

@@ -72,6 +72,7 @@ PRESETS: dict[str, Values] = {
         "capacity": 100_000,
         "min_replay_steps": 10_000,
         "alpha": 0.5,
+        "beta_steps": 400_000,  # about where stop_score ends its runs
         "epsilon_schedule": "exponential",
         "epsilon_end": 0.001,
         "epsilon_steps": 100_000,
