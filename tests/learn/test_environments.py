@@ -16,7 +16,7 @@ ENVIRONMENTS = {
     "Acrobot-v1": None,
     "MountainCar-v0": None,
     "FrozenLake-v1": None,
-    "Taxi-v3": None,
+    "Taxi-v4": None,
     "CliffWalking-v1": None,
     "Blackjack-v1": None,
     "ALE/Breakout-v5": "ale_py",

@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from envs_by_hand import one
+from envs_by_hand import Five, Registry, one
 from gymnasium.envs.registration import registry
 
 from mujigae.envs import family_of, make
@@ -217,3 +217,17 @@ except mujigae.errors.MissingExtraError as error:
     program = program.replace("import mujigae\n", "import mujigae, mujigae.errors\n", 1)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 'pip install "mujigae[train]"' in done.stdout
+
+
+@pytest.mark.parametrize("value", [np.full((10, 10, 3), 0.5), np.full((10, 10, 3), 127, np.uint8)])
+def test_picture_of_a_few_cells_is_enlarged_and_floats_are_shares_of_brightness(
+    register: Registry, value: Any
+) -> None:
+    class Cells(Five):
+        def render(self) -> Any:
+            return value
+
+    env = make(one(register(Cells)), training=False, render=True)
+    env.stream.reset(seed=0)
+    picture = env.render()
+    assert (picture.shape, picture.dtype, np.unique(picture).tolist()) == ((40, 40, 3), np.uint8, [127])

@@ -15,6 +15,8 @@ from mujigae.errors import ConfigError
 
 __all__ = ["Environment"]
 
+_SMALLEST_PICTURE_SIDE = 32
+
 
 @dataclass
 class Environment:
@@ -47,7 +49,7 @@ class Environment:
         """
         if self._picture is None:
             raise ConfigError("render: the environment was made without render=True")
-        return np.array(self._picture(), dtype=np.uint8)
+        return _as_pixels(np.asarray(self._picture()))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What `state_owners` keep, by names that begin with the number of the environment; empty without any."""
@@ -75,6 +77,13 @@ class Environment:
     def close(self) -> None:
         """Closes the environments."""
         self.stream.close()
+
+
+def _as_pixels(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """A copy in uint8: floats are shares of full brightness, and a picture of a few cells is enlarged to be seen."""
+    pixels = (picture * 255 if picture.dtype.kind == "f" else picture).astype(np.uint8)
+    factor = -(-_SMALLEST_PICTURE_SIDE // max(min(pixels.shape[:2]), 1))
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def _by_environment(state: Mapping[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
