@@ -7,6 +7,7 @@ NumPy.
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import select
@@ -47,16 +48,25 @@ EXIT_SIGNAL = 128  # plus the signal's number: 130 after Ctrl-C, 143 after SIGTE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
+    _show_what_the_encoding_lacks()
     try:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None in a process without one, as under some service managers
+                sys.stdout.flush()
     except BrokenPipeError:
         if not _has_lost_its_reader():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
         return EXIT_BROKEN_PIPE
+
+
+def _show_what_the_encoding_lacks() -> None:
+    """Characters that a terminal's encoding lacks are printed as escapes instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _has_lost_its_reader() -> bool:

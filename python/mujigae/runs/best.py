@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,9 +40,12 @@ class BestSnapshot:
     def __init__(self, folder: Path, training: Training) -> None:
         self._folder, self._training = folder, training
         num_envs = min(training.config.budget.best_episodes, MAX_NUM_ENVS)
-        self._environment = make(replace(training.config.env, num_envs=num_envs), training=False)
         self._has_warned = False
         self._table = Table(folder / "evaluations.csv", EVALUATION_COLUMNS, training.counters.steps)
+        with ExitStack() as opened:
+            opened.callback(self._table.close)
+            self._environment = make(replace(training.config.env, num_envs=num_envs), training=False)
+            opened.pop_all()
 
     def catch_up(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """For a run that was resumed: what a kill after the checkpoint left undone, which is the games or the last of it."""

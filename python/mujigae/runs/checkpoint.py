@@ -205,10 +205,11 @@ def _restore_environment(
     path = checkpoint / ENVIRONMENTS
     safetensors, arrays = require("safetensors", "train"), require("safetensors.numpy", "train")
     kept: Mapping[str, Any] = {}
-    if path.exists():
+    is_saved = path.name in (state.get("sha256") or {})
+    if is_saved:
         _check_digest(path, state)
     try:
-        kept = arrays.load(path.read_bytes()) if path.exists() else {}
+        kept = arrays.load(path.read_bytes()) if is_saved else {}
         environment.restore(kept, freeze=freeze)
     except (OSError, *_NOT_AS_WRITTEN, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from error

@@ -105,7 +105,7 @@ def read_config(folder: Path) -> Run:
     try:
         return run_from_values(values, config_of)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {reason_of(error)}") from error
 
 
 def write_config(folder: Path, config: Run, protocol: str) -> None:
@@ -172,8 +172,9 @@ def load_player(
     checkpoint = None
     if network != "untrained":
         checkpoint = best(folder) if network == "best" else latest(folder)
-    require("torch", "train").set_num_threads(config.hardware.num_threads or 1)
+    torch = require("torch", "train")
     with named_in_errors(folder):
+        torch.set_num_threads(config.hardware.num_threads or 1)
         environment = make(replace(config.env, num_envs=num_envs), training=False, render=render)
         agent = create_agent(config, environment.observation_space, environment.action_space)
     if checkpoint is not None:

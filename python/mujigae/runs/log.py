@@ -11,6 +11,7 @@ import csv
 import os
 import re
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,11 +92,15 @@ class RunLog:
     def __init__(self, folder: Path, training: Training) -> None:
         self._training = training
         step = training.counters.steps
-        self._progress = Table(folder / "progress.csv", progress_columns(training.agent), step)
-        self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
         tensorboard = require("torch.utils.tensorboard", "train")
-        with written_to(folder / "tensorboard") as path:
-            self._tensorboard = tensorboard.SummaryWriter(path, purge_step=step + 1 if step else None)
+        with ExitStack() as opened:  # closed again where one of them cannot be opened
+            self._progress = Table(folder / "progress.csv", progress_columns(training.agent), step)
+            opened.callback(self._progress.close)
+            self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
+            opened.callback(self._episodes.close)
+            with written_to(folder / "tensorboard") as path:
+                self._tensorboard = tensorboard.SummaryWriter(path, purge_step=step + 1 if step else None)
+            opened.pop_all()
         self._window = Window(step, training.counters.seconds)
 
     def observe(self, progress: Progress) -> Row | None:

@@ -156,7 +156,10 @@ def _follow(training: Training, folder: Path, stop: Stop) -> None:
             row = log.observe(progress)
             if progress.is_checkpoint:
                 log.sync()
-                training.counters.is_evaluation_due = best is not None and not stop()
+                has_games = (
+                    training.config.budget.exact_resume or not stop()
+                )  # also where a stop meets a period
+                training.counters.is_evaluation_due = best is not None and has_games
                 checkpoint.save(training, folder)
                 if best is not None:
                     best.play(_out_of_time(training, stop))
