@@ -184,8 +184,8 @@ class BudgetConfig:
     """Steps between rows of progress.csv and TensorBoard points."""
     best_episodes: NotNegative = 0
     """Games to evaluate at each checkpoint, where the best network so far is kept in best/; 0: none."""
-    eval_max_steps: Count = 27_000
-    """Steps after which a game of an evaluation is cut, unless its own limit is larger (27,000: half an hour of Atari)."""
+    eval_max_steps: Count = 10_000
+    """Steps after which a game of an evaluation is cut, unless its own limit is larger, as the 27,000 of Atari are."""
 
     def __post_init__(self) -> None:
         check_fields(self)
