@@ -206,7 +206,7 @@ class HardwareConfig:
     cuda_graphs: bool = False
     """Record an update as CUDA graphs and replay them; needs a CUDA device."""
     overlap: bool = False
-    """Step the environments while the updates run that the vector step before made due; resumes as exactly."""
+    """Step the environments while the updates run that the vector step before made due; a checkpoint holds what is due."""
     device: str = "cpu"
     """Torch device of networks and batches: cpu, cuda, cuda:1 ..."""
     frames_on_device: bool = False
