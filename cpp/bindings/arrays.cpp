@@ -26,7 +26,8 @@ py::array_t<T, py::array::c_style> converted(const char* name, const py::handle&
   if (py::array_t<T, py::array::c_style>::check_(value) && py::detail::array_proxy(value.ptr())->nd == ndim) {
     return py::reinterpret_borrow<py::array_t<T, py::array::c_style>>(value);
   }
-  const auto array = py::array::ensure(value);
+  auto array = py::array::ensure(value);
+  if (!array && py::hasattr(value, "detach")) array = py::array::ensure(value.attr("detach")());  // a tensor that requires a gradient
   if (!array) {
     PyErr_Clear();
     throw py::type_error(concat(name, ": expected ", expected, ", got ", text(py::type::handle_of(value).attr("__name__"))));
@@ -144,6 +145,14 @@ py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape) {
   std::shared_ptr<std::byte> block = arena.take(bytes);
   std::byte* memory = block.get();
   return py::array(dtype, shape, memory, holder_of(std::move(block)));
+}
+
+py::array array_of(std::vector<std::byte> bytes) {
+  auto held = std::make_unique<std::vector<std::byte>>(std::move(bytes));
+  std::byte* const memory = held->data();
+  const auto size = static_cast<py::ssize_t>(held->size());
+  const py::capsule holder(held.release(), [](void* p) { delete static_cast<std::vector<std::byte>*>(p); });
+  return py::array(py::dtype::of<std::uint8_t>(), {size}, {}, memory, holder);
 }
 
 py::capsule holder_of(std::shared_ptr<std::byte> block) {

@@ -46,6 +46,9 @@ py::array_t<T> new_vector(py::ssize_t size);
 // What keeps a block of an arena as long as an array on it, or a view of one, is alive.
 py::capsule holder_of(std::shared_ptr<std::byte> block);
 
+// A new array [size] of uint8 on these bytes, which are not copied.
+py::array array_of(std::vector<std::byte> bytes);
+
 // A new array on recycled memory: the block returns to the arena with the last view of it.
 py::array allocate(Arena& arena, const py::dtype& dtype, const Shape& shape);
 

@@ -6,6 +6,7 @@
 #include "arrays.hpp"
 #include "gil.hpp"
 #include "module.hpp"
+#include "mujigae/fork_safe_mutex.hpp"
 #include "mujigae/storage/available_memory.hpp"
 #include "mujigae/frames/frame_ring.hpp"
 
@@ -127,7 +128,7 @@ class LockedFrameRing {
   Shape frame_shape_, stack_shape_;
   std::size_t stack_bytes_;
   FrameRing ring_;
-  mutable std::mutex mutex_;
+  mutable ForkSafeMutex mutex_;
 };
 
 }  // namespace

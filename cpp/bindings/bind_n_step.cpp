@@ -4,6 +4,7 @@
 #include "arrays.hpp"
 #include "gil.hpp"
 #include "module.hpp"
+#include "mujigae/fork_safe_mutex.hpp"
 #include "mujigae/replay/n_step.hpp"
 
 namespace mujigae::bindings {
@@ -79,7 +80,7 @@ class LockedNStepAccumulator {
   }
 
   NStepAccumulator accumulator_;
-  mutable std::mutex mutex_;
+  mutable ForkSafeMutex mutex_;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "arrays.hpp"
 #include "batch_fields.hpp"
+#include "bound_snapshot.hpp"
 #include "exact_step.hpp"
 #include "gil.hpp"
 #include "module.hpp"
@@ -197,12 +198,15 @@ class BoundBuffer {
     return buffer_->update_priorities(copied(key_array), copied(priority_array));
   }
 
-  py::bytes to_bytes(const std::string& meta) const {
-    const std::vector<std::byte> bytes = [&] {
+  // The snapshot as arrays of bytes, one after the other.
+  py::list to_pieces(const std::string& meta) const {
+    std::vector<std::vector<std::byte>> pieces = [&] {
       const ReleasedGil release;
-      return buffer_->to_bytes(meta);
+      return buffer_->to_pieces(meta);
     }();
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    py::list arrays;
+    for (std::vector<std::byte>& piece : pieces) arrays.append(array_of(std::move(piece)));
+    return arrays;
   }
 
   ReplayBuffer& buffer() { return *buffer_; }
@@ -266,27 +270,6 @@ BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::in
   return settings;
 }
 
-// A snapshot, in a file or in memory: its description is read at once, the rest by a buffer's load.
-class BoundSnapshot {
- public:
-  explicit BoundSnapshot(const std::string& path) : reader_(path), meta_(read_snapshot_meta(reader_)) {}
-  explicit BoundSnapshot(std::unique_ptr<const std::string> memory)
-      : memory_(std::move(memory)), reader_(std::as_bytes(std::span(*memory_))), meta_(read_snapshot_meta(reader_)) {}
-
-  static std::unique_ptr<BoundSnapshot> of(const py::bytes& memory) {
-    return std::make_unique<BoundSnapshot>(std::make_unique<const std::string>(memory));
-  }
-  py::bytes meta() const { return meta_; }
-  std::uint64_t size() const { return reader_.size(); }
-  bool is_file_backed() { return reader_.next_is(section_tag("LIVE")); }
-  SnapshotReader& reader() { return reader_; }
-
- private:
-  std::unique_ptr<const std::string> memory_;
-  SnapshotReader reader_;
-  std::string meta_;
-};
-
 // (path, description, whether the file is new), or None for a buffer in memory.
 std::unique_ptr<MappedFile> to_file(const py::object& file) {
   if (file.is_none()) return nullptr;
@@ -344,7 +327,7 @@ void bind_buffer(py::module_& m) {
       .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
            py::arg("path"), py::arg("meta"), release)
       .def("load", [](Bound& self, BoundSnapshot& snapshot) { self.buffer().load(snapshot.reader()); }, py::arg("snapshot"), release)
-      .def("to_bytes", &Bound::to_bytes, py::arg("meta"))
+      .def("to_pieces", &Bound::to_pieces, py::arg("meta"))
       .def("flush", [](Bound& self) { self.buffer().flush(); }, release)
       .def("check_valid", &Bound::check_valid)
       .def("__len__", [](Bound& self) { return self.buffer().size(); }, release)
@@ -381,7 +364,7 @@ void bind_snapshot(py::module_& m) {
       .def_property_readonly("meta", &BoundSnapshot::meta, "How to construct the buffer.")
       .def_property_readonly("size", &BoundSnapshot::size, "Bytes of the whole.")
       .def_property_readonly("is_file_backed", &BoundSnapshot::is_file_backed, "Whether this is the storage of a buffer itself.");
-  m.def("snapshot_of", &BoundSnapshot::of, py::arg("memory"), "The snapshot in these bytes.");
+  m.def("snapshot_of", &BoundSnapshot::of, py::arg("pieces"), "The snapshot in these bytes, one after the other.");
 }
 
 }  // namespace

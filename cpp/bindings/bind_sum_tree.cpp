@@ -5,6 +5,7 @@
 #include "arrays.hpp"
 #include "locking.hpp"
 #include "module.hpp"
+#include "mujigae/fork_safe_mutex.hpp"
 #include "mujigae/storage/available_memory.hpp"
 #include "mujigae/sampling/sum_tree.hpp"
 
@@ -78,7 +79,7 @@ class LockedSumTree {
 
   SumTree tree_;
   Philox random_;
-  mutable std::mutex mutex_;
+  mutable ForkSafeMutex mutex_;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "gil.hpp"
+#include "mujigae/fork_safe_mutex.hpp"
 
 namespace mujigae::bindings {
 
@@ -11,7 +12,7 @@ namespace mujigae::bindings {
 // nobody holds the mutex: to release it and take it again would cost a good part of that. Nobody waits for the mutex with the
 // GIL, so nobody can wait for ever.
 template <class Work>
-auto with_lock(std::mutex& mutex, bool is_small, const Work& work) {
+auto with_lock(ForkSafeMutex& mutex, bool is_small, const Work& work) {
   if (is_small) {
     const std::unique_lock lock(mutex, std::try_to_lock);
     if (lock.owns_lock()) return work();

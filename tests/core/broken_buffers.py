@@ -12,8 +12,6 @@ import mujigae
 from mujigae.conformance import Batch, Config
 from mujigae.conformance.ours import Mujigae, Reference
 
-SLOT = 0xFFFFFFFF
-
 
 class LosesTheFinalObservation(Mujigae):
     """The successor of a truncated row is the row itself."""

@@ -9,7 +9,13 @@ import numpy as np
 from mujigae.conformance import Batch, Config
 from mujigae.conformance.ours import Mujigae
 
-SLOT = 0xFFFFFFFF
+
+def slot_mask(buffer: Any) -> int:
+    """The bits of a key that name its slot."""
+    spec = buffer._spec
+    stack = max(spec.stack for spec in spec.obs.specs)
+    num_slots = spec.capacity + spec.num_envs * (spec.n_step - 1 + stack)
+    return (1 << (num_slots - 1).bit_length()) - 1
 
 
 class GivesOneOutput(Mujigae):
@@ -41,8 +47,9 @@ class UpdatesWhateverIsThere(Mujigae):
     """Late priorities go to the row that is in the slot now."""
 
     def update_priorities(self, key: Any, priorities: Any) -> None:
-        now = {one & SLOT: one for one in self.buffer.sample(512).key.tolist()}
-        keys = [now.get(int(one) & SLOT, one) for one in key]
+        mask = slot_mask(self.buffer)
+        now = {one & mask: one for one in self.buffer.sample(512).key.tolist()}
+        keys = [now.get(int(one) & mask, one) for one in key]
         super().update_priorities(keys, priorities)
 
 
@@ -97,7 +104,7 @@ class RemembersPriorities(Mujigae):
         values = []
         for one, value in zip(np.asarray(key).tolist(), np.asarray(priorities).tolist(), strict=True):
             largest[one] = max(largest.get(one, 0.0), value)
-            values.append(value + 1e-12 * largest[one] * ((one & SLOT) < 16))
+            values.append(value + 1e-12 * largest[one] * ((one & slot_mask(self.buffer)) < 16))
         super().update_priorities(key, values)
 
 

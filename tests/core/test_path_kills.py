@@ -185,3 +185,55 @@ def test_a_damaged_row_costs_the_older_rows_of_its_lane_when_the_file_was_not_cl
     assert loaded.check_valid()
     drawn = sorted({*loaded.sample(2000).action.tolist()})
     assert drawn == [*range(108, 120), *range(200, 220)]
+
+
+KEYS_OF_A_KILLED_PROCESS = """
+import os, signal, sys
+import numpy as np, mujigae
+buffer = mujigae.load(sys.argv[1])
+number, num_flushed, num_lost = map(int, sys.argv[2:])
+def add(tag):
+    obs = np.full(2, tag, np.float32)
+    buffer.add(np.stack([obs, obs]), [tag, tag], [tag, tag], np.stack([obs, obs]) + 1, [False, False], [True, True])
+for i in range(num_flushed): add(1000 * number + i)
+buffer.flush()
+flushed = buffer.sample(512)
+for i in range(num_lost): add(1000 * number + 500 + i)
+batch = buffer.sample(512)
+np.savez(sys.argv[1] + ".npz", flushed=flushed.key, tags=flushed.action, lost=batch.key[batch.action % 1000 >= 500])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def actions_of(buffer: Any, num_batches: int = 8) -> dict[int, int]:
+    """The action of each key that is drawn."""
+    pairs: dict[int, int] = {}
+    for _ in range(
+        num_batches if len(buffer) else 0
+    ):  # rows that were lost may have taken the place of all others
+        batch = buffer.sample(256)
+        pairs.update(zip(batch.key.tolist(), batch.action.tolist(), strict=True))
+    return pairs
+
+
+@pytest.mark.parametrize(("num_flushed", "num_lost"), [(0, 3), (1, 1), (20, 10), (7, 60)])
+def test_keys_of_rows_that_a_kill_lost_stay_dead(fast_folder: Path, num_flushed: int, num_lost: int) -> None:
+    path = fast_folder / "buffer"
+    options = {"num_envs": 2, "path": path, "seed": 0}
+    mujigae.PrioritizedReplayBuffer(40, ((2,), np.float32), ((), np.int64), **options).flush()
+    dead: set[int] = set()
+    for number in range(1, 7):
+        command = [sys.executable, "-c", KEYS_OF_A_KILLED_PROCESS, str(path)]
+        subprocess.run([*command, str(number), str(num_flushed + (number == 1)), str(num_lost)], check=False)
+        known = np.load(f"{path}.npz")
+        dead |= set(known["lost"].tolist())
+        buffer: Any = mujigae.load(path)
+        assert buffer.check_valid()
+        assert buffer.update_priorities(sorted(dead), np.ones(len(dead))) == 0
+        now, before = (
+            actions_of(buffer),
+            dict(zip(known["flushed"].tolist(), known["tags"].tolist(), strict=True)),
+        )
+        assert all(before[key] == action for key, action in now.items() if key in before)
+        assert not dead & set(now)
+        del buffer

@@ -125,7 +125,7 @@ void check_like_memory(bool compress) {
   memory.save(folder / "one", "");
   buffer->save(folder / "other", "");
   CHECK(read_file(folder / "one") == read_file(folder / "other"));
-  CHECK(memory.to_bytes("").size() == read_file(folder / "one").size());
+  CHECK(memory.to_pieces("").front().size() == read_file(folder / "one").size());
 }
 
 template <class S>

@@ -138,7 +138,7 @@ std::vector<std::function<void()>> calls_of(BufferOf<S>& buffer, OwnedBatch& bat
       [&] { buffer.set_n_step(1); },
       [&] { buffer.set_gamma(0.5); },
       [&buffer, path] { buffer.save(path, ""); },
-      [&] { buffer.to_bytes(""); },
+      [&] { buffer.to_pieces(""); },
       [&] { buffer.why_invalid(); },
   };
   if constexpr (kHasPriorities<S>) {
@@ -277,5 +277,5 @@ TEST_CASE_TEMPLATE("flush is nothing to a buffer in memory", S, Uniform, Proport
   BufferOf<S> buffer(counting_settings(), {}), flushed(counting_settings(), {});
   for (BufferOf<S>* one : {&buffer, &flushed}) count_on(*one);
   flushed.flush();
-  CHECK(flushed.to_bytes("") == buffer.to_bytes(""));
+  CHECK(flushed.to_pieces("") == buffer.to_pieces(""));
 }

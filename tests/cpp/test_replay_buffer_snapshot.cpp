@@ -25,7 +25,7 @@ using namespace mujigae;
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::int64_t kTooFar = (std::int64_t{1} << 60) + 1;
+constexpr std::int64_t kTooFar = (std::int64_t{1} << 60) + 1;  // beyond every bound
 
 struct Lie {
   const char* section;
@@ -40,7 +40,7 @@ template <class S>
 Bytes truth() {
   BufferOf<S> buffer(counting_settings(), {});
   count_on(buffer);
-  return buffer.to_bytes("meta");
+  return buffer.to_pieces("meta").front();
 }
 
 // What loading the snapshot into a fresh buffer says; nothing when it is loaded and goes on working.
@@ -96,7 +96,11 @@ TEST_CASE_TEMPLATE("rows that a lane cannot hold are refused", S, Uniform, Propo
                     {"HEAD", kNext, 24, "a value of 24, expected 15 to 23"},
                     {"HEAD", kEpisodeStart, 21, "a value of 21, expected 0 to 20"},
                     {"HEAD", kEpisodeStart, 17, "the open episode of lane 0 begins at row 17"},
-                    {"HEAD", kIssuedEnd, 21, "a value of 21, expected 0 to 20"}});
+                    {"HEAD", kIssuedEnd, 21, "a value of 21, expected 0 to 20"},
+                    {"HEAD", kEpochs, 1, "a value of 0, expected 1 to 20"},  // epochs are in order
+                    {"HEAD", kEpochs + 1, 1, "a value of 0, expected 1 to"},
+                    {"HEAD", kEpochs + 6, 21, "a value of 21, expected 0 to 20"},
+                    {"HEAD", kEpochs + 7, kTooFar, "a value of"}});
   const Bytes no_end = with_value(truth<S>(), "FLAG", 2, std::uint8_t{0});  // then the episode began before the rows held
   check_says(refusal<S>(no_end), "the open episode of lane 0 begins at row 18");
 }
@@ -126,13 +130,13 @@ TEST_CASE_TEMPLATE("frames and a current stack that do not agree are refused", S
   check_says(refusal<S>(with_size(snapshot, "FRAM", 0)), "0 frames, expected 8");
 }
 
-TEST_CASE_TEMPLATE("stacks that refer to frames that are not held are refused", S, Uniform, Proportional) {
+TEST_CASE_TEMPLATE("stacks that do not follow the one before them are refused", S, Uniform, Proportional) {
   const std::size_t third = 3 * 2, last = 3 * 4;  // words of a row: newest, depth, padding
-  check_refused<S>({{"STAK", 0, 15, "row 15 of lane 0 refers to frames that are not held"},   // older than the log
-                    {"STAK", third, 16, "row 17 of lane 0 refers to frames that are not held"},  // older than the row before
-                    {"STAK", last, 21, "row 19 of lane 0 refers to frames that are not held"},  // its successor is not there
-                    {"STAK", 1, 3, "row 15 of lane 0 refers to frames that are not held"},
-                    {"STAK", last + 1, 0, "the current stack of lane 0 is too old"},
+  check_refused<S>({{"STAK", 0, 15, "row 15 of lane 0 does not begin with the first frame held"},  // older than the log
+                    {"STAK", third, 16, "the stack of row 17 of lane 0 does not follow the one before it"},  // older than the row before
+                    {"STAK", last, 21, "the stack of row 19 of lane 0 does not follow the one before it"},  // its successor is not there
+                    {"STAK", 1, 3, "row 15 of lane 0 does not begin with the first frame held"},
+                    {"STAK", last + 1, 0, "the stack of row 19 of lane 0 does not follow the one before it"},
                     {"STAK", 0, kTooFar, "a value of"},
                     {"STAK", 1, -1, "a value of -1"},
                     {"STAK", 2, 2, "a value of 2, expected 0 to 1"}});
@@ -140,7 +144,10 @@ TEST_CASE_TEMPLATE("stacks that refer to frames that are not held are refused", 
 
 TEST_CASE_TEMPLATE("rewards and flags that cannot be are refused", S, Uniform, Proportional) {
   check_refused<S>({{"REWD", 3, bits(kNan), "a reward that is not finite"}, {"REWD", 0, bits(-kInfinity), "a reward that is not finite"}});
-  check_says(refusal<S>(with_value(truth<S>(), "FLAG", 4, std::uint8_t{8})), "unknown flags");
+  check_refused<S>({{"REWD", 2, bits(2e38), "a reward that is not finite or too large"}});  // two of them make a sum
+  for (const int flags : {3, 5, 6, 7, 8, 255}) {
+    check_says(refusal<S>(with_value(truth<S>(), "FLAG", 4, static_cast<std::uint8_t>(flags))), "unknown flags");
+  }
 }
 
 TEST_CASE("priorities and exponents that cannot be are refused") {
@@ -195,7 +202,7 @@ TEST_CASE_TEMPLATE("coded frames that are none, too few or too many are refused"
   BufferOf<S> buffer(settings, {});
   const auto frame = [](std::int64_t t) { return Bytes(kFrameBytes, static_cast<std::byte>(t)); };
   for (std::int64_t t = 0; t < 40; ++t) buffer.add(OwnedSteps(1, {0}, {{{frame(t)}, {frame(t + 1)}, t, 0.0, false, false}}).view());
-  const Bytes snapshot = buffer.to_bytes("meta");
+  const Bytes snapshot = buffer.to_pieces("meta").front();
   const Section frames = section_of(snapshot, "FRAM");
   const auto steps = std::span(snapshot).subspan(frames.payload(), frames.length);
   const auto refused = [&](std::span<const std::byte> payload) { return refusal<S>(with_payload(snapshot, "FRAM", payload), settings); };
@@ -222,9 +229,9 @@ TEST_CASE_TEMPLATE("a snapshot is saved to a path and loaded from it, and in mem
   CHECK(loaded.n_step() == 2);
   CHECK(loaded.gamma() == 0.9);
   CHECK(loaded.num_silent_boundaries() == 0);
-  CHECK(loaded.to_bytes("how to make it") == buffer.to_bytes("how to make it"));
+  CHECK(loaded.to_pieces("how to make it") == buffer.to_pieces("how to make it"));
   const std::string written = read_file(folder / "file");
-  const Bytes bytes = buffer.to_bytes("how to make it");
+  const Bytes bytes = buffer.to_pieces("how to make it").front();
   CHECK(std::equal(written.begin(), written.end(), reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data() + bytes.size())));
   CHECK(draw(loaded) == draw(buffer));
   CHECK_THROWS_AS(loaded.load(folder / "missing"), std::system_error);

@@ -144,3 +144,53 @@ TEST_CASE("clear empties every lane, and keys from before are stale, not unknown
   CHECK(!rows.is_held(rows.row_of_key(key, 0)));
   CHECK(rows.key_of(append(rows, 1, 0.0)) != key);
 }
+
+TEST_CASE("keys name rows up to 2^62 of them, whatever the capacity") {
+  for (const std::int64_t capacity : {std::int64_t{1}, std::int64_t{3}, std::int64_t{1000}, std::int64_t{1} << 16}) {
+    RowRing rows(capacity, 1, 1, 8, 0);
+    Lane& lane = rows.lane(0);
+    const std::int64_t last = (std::int64_t{1} << 62) - 1;
+    for (std::int64_t row = 1; row < last; row *= 3) {
+      lane.first = lane.next = lane.episode_start = row;
+      append(rows, 0, 1.0, kTerminated);
+      lane.issued_end = lane.next;
+      const std::int64_t key = rows.key_of(lane.slot(row));
+      REQUIRE(key >= 0);
+      REQUIRE(rows.row_of_key(key, 0).row == row);
+      if (row > last / 3) break;
+    }
+  }
+}
+
+TEST_CASE("after a kill the keys of rows that were lost stay dead, and those of rows held keep naming them") {
+  RowRing rows(8, 1, 2, 8, 0);
+  Lane& lane = rows.lane(0);
+  const auto add = [&](int count) {
+    for (int i = 0; i < count; ++i) append(rows, 0, 1.0, kTerminated);
+    lane.first = std::max<std::int64_t>(lane.next - 8, 0);
+    lane.issued_end = lane.next;
+  };
+  add(5);
+  std::vector<std::int64_t> held, lost;
+  for (int kill = 0; kill < 12; ++kill) {
+    const std::int64_t flushed = lane.next;
+    held.clear();
+    for (std::int64_t row = lane.first; row < flushed; ++row) held.push_back(rows.key_of(lane.slot(row)));
+    add(3);
+    for (std::int64_t row = flushed; row < lane.next; ++row) lost.push_back(rows.key_of(lane.slot(row)));
+    lane.next = lane.episode_start = lane.issued_end = flushed;
+    lane.first = std::max<std::int64_t>(flushed - 5, 0);
+    REQUIRE(rows.begin_epoch(0));
+    if (kill % 3 != 2) add(2);  // now and then nothing is added before the next kill
+    for (std::int64_t row = lane.first; row < lane.next; ++row) {
+      const std::int64_t key = rows.key_of(lane.slot(row));
+      CHECK(rows.row_of_key(key, 0).row == row);
+      CHECK(std::count(lost.begin(), lost.end(), key) == 0);
+    }
+    for (const std::int64_t key : lost) CHECK_FALSE(rows.is_held(rows.row_of_key(key, 0)));
+    for (const std::int64_t key : held) {
+      const RowRing::Row row = rows.row_of_key(key, 0);
+      if (rows.is_held(row)) CHECK(row.row < flushed);
+    }
+  }
+}

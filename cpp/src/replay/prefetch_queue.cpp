@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "mujigae/check.hpp"
-#include "mujigae/sampling/sum_tree.hpp"
 
 namespace mujigae {
 namespace {
@@ -56,7 +55,7 @@ std::string PrefetchQueue::why_invalid() const {
     const DrawnBatch& batch = batches_[i];
     if (!is_for(batch.batch_size())) return "batches of different sizes are drawn ahead";
     if (i > 0 && !is_after(batch.counter, batches_[i - 1].counter)) return "batches drawn ahead are out of order";
-    const auto is_mass = [](double mass) { return mass >= SumTree::kMinValue && mass <= SumTree::kMaxValue; };
+    const auto is_mass = [](double mass) { return mass > 0.0 && std::isfinite(mass); };
     if (!std::all_of(batch.masses.begin(), batch.masses.end(), is_mass)) return "a batch drawn ahead has a mass that is not positive";
   }
   return {};

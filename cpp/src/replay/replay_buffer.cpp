@@ -12,7 +12,7 @@ namespace {
 
 std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const BufferSettings& settings,
                                         std::int64_t num_sampler_words) {
-  constexpr std::int64_t kCounters = 7, kLaneWords = 4, kLogWords = 5;  // see ReplayBuffer::state
+  constexpr std::int64_t kCounters = 7, kLaneWords = 4 + 2 * static_cast<std::int64_t>(Lane::kMaxEpochs), kLogWords = 5;  // see ReplayBuffer::state
   const std::int64_t lane_words = kLaneWords + kLogWords * static_cast<std::int64_t>(settings.obs.size());
   if (file) file->map_states(kCounters + settings.num_envs * lane_words + num_sampler_words);
   return file;
@@ -77,7 +77,7 @@ ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sa
   }
 }
 
-std::unique_lock<std::mutex> ReplayBuffer::lock() const {
+std::unique_lock<ForkSafeMutex> ReplayBuffer::lock() const {
   if (file_) file_->check_owner();
   return std::unique_lock(mutex_);
 }

@@ -59,6 +59,9 @@ void ReplayBuffer::adopt_file() {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) adopt_lane(e, found.is_closed);
   if (const std::string reason = why_rows_invalid(); !reason.empty()) file_->fail(reason);
   if (!sampler_->adopt(sampler_state, rows_)) file_->fail("an alpha, beta or largest priority that is out of range");
+  for (std::int64_t e = 0; !found.is_closed && e < rows_.num_lanes(); ++e) {
+    if (!rows_.begin_epoch(e)) file_->fail("a lane without keys for further rows");
+  }
   announce_all();
   file_->flush(state(), false);  // from now on it is in use
 }

@@ -26,11 +26,11 @@ void ReplayBuffer::save(const std::string& path, const std::string& meta) const 
   write(writer, meta);
 }
 
-std::vector<std::byte> ReplayBuffer::to_bytes(const std::string& meta) const {
+std::vector<std::vector<std::byte>> ReplayBuffer::to_pieces(const std::string& meta) const {
   const auto locked = lock();
   SnapshotWriter writer;
   write(writer, meta);
-  return writer.take_bytes();
+  return writer.take_pieces();
 }
 
 void ReplayBuffer::write(SnapshotWriter& writer, const std::string& meta) const {
@@ -55,7 +55,10 @@ std::vector<std::int64_t> ReplayBuffer::head(std::uint64_t counter) const {
       push_stack(head, stack_lane.current());
     }
   }
-  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) head.push_back(rows_.lane(e).issued_end);
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
+    head.push_back(rows_.lane(e).issued_end);
+    for (const Epoch& epoch : rows_.lane(e).epochs) head.insert(head.end(), {epoch.first_row, epoch.offset});
+  }
   return head;
 }
 
@@ -115,16 +118,27 @@ void ReplayBuffer::set_head(Words& words) {
   random_ = Philox({first_key, second_key}, std::bit_cast<std::uint64_t>(words.next()));
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     Lane& lane = rows_.lane(e);
-    lane.first = words.next(0, lane.slots << 30);  // beyond that a key would overflow
+    lane.first = words.next(0, rows_.max_generation() * lane.slots);  // beyond that a key would overflow
     lane.next = words.next(lane.first, lane.first + lane.slots);
     lane.episode_start = words.next(0, lane.next);
     for (StackLane& stack_lane : stacks_[static_cast<std::size_t>(e)]) {
-      const std::int64_t begin = words.next(0, Words::kMaxCount);
-      const std::int64_t end = words.next(begin, Words::kMaxCount);
+      const std::int64_t begin = words.next(0, Stack::kMaxNewest);
+      const std::int64_t end = words.next(begin, Stack::kMaxNewest + 1);
       stack_lane.expect_frames(begin, end, words.next_stack());
     }
   }
-  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) rows_.lane(e).issued_end = words.next(0, rows_.lane(e).next);
+  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) set_keys(rows_.lane(e), words);
+}
+
+// Which keys of a lane are known.
+void ReplayBuffer::set_keys(Lane& lane, Words& words) {
+  lane.issued_end = words.next(0, lane.next);
+  Epoch before;
+  for (Epoch& epoch : lane.epochs) {
+    epoch.first_row = words.next(before.first_row, lane.next);
+    epoch.offset = words.next(before.offset, rows_.max_generation() - lane.next / lane.slots);
+    before = epoch;
+  }
 }
 
 void ReplayBuffer::load_rows(SnapshotReader& reader) {

@@ -1,5 +1,6 @@
 #include "mujigae/replay/row_ring.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -21,6 +22,7 @@ RowRing::RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spa
     lanes_.push_back({num_slots_, share, share + spare_slots});
     num_slots_ += share + spare_slots;
   }
+  slot_bits_ = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(num_slots_ - 1)));
   const std::int64_t bytes = num_slots_ * record_bytes_;
   records_ = Column<std::byte>(bytes, file ? file->map_part(bytes, true) : nullptr);
 }
@@ -110,18 +112,34 @@ void RowRing::Places::look_up(std::int64_t lane_index) {
   lane_ = lane_index;
   offset_ = lane.offset;
   slots_ = lane.slots;
+  newest_ = lane.epochs.back();
   generation_of_first_ = lane.first / lane.slots;
   first_at_ = lane.first % lane.slots;
 }
 
 RowRing::Row RowRing::row_of_key(std::int64_t key, std::size_t at) const {
-  const std::int64_t slot = key & 0xFFFFFFFF;
+  const std::int64_t slot = key & ((std::int64_t{1} << slot_bits_) - 1), generation = key >> slot_bits_;
   if (key < 0 || slot >= num_slots()) fail_index("key[", at, "]: expected a key of this buffer, got ", key);
   const std::int64_t e = lane_of(slot);
   const Lane& lane = lanes_[index(e)];
-  const Row row = {e, (key >> 32) * lane.slots + (slot - lane.offset)};
-  if (row.row >= lane.issued_end) fail_index("key[", at, "]: expected a key that was issued, got ", key);
-  return row;
+  std::int64_t end = INT64_MAX;  // of the epoch's rows
+  for (std::size_t i = Lane::kMaxEpochs; i-- > 0; end = lane.epochs[i].first_row) {
+    const std::int64_t row = (generation - lane.epochs[i].offset) * lane.slots + (slot - lane.offset);
+    if (row >= lane.issued_end && end == INT64_MAX) fail_index("key[", at, "]: expected a key that was issued, got ", key);
+    if (row < end && (row >= lane.epochs[i].first_row || i == 0)) return {e, row};
+  }
+  return {e, -1};  // of a row that was lost
+}
+
+bool RowRing::begin_epoch(std::int64_t lane_index) {
+  constexpr std::int64_t kMaxLostRows = std::int64_t{1} << 40;  // added and drawn since the last flush
+  Lane& lane = lanes_[index(lane_index)];
+  const std::int64_t offset = lane.epochs.back().offset + kMaxLostRows / lane.slots + 3;  // held rows may get keys of this epoch
+  if (lane.next / lane.slots + offset > max_generation()) return false;
+  if (lane.epochs.back().first_row < lane.next) std::shift_left(lane.epochs.begin(), lane.epochs.end(), 1);
+  lane.epochs.back() = {lane.next, offset};
+  lane.issued_end = lane.next;
+  return true;
 }
 
 bool RowRing::is_held(const Row& row) const {

@@ -72,11 +72,22 @@ void SnapshotWriter::put_head() {
 
 void SnapshotWriter::put(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const std::size_t count = file_ ? std::min(bytes.size(), kBufferBytes - buffer_.size()) : bytes.size();
+    const std::size_t most = file_ ? kBufferBytes : kPieceBytes;
+    if (buffer_.size() == most) file_ ? flush() : begin_piece();
+    const std::size_t count = std::min(bytes.size(), most - buffer_.size());
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
     bytes = bytes.subspan(count);
-    if (file_ && buffer_.size() == kBufferBytes) flush();
   }
+}
+
+void SnapshotWriter::begin_piece() {
+  pieces_.push_back(std::exchange(buffer_, {}));
+  buffer_.reserve(kPieceBytes);
+}
+
+std::vector<std::vector<std::byte>> SnapshotWriter::take_pieces() {
+  pieces_.push_back(std::exchange(buffer_, {}));
+  return std::move(pieces_);
 }
 
 void SnapshotWriter::flush() {
@@ -128,8 +139,8 @@ SnapshotReader::SnapshotReader(int file, const std::string& path) : path_(path),
   read_head();
 }
 
-SnapshotReader::SnapshotReader(std::span<const std::byte> memory)
-    : path_("a snapshot in memory"), memory_(memory), size_(memory.size()) {
+SnapshotReader::SnapshotReader(std::vector<std::span<const std::byte>> pieces) : path_("a snapshot in memory"), pieces_(std::move(pieces)) {
+  for (const auto& piece : pieces_) piece_ends_.push_back(size_ += piece.size());
   read_head();
 }
 
@@ -155,8 +166,8 @@ void SnapshotReader::fail(const std::string& what) const { throw SnapshotError(c
 
 void SnapshotReader::get(std::span<std::byte> bytes) {
   if (bytes.size() > size_ - position_) fail("the file ends too early");
-  if (!file_ && !bytes.empty()) std::memcpy(bytes.data(), memory_.data() + position_, bytes.size());
-  while (file_ && !bytes.empty()) {
+  if (!file_) return get_from_memory(bytes);
+  while (!bytes.empty()) {
     const ssize_t count = ::pread(*file_, bytes.data(), bytes.size(), static_cast<off_t>(position_));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail_system("cannot read " + path_);
@@ -164,7 +175,18 @@ void SnapshotReader::get(std::span<std::byte> bytes) {
     position_ += static_cast<std::uint64_t>(count);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
-  position_ += bytes.size();
+}
+
+void SnapshotReader::get_from_memory(std::span<std::byte> bytes) {
+  while (!bytes.empty()) {
+    const auto at = std::upper_bound(piece_ends_.begin(), piece_ends_.end(), position_) - piece_ends_.begin();
+    const auto left = static_cast<std::size_t>(piece_ends_[static_cast<std::size_t>(at)] - position_);
+    const std::span<const std::byte> piece = pieces_[static_cast<std::size_t>(at)].last(left);
+    const std::size_t count = std::min(bytes.size(), left);
+    std::memcpy(bytes.data(), piece.data(), count);
+    position_ += count;
+    bytes = bytes.subspan(count);
+  }
 }
 
 bool SnapshotReader::next_is(std::uint32_t tag) {

@@ -1,6 +1,7 @@
 #include "mujigae/storage/arena.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <new>
 #include <utility>
 

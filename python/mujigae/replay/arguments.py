@@ -68,6 +68,14 @@ def as_array(argument: str, value: Any) -> Any:
         return np.asarray(value)
     except ValueError:
         raise ValueError(f"{argument}: expected rows of equal length, got ragged ones") from None
+    except RuntimeError:  # torch's, of a tensor that requires a gradient
+        return np.asarray(_detached(value))
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_detached(item) for item in value]
+    return value.detach() if hasattr(value, "detach") else value
 
 
 def as_reals(argument: str, value: Any) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from mujigae.replay.arguments import (
 )
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.placement import placement_of
-from mujigae.replay.restoring import Restorable, from_bytes
+from mujigae.replay.restoring import Restorable, from_pieces
 from mujigae.replay.rows import RowAccess
 from mujigae.replay.samplers import PrioritySampler, Sampler, Uniform
 from mujigae.replay.spec import BufferSpec
@@ -298,8 +299,14 @@ class ReplayBuffer(RowAccess, Restorable):
         """
         self._core.flush()
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        return from_bytes, (type(self), self._core.to_bytes(self._spec.to_json()), *self._place)
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """The snapshot in pieces, of which one at a time is in memory twice; none with protocol 5, which takes them out of band."""
+        arrays = self._core.to_pieces(self._spec.to_json())[::-1]
+        pieces: list[Any] = []
+        while arrays:
+            array = arrays.pop()
+            pieces.append(pickle.PickleBuffer(array) if int(protocol) >= 5 else array.tobytes())
+        return from_pieces, (type(self), pieces, *self._place)
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 from mujigae import _core
@@ -10,9 +10,9 @@ from mujigae.errors import SnapshotError
 from mujigae.replay.samplers import Sampler
 from mujigae.replay.spec import BufferSpec
 
-__all__ = ["Restorable", "from_bytes", "restored"]
+__all__ = ["Restorable", "from_pieces", "restored"]
 
-_MIN_ENV_BYTES = 8 * 9  # integers that a snapshot has for each environment with one observation
+_MIN_ENV_BYTES = 8 * 17  # integers that a snapshot has for each environment with one observation
 
 
 class Restorable:
@@ -41,10 +41,12 @@ class Restorable:
         return buffer
 
 
-def from_bytes(cls: type[Restorable], data: bytes, device: str | None, frames_on_device: bool) -> Restorable:
-    """What pickle calls: a buffer of class `cls` from the snapshot `data`."""
+def from_pieces(
+    cls: type[Restorable], pieces: Sequence[Any], device: str | None, frames_on_device: bool
+) -> Restorable:
+    """What pickle calls: a buffer of class `cls` from a snapshot in `pieces`, bytes one after the other."""
     place = device, frames_on_device
-    return restored("pickled buffer", _core.snapshot_of(data), lambda _: cls, place, None)
+    return restored("pickled buffer", _core.snapshot_of(pieces), lambda _: cls, place, None)
 
 
 def restored(

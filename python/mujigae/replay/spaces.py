@@ -64,7 +64,12 @@ class ObsLayout:
         tree = _flatten(space, "", arrays)
         if not arrays:
             raise ValueError(f"observation_space: expected at least one array, got {space}")
-        stacks = _stacks(frame_stack, [name for name, _, _ in arrays])
+        names = [name for name, _, _ in arrays]
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"observation_space: expected names that differ when joined by dots, got {duplicates} twice"
+            )
+        stacks = _stacks(frame_stack, names)
         specs = tuple(ArraySpec(name, shape, dtype, stacks.get(name, 1)) for name, shape, dtype in arrays)
         return cls(specs, tree)
 
@@ -137,8 +142,8 @@ def _flatten(space: Any, name: str, arrays: list[Any], argument: str = "observat
 
 def _check_keys(children: Mapping[Any, Any], name: str) -> None:
     for key in children:
-        if not isinstance(key, str) or "." in key:
-            raise TypeError(f"{name}: expected names without dots as keys, got {key!r}")
+        if not isinstance(key, str):
+            raise TypeError(f"{name}: expected names as keys, got {key!r}")
 
 
 def _join(name: str, key: object) -> str:

@@ -41,17 +41,17 @@ std::int64_t max_log_bytes(const FrameLayout& layout, bool compress);    // that
 
 enum class Padding : std::uint8_t { kZeros, kRepeat };
 
-// Eight bytes, for every row has one: newest << 16 | depth << 8 | padding.
+// Eight bytes, for every row has one: newest << 9 | depth << 1 | padding.
 class Stack {
  public:
-  static constexpr std::int64_t kMaxNewest = std::int64_t{1} << 46;
+  static constexpr std::int64_t kMaxNewest = std::int64_t{1} << 53;  // half of what there is room for
 
   Stack() : Stack(-1, 0, Padding::kZeros) {}  // none yet
-  Stack(std::int64_t newest, std::int64_t depth, Padding padding) : word_(newest << 16 | depth << 8 | static_cast<std::int64_t>(padding)) {}
+  Stack(std::int64_t newest, std::int64_t depth, Padding padding) : word_(newest << 9 | depth << 1 | static_cast<std::int64_t>(padding)) {}
 
-  std::int64_t newest() const { return word_ >> 16; }
-  std::int64_t depth() const { return word_ >> 8 & 0xFF; }
-  Padding padding() const { return static_cast<Padding>(word_ & 0xFF); }
+  std::int64_t newest() const { return word_ >> 9; }
+  std::int64_t depth() const { return word_ >> 1 & 0xFF; }
+  Padding padding() const { return static_cast<Padding>(word_ & 1); }
   std::int64_t oldest() const { return newest() - depth(); }
   bool operator==(const Stack&) const = default;
 

@@ -28,6 +28,7 @@
 #include <string>
 #include <vector>
 
+#include "mujigae/fork_safe_mutex.hpp"
 #include "mujigae/storage/arena.hpp"
 #include "mujigae/replay/batch.hpp"
 #include "mujigae/replay/buffer_settings.hpp"
@@ -133,7 +134,7 @@ class ReplayBuffer {
   void save(const std::string& path, const std::string& meta) const;
   void load(const std::string& path);
   void load(SnapshotReader& reader);  // whose META has been read
-  std::vector<std::byte> to_bytes(const std::string& meta) const;
+  std::vector<std::vector<std::byte>> to_pieces(const std::string& meta) const;  // the same in memory, one after the other
 
   // In a file: what has been added up to now survives any kill. Without one: nothing to do.
   void flush();
@@ -147,7 +148,7 @@ class ReplayBuffer {
   struct RowPointers;
 
   Span span() const { return {0, settings_.n_step - 1}; }  // of an n-step window
-  std::unique_lock<std::mutex> lock() const;
+  std::unique_lock<ForkSafeMutex> lock() const;
   void put_stacks_in_file();
   void check(const StepsView& steps, const Outcomes& outcomes) const;
   void check_stack_rolls(const RowPointers& row) const;
@@ -171,6 +172,7 @@ class ReplayBuffer {
   void write(SnapshotWriter& writer, const std::string& meta) const;
   std::vector<std::int64_t> head(std::uint64_t counter) const;
   void set_head(Words& words);
+  void set_keys(Lane& lane, Words& words);
   void save_rows(SnapshotWriter& writer) const;
   void save_frames(SnapshotWriter& writer) const;
   void load_rows(SnapshotReader& reader);
@@ -196,7 +198,7 @@ class ReplayBuffer {
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches
   mutable PrefetchQueue ahead_;  // saving finishes it, which nobody can tell
   std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
-  mutable std::mutex mutex_;
+  mutable ForkSafeMutex mutex_;
 };
 
 std::string read_snapshot_meta(SnapshotReader& reader);  // the first section of every snapshot

@@ -2,7 +2,12 @@
 //
 //   lane       rows  first ............ episode_start ..... next        counted from 0 for ever
 //   slot = offset + row % slots         each lane owns `slots` neighbouring slots of the columns
-//   key  = generation << 32 | slot      generation = row / slots: a key outlives its row and can tell
+//   key  = generation << slot_bits | slot      slot_bits: what num_slots needs; so keys last for 2^62 rows of any capacity
+//   generation = row / slots + offset of the row's epoch: a key outlives its row and can tell
+//
+// An epoch begins where a file is reopened that was not closed. Keys of rows that were lost may be known; its offset is so much
+// larger than the one before that they can never be issued again. At most kMaxEpochs are remembered: then the oldest keys go stale
+// early, and their rows get those of the next epoch.
 //
 // A row can be drawn when the rows of its span (such as an n-step window) are there, or its episode has ended. In a lane these are
 // the rows from `first` up to ready_end(span), without gaps. A lane holds at most `capacity` of them and evicts its own oldest row.
@@ -19,6 +24,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -37,10 +43,23 @@ struct Span {
   std::int64_t before = 0, after = 0;
 };
 
+struct Epoch {
+  std::int64_t first_row = 0, offset = 0;  // what is added to the generations of the rows from it on
+};
+
 struct Lane {
+  static constexpr std::size_t kMaxEpochs = 4;
+
   std::int64_t offset, capacity, slots;
   std::int64_t first = 0, next = 0, episode_start = 0;
   std::int64_t issued_end = 0;  // the rows before it could be drawn at some time: their keys may be known
+  std::array<Epoch, kMaxEpochs> epochs = {};  // oldest first; the first one has every row before it too
+
+  std::int64_t epoch_offset(std::int64_t row) const {
+    std::size_t e = kMaxEpochs - 1;
+    while (e > 0 && row < epochs[e].first_row) --e;
+    return epochs[e].offset;
+  }
 
   std::int64_t num_held() const { return next - first; }
   bool has_open_episode() const { return episode_start < next; }
@@ -77,24 +96,31 @@ class RowRing {
   // for again and again is looked up once; nothing may be added or evicted meanwhile.
   class Places {
    public:
-    explicit Places(const RowRing& rows) : rows_(rows) { look_up(0); }
+    explicit Places(const RowRing& rows) : rows_(rows), slot_bits_(rows.slot_bits_) { look_up(0); }
     Place operator[](std::int64_t slot) {
       if (static_cast<std::uint64_t>(slot - offset_) >= static_cast<std::uint64_t>(slots_)) look_up(rows_.lane_of(slot));
       const std::int64_t at = slot - offset_, generation = generation_of_first_ + (at < first_at_ ? 1 : 0);
-      return {{lane_, generation * slots_ + at}, generation << 32 | slot};
+      const std::int64_t row = generation * slots_ + at;
+      const std::int64_t offset = row >= newest_.first_row ? newest_.offset : rows_.lane(lane_).epoch_offset(row);
+      return {{lane_, row}, (generation + offset) << slot_bits_ | slot};
     }
 
    private:
     void look_up(std::int64_t lane);
 
     const RowRing& rows_;
+    int slot_bits_;
+    Epoch newest_;
     std::int64_t lane_ = 0, offset_ = 0, slots_ = 0, generation_of_first_ = 0, first_at_ = 0;
   };
   Place place_in(std::int64_t slot) const { return Places(*this)[slot]; }
   Row row_in(std::int64_t slot) const { return place_in(slot).row; }
   std::int64_t key_of(std::int64_t slot) const { return place_in(slot).key; }
-  // The row of a key: IndexError when it was never issued.
+  // The row of a key, which may be long gone, or before every row; IndexError when it was never issued.
   Row row_of_key(std::int64_t key, std::size_t at) const;
+  // After a kill: the rows from the lane's next one on get keys that no process before can have issued. False: none are left.
+  bool begin_epoch(std::int64_t lane);
+  std::int64_t max_generation() const { return (INT64_MAX >> slot_bits_) - 2; }
   bool is_held(const Row& row) const;
   bool is_ready(const Row& row, const Span& span) const;
 
@@ -164,6 +190,7 @@ class RowRing {
   bool is_in_file_;
   std::vector<Lane> lanes_;
   std::int64_t num_slots_ = 0;
+  int slot_bits_;
   Column<std::byte> records_;
 };
 

@@ -35,17 +35,18 @@ constexpr std::uint32_t section_tag(const char (&name)[5]) {
 
 class SnapshotWriter {
  public:
-  static constexpr std::uint32_t kVersion = 1;
+  static constexpr std::uint32_t kVersion = 2;
+  static constexpr std::size_t kPieceBytes = 16 << 20;  // in memory
 
-  SnapshotWriter();                                  // into memory: bytes()
+  SnapshotWriter();                                  // into memory
   explicit SnapshotWriter(const std::string& path);  // throws std::system_error when the file cannot be written
 
   void begin_section(std::uint32_t tag, std::uint64_t length);
   void write(std::span<const std::byte> bytes);
   void end_section();
   void commit();  // END; a file: sync, rename, sync the folder. Without it the file beside the target goes
-  const std::vector<std::byte>& bytes() const { return buffer_; }
-  std::vector<std::byte> take_bytes() { return std::move(buffer_); }
+  const std::vector<std::byte>& bytes() const { return buffer_; }  // in memory: the newest piece
+  std::vector<std::vector<std::byte>> take_pieces();              // ... all; none is larger than kPieceBytes
 
   template <class T>
   void write_values(std::span<const T> values) {
@@ -61,9 +62,11 @@ class SnapshotWriter {
  private:
   void put(std::span<const std::byte> bytes);
   void put_head();
+  void begin_piece();
   void flush();
 
   std::optional<AsideFile> file_;
+  std::vector<std::vector<std::byte>> pieces_;  // in memory: before the buffer
   std::vector<std::byte> buffer_;
   std::uint32_t crc_ = 0;
   std::uint64_t left_ = 0;
@@ -72,7 +75,8 @@ class SnapshotWriter {
 class SnapshotReader {
  public:
   explicit SnapshotReader(const std::string& path);
-  explicit SnapshotReader(std::span<const std::byte> memory);  // which outlives it
+  explicit SnapshotReader(std::span<const std::byte> memory) : SnapshotReader(std::vector{memory}) {}  // which outlives it
+  explicit SnapshotReader(std::vector<std::span<const std::byte>> pieces);  // one after the other
   SnapshotReader(int file, const std::string& path);           // an open file, which stays open
 
   // The next section, which must be this one. Its payload is read by the calls below and checked by end_section.
@@ -104,10 +108,12 @@ class SnapshotReader {
  private:
   void read_head();
   void get(std::span<std::byte> bytes);
+  void get_from_memory(std::span<std::byte> bytes);
 
   std::string path_;
   Descriptor file_;
-  std::span<const std::byte> memory_;
+  std::vector<std::span<const std::byte>> pieces_;
+  std::vector<std::uint64_t> piece_ends_;
   std::uint64_t size_ = 0, position_ = 0, left_ = 0;
   std::uint32_t crc_ = 0;
 };

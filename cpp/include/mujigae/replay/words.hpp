@@ -18,7 +18,7 @@ struct Words {
   std::function<void(const std::string&)> fail;  // throws
   std::size_t at = 0;
 
-  static constexpr std::int64_t kMaxCount = std::int64_t{1} << 60;
+  static constexpr std::int64_t kMaxCount = INT64_MAX;
 
   std::int64_t next() {
     if (at == words.size()) fail("a section that is too short");

@@ -9,9 +9,9 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "mujigae/fork_safe_mutex.hpp"
 #include "mujigae/storage/pages.hpp"
 
 namespace mujigae {
@@ -33,7 +33,7 @@ class Arena : public std::enable_shared_from_this<Arena> {
   Pages find_spare(std::size_t size);
   void give_back(Pages block, std::size_t size) noexcept;
 
-  std::mutex mutex_;
+  ForkSafeMutex mutex_{ForkSafeMutex::Level::kInner};
   std::deque<Spares> spares_;
 };
 

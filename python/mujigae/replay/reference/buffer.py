@@ -7,7 +7,7 @@ Observations are stored twice and whole, windows are found by walking, trees are
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -70,6 +70,9 @@ class Buffer:
             share = capacity // num_envs + (e < capacity % num_envs)
             self._lanes.append(Lane(share, n_step - 1 + max(stacks), self._num_slots))
             self._num_slots += self._lanes[-1].num_slots
+        self._slot_bits = (self._num_slots - 1).bit_length()
+        for lane in self._lanes:
+            lane.slot_bits = self._slot_bits
         self._random = Philox(seed)
         self._extra_names = [name for name, _ in extras]
         self._sampler = SAMPLERS[sampler[0]](**sampler[1])
@@ -352,7 +355,7 @@ class Buffer:
         return sum(one in held for one in keys)
 
     def _was_issued(self, key: int) -> bool:
-        generation, slot = key >> 32, key & 0xFFFFFFFF
+        generation, slot = key >> self._slot_bits, key & ((1 << self._slot_bits) - 1)
         for lane in self._lanes:
             if key >= 0 and lane.offset <= slot < lane.offset + lane.num_slots:
                 return generation * lane.num_slots + slot - lane.offset < lane.issued_end
@@ -371,7 +374,8 @@ class Buffer:
 class ReplayBuffer(buffer.ReplayBuffer):
     """`mujigae.ReplayBuffer` on the plain core; it is not saved."""
 
-    __reduce__ = object.__reduce__  # plain Python: pickled as it is
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        return object.__reduce_ex__(self, protocol)  # plain Python: pickled as it is
 
     def _make_core(self, **arguments: Any) -> Any:
         return Buffer(**arguments)
@@ -380,7 +384,8 @@ class ReplayBuffer(buffer.ReplayBuffer):
 class PrioritizedReplayBuffer(prioritized.PrioritizedReplayBuffer):
     """`mujigae.PrioritizedReplayBuffer` on the plain core; it is not saved."""
 
-    __reduce__ = object.__reduce__
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        return object.__reduce_ex__(self, protocol)
 
     def _make_core(self, **arguments: Any) -> Any:
         return Buffer(**arguments)

@@ -30,6 +30,7 @@ class Lane:
 
     def __init__(self, capacity: int, num_spare: int, offset: int) -> None:
         self.capacity, self.num_slots, self.offset = capacity, capacity + num_spare, offset
+        self.slot_bits = 0  # of a key: what all slots of the buffer need
         self.rows: list[Row] = []
         self.first = 0
         self.issued_end = 0  # rows before it could be drawn at some time: their keys may be known
@@ -51,7 +52,7 @@ class Lane:
         return self.offset + (self.first + i) % self.num_slots
 
     def key(self, i: int) -> int:
-        return (self.first + i) // self.num_slots << 32 | self.slot(i)
+        return (self.first + i) // self.num_slots << self.slot_bits | self.slot(i)
 
 
 @dataclass
