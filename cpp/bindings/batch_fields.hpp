@@ -80,6 +80,11 @@ struct Layouts {
     return {py::dtype::of<T>(), {}};
   }
   ArrayLayout of(const Field& field) const {
+    ArrayLayout layout = of_step(field);
+    if (field.num_steps > 0) layout.shape.insert(layout.shape.begin(), static_cast<py::ssize_t>(field.num_steps));
+    return layout;
+  }
+  ArrayLayout of_step(const Field& field) const {
     switch (field.kind) {
       case FieldKind::kObs:
       case FieldKind::kNextObs: return obs[field.index];
@@ -130,8 +135,8 @@ class BatchFields {
 
  private:
   static const char* out_name(FieldKind kind) {
-    static const std::array<std::string, 10> kNames = [] {
-      std::array<std::string, 10> names;
+    static const std::array<std::string, 12> kNames = [] {
+      std::array<std::string, 12> names;
       for (std::size_t k = 0; k < names.size(); ++k) names[k] = std::string("out.") + name_of(static_cast<FieldKind>(k));
       return names;
     }();

@@ -21,6 +21,8 @@ std::byte* field_of(const BatchView& batch, const Field& field) {
     case FieldKind::kKey: return reinterpret_cast<std::byte*>(batch.key);
     case FieldKind::kProbability: return reinterpret_cast<std::byte*>(batch.probability);
     case FieldKind::kExtra: return batch.extras[field.index];
+    case FieldKind::kMask: return reinterpret_cast<std::byte*>(batch.mask);
+    case FieldKind::kIsFirst: return reinterpret_cast<std::byte*>(batch.is_first);
   }
   throw std::logic_error("a field of no kind");
 }
@@ -37,6 +39,8 @@ void set_field(BatchView& batch, const Field& field, std::byte* memory) {
     case FieldKind::kKey: batch.key = reinterpret_cast<std::int64_t*>(memory); break;
     case FieldKind::kProbability: batch.probability = reinterpret_cast<double*>(memory); break;
     case FieldKind::kExtra: batch.extras.push_back(memory); break;
+    case FieldKind::kMask: batch.mask = reinterpret_cast<bool*>(memory); break;
+    case FieldKind::kIsFirst: batch.is_first = reinterpret_cast<bool*>(memory); break;
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const BufferSettings& settings,
                                         std::int64_t num_sampler_words) {
-  constexpr std::int64_t kCounters = 7, kLaneWords = 4 + 2 * static_cast<std::int64_t>(Lane::kMaxEpochs), kLogWords = 5;  // see ReplayBuffer::state
+  constexpr std::int64_t kCounters = 7, kLaneWords = 5 + 2 * static_cast<std::int64_t>(Lane::kMaxEpochs), kLogWords = 5;  // see ReplayBuffer::state
   const std::int64_t lane_words = kLaneWords + kLogWords * static_cast<std::int64_t>(settings.obs.size());
   if (file) file->map_states(kCounters + settings.num_envs * lane_words + num_sampler_words);
   return file;
@@ -168,6 +168,7 @@ void ReplayBuffer::add_row(std::int64_t lane_index, const RowPointers& row) {
 
 void ReplayBuffer::evict_oldest(std::int64_t lane_index) {
   Lane& lane = rows_.lane(lane_index);
+  lane.begins_episode = rows_.flags(lane.slot(lane.first)) != 0;
   sampler_->leave(lane.slot(lane.first++));
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const Stack& oldest = rows_.stack(static_cast<std::int64_t>(c), lane.slot(lane.first));  // a lane never evicts its last row

@@ -76,6 +76,7 @@ void ReplayBuffer::adopt_lane(std::int64_t lane_index, bool is_closed) {
   if (is_closed && first > lane.first) {
     file_->fail(concat("row ", first - 1, " of lane ", lane_index, " or a frame of it is damaged"), &rows_.reward(lane.slot(first - 1)));
   }
+  if (first > lane.first) lane.begins_episode = lane.num_held() > 0 && first == lane.next;
   lane.first = first;
   if (lane.num_held() == 0) {
     lane.episode_start = lane.next;

@@ -58,6 +58,7 @@ std::vector<std::int64_t> ReplayBuffer::head(std::uint64_t counter) const {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     head.push_back(rows_.lane(e).issued_end);
     for (const Epoch& epoch : rows_.lane(e).epochs) head.insert(head.end(), {epoch.first_row, epoch.offset});
+    head.push_back(rows_.lane(e).begins_episode ? 1 : 0);
   }
   return head;
 }
@@ -130,7 +131,7 @@ void ReplayBuffer::set_head(Words& words) {
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) set_keys(rows_.lane(e), words);
 }
 
-// Which keys of a lane are known.
+// Which keys of a lane are known, and whether its oldest row begins an episode.
 void ReplayBuffer::set_keys(Lane& lane, Words& words) {
   lane.issued_end = words.next(0, lane.next);
   Epoch before;
@@ -139,6 +140,7 @@ void ReplayBuffer::set_keys(Lane& lane, Words& words) {
     epoch.offset = words.next(before.offset, rows_.max_generation() - lane.next / lane.slots);
     before = epoch;
   }
+  lane.begins_episode = words.next(0, 1) != 0;
 }
 
 void ReplayBuffer::load_rows(SnapshotReader& reader) {

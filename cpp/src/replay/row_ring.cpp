@@ -79,7 +79,10 @@ void RowRing::reopen_episode(std::int64_t lane_index) {
 }
 
 void RowRing::clear() {
-  for (Lane& lane : lanes_) lane.first = lane.episode_start = lane.issued_end = lane.next;
+  for (Lane& lane : lanes_) {
+    lane.first = lane.episode_start = lane.issued_end = lane.next;
+    lane.begins_episode = true;
+  }
 }
 
 double RowRing::largest_reward() const {

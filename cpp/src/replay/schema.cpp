@@ -10,7 +10,7 @@ struct Known {
 };
 
 // In the order of FieldKind.
-constexpr std::array<Known, 10> kKnown = {{{"obs", nullptr},
+constexpr std::array<Known, 12> kKnown = {{{"obs", nullptr},
                                            {"action", nullptr},
                                            {"reward", "float32"},
                                            {"next_obs", nullptr},
@@ -19,7 +19,9 @@ constexpr std::array<Known, 10> kKnown = {{{"obs", nullptr},
                                            {"weight", "float32"},
                                            {"key", "int64"},
                                            {"probability", "float64"},
-                                           {"extras", nullptr}}};
+                                           {"extras", nullptr},
+                                           {"mask", "bool"},
+                                           {"is_first", "bool"}}};
 
 const Known& known(FieldKind kind) { return kKnown[static_cast<std::size_t>(kind)]; }
 

@@ -18,7 +18,7 @@
 
 namespace mujigae {
 
-struct BatchView {  // [B, ...] each
+struct BatchView {  // [B, ...] each; what a schema does not have is nullptr or empty
   std::int64_t batch_size;
   std::vector<std::byte*> obs, next_obs;
   std::byte* action;
@@ -29,6 +29,8 @@ struct BatchView {  // [B, ...] each
   std::int64_t* key;
   double* probability;
   std::vector<std::byte*> extras;
+  bool* mask = nullptr;  // of sequences (sequences.hpp), as is_first
+  bool* is_first = nullptr;
   bool wants_places = false;  // obs and next_obs are int64 [B, k]: places in the mirrors (frame_mirror.hpp)
 };
 

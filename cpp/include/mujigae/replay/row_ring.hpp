@@ -53,6 +53,7 @@ struct Lane {
   std::int64_t offset, capacity, slots;
   std::int64_t first = 0, next = 0, episode_start = 0;
   std::int64_t issued_end = 0;  // the rows before it could be drawn at some time: their keys may be known
+  bool begins_episode = true;   // the oldest row held is the first of its episode
   std::array<Epoch, kMaxEpochs> epochs = {};  // oldest first; the first one has every row before it too
 
   std::int64_t epoch_offset(std::int64_t row) const {

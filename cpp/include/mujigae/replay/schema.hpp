@@ -14,12 +14,13 @@
 
 namespace mujigae {
 
-enum class FieldKind : std::uint8_t { kObs, kAction, kReward, kNextObs, kDiscount, kTerminated, kWeight, kKey, kProbability, kExtra };
+enum class FieldKind : std::uint8_t { kObs, kAction, kReward, kNextObs, kDiscount, kTerminated, kWeight, kKey, kProbability, kExtra, kMask, kIsFirst };
 
 struct Field {
   FieldKind kind;
   std::size_t index;       // of the observation or the extra; else 0
-  std::int64_t row_bytes;  // of one row
+  std::int64_t row_bytes;      // of one row of the batch
+  std::int64_t num_steps = 0;  // that a row of the batch has, where it is a sequence: an axis of its own; 0: no such axis
 };
 
 using Schema = std::vector<Field>;

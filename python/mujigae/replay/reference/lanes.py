@@ -34,6 +34,7 @@ class Lane:
         self.rows: list[Row] = []
         self.first = 0
         self.issued_end = 0  # rows before it could be drawn at some time: their keys may be known
+        self.begins_episode = True  # the oldest row is the first of its episode
 
     def num_ready(self, n_step: int) -> int:
         """Rows whose window is complete, n steps or the episode's end: all but the newest of an open episode."""
@@ -44,7 +45,7 @@ class Lane:
 
     def evict(self, n_step: int) -> None:
         while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
-            self.rows.pop(0)
+            self.begins_episode = self.rows.pop(0).ended
             self.first += 1
         self.issued_end = max(self.issued_end, self.first + self.num_ready(n_step))
 
