@@ -120,6 +120,18 @@ class BoundBuffer {
     return fields_.batch_on(memory);
   }
 
+  py::object sample_sequences(const py::object& batch_size, const py::object& length, const py::object& burn_in, const py::object& beta) {
+    const std::int64_t size = batch_size_of(batch_size);
+    const SequenceShape shape{integer("length", length), integer("burn_in", burn_in)};
+    const std::optional<double> exponent = beta.is_none() ? std::nullopt : std::optional(real("beta", beta));
+    BatchMemory memory;
+    {
+      const ReleasedGil release;
+      memory = buffer_->sample_sequences(size, shape, exponent);
+    }
+    return BatchFields(layouts_, buffer_->sequence_schema(shape), "SequenceBatch").batch_on(memory);
+  }
+
   py::array_t<std::int64_t> next_key(const py::object& key) {
     const auto keys = copied(integers("key", key));
     auto next = new_vector<std::int64_t>(static_cast<py::ssize_t>(keys.size()));
@@ -308,6 +320,7 @@ void bind_buffer(py::module_& m) {
            py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"), py::arg("priority"), py::arg("extras"))
       .def("add_exact", &Bound::add_exact, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
            py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("priority"), py::arg("extras"))
+      .def("sample_sequences", &Bound::sample_sequences, py::arg("batch_size"), py::arg("length"), py::arg("burn_in"), py::arg("beta"))
       .def("draw", &Bound::draw, py::arg("batch_size"))
       .def("gather", &Bound::gather, py::arg("key"), py::arg("beta"))
       .def("next_key", &Bound::next_key, py::arg("key"))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from mujigae._core import FrameRing, NStepAccumulator, SumTree, build_info
 from mujigae.errors import CheckpointError, ConfigError, MissingExtraError, MujigaeError, SnapshotError
-from mujigae.replay.batch import Batch, Episode, Validity
+from mujigae.replay.batch import Batch, Episode, SequenceBatch, Validity
 from mujigae.replay.buffer import ReplayBuffer
 from mujigae.replay.prioritized import PrioritizedReplayBuffer
 from mujigae.replay.samplers import Proportional, RankBased, Uniform
@@ -36,6 +36,7 @@ __all__ = [
     "Proportional",
     "RankBased",
     "ReplayBuffer",
+    "SequenceBatch",
     "SnapshotError",
     "SumTree",
     "Uniform",

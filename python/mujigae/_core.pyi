@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from mujigae.replay.batch import Batch, Validity
+from mujigae.replay.batch import Batch, SequenceBatch, Validity
 
 _Int64s: TypeAlias = npt.NDArray[np.int64]
 _Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -142,6 +142,9 @@ class Buffer(metaclass=_CompiledType):
         priority: Any,
         extras: Any,
     ) -> int | None: ...
+    def sample_sequences(
+        self, batch_size: int, length: int, burn_in: int, beta: float | None
+    ) -> SequenceBatch: ...
     def draw(self, batch_size: int) -> tuple[_Int64s, _Float64s]: ...
     # With several observations, obs and next_obs are lists of arrays. `out` is handed back.
     def gather(self, key: Any, beta: float | None) -> Batch: ...

@@ -16,7 +16,7 @@ from mujigae import _core
 
 REQUIRED = inspect.Parameter.empty
 PUBLIC = {
-    *("Batch", "Episode", "PrioritizedReplayBuffer", "ReplayBuffer", "Validity", "load"),
+    *("Batch", "Episode", "SequenceBatch", "PrioritizedReplayBuffer", "ReplayBuffer", "Validity", "load"),
     *("FrameRing", "NStepAccumulator", "Proportional", "RankBased", "SumTree", "Uniform", "build_info"),
     *("CheckpointError", "ConfigError", "MissingExtraError", "MujigaeError", "SnapshotError"),
 }

@@ -28,11 +28,30 @@ void ReplayBuffer::fill(double beta, const BatchView& out) {
   fill_rows(slots, beta, out);
 }
 
-void ReplayBuffer::fill_rows(std::span<const std::int64_t> slots, double beta, const BatchView& out) {
+BatchMemory ReplayBuffer::sample_sequences(std::int64_t batch_size, const SequenceShape& shape, std::optional<double> beta) {
+  const auto locked = lock();
+  check_sequence(shape);
+  const double exponent = checked_beta(*sampler_, beta);
+  sampler_->check_can_draw(rows_, span(), batch_size);
+  ahead_.drop(random_);
+  BatchMemory batch(*arena_, batch_size, sequence_schema(shape));
+  std::vector<std::int64_t> slots(static_cast<std::size_t>(batch_size));
+  sampler_->draw(rows_, span(), random_, slots);
+  fill_chances(slots, exponent, batch.view);
+  gather_sequences({rows_, stacks_, settings_}, slots, shape, batch.view);
+  return batch;
+}
+
+// Weights and probabilities of drawn rows.
+void ReplayBuffer::fill_chances(std::span<const std::int64_t> slots, double beta, const BatchView& out) {
   std::vector<double> masses(slots.size());
   const double total = sampler_->masses_of(rows_, span(), slots, masses);
   weigh(masses, beta, {out.weight, slots.size()});
   for (std::size_t i = 0; i < slots.size(); ++i) out.probability[i] = masses[i] / total;
+}
+
+void ReplayBuffer::fill_rows(std::span<const std::int64_t> slots, double beta, const BatchView& out) {
+  fill_chances(slots, beta, out);
   mujigae::gather({rows_, stacks_, settings_}, slots, out);
   if (out.wants_places) fill_places(slots, out);
 }

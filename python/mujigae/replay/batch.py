@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["Batch", "Episode", "Validity"]
+__all__ = ["Batch", "Episode", "SequenceBatch", "Validity"]
 
 
 class Batch(NamedTuple):
@@ -24,6 +24,25 @@ class Batch(NamedTuple):
     key: Any  #: [B] int64: hand it back with the priorities
     probability: Any = None  #: [B] float64: P(i), the chance of the row in a single draw, when it was drawn
     extras: Any = None  #: {name: [B, *shape]}: the fields that the buffer's `extras` add to a row
+
+
+class SequenceBatch(NamedTuple):
+    """Sequences of neighbouring rows, for agents with memory (R2D2, Kapturowski et al. 2019); T = burn_in + length.
+
+    Row `burn_in` of a sequence is the one that was drawn. A sequence never crosses an episode: rows before its start (or no
+    longer held), past its end, or not there yet are masked, and zeros. Rewards and discounts are those of one step.
+    """
+
+    obs: Any  #: [B, T + 1, *obs_shape]: behind the last row that is there stands its successor
+    action: Any  #: [B, T, *action_shape]
+    reward: Any  #: [B, T] float32
+    discount: Any  #: [B, T] float32: gamma (1 - terminated)
+    mask: Any  #: [B, T] bool: the row is there
+    is_first: Any  #: [B, T] bool: the row is the first of its episode
+    weight: Any  #: [B] float32, of the row that was drawn, as in `Batch`
+    key: Any  #: [B] int64, of the row that was drawn
+    probability: Any  #: [B] float64, of the row that was drawn
+    extras: Any  #: {name: [B, T, *shape]}
 
 
 class Episode(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 
 from mujigae.errors import ConfigError, require
 from mujigae.replay.arguments import as_int
-from mujigae.replay.batch import Batch
+from mujigae.replay.batch import Batch, SequenceBatch
 from mujigae.replay.spec import BufferSpec
 
 __all__ = ["Placement", "checked_device"]
@@ -61,6 +61,18 @@ class Placement:
         """A new batch of the core in its place."""
         return batch if self._is_plain and not self.is_torch else self._batch_of(batch)
 
+    def placed_sequences(self, batch: SequenceBatch) -> SequenceBatch:
+        """A new batch of sequences of the core in its place: keys and probabilities stay NumPy arrays."""
+        moved = {
+            name: _map(getattr(batch, name), self._moved)
+            for name in batch._fields
+            if name not in _HOST_FIELDS
+        }
+        return batch._replace(**{**moved, "obs": self._tree(moved["obs"])})
+
+    def _moved(self, array: Any) -> Any:
+        return array
+
     def to_numpy(self, value: Any) -> Any:
         """Torch tensors as NumPy arrays; anything else as it is."""
         return _map(value, _leaf_to_numpy)
@@ -97,6 +109,9 @@ class TorchPlacement(Placement):
             _map(field, lambda leaf: leaf.numpy() if isinstance(leaf, tensor_type) else leaf)
             for field in fields
         )
+
+    def _moved(self, array: Any) -> Any:
+        return self._torch.from_numpy(array)
 
     def _batch_of(self, arrays: Arrays) -> Batch:
         moved, host, extras = _split(arrays)
@@ -148,11 +163,10 @@ class StagedPlacement(Placement):
     def placed(self, batch: Batch) -> Batch:
         """A new batch of the core in its place."""
         moved, host, extras = _split(batch)
+        return self._batch_of((*_map(moved, self._moved), *host, _map(extras, self._moved)))
 
-        def move(array: Any) -> Any:
-            return self._torch.from_numpy(array).to(self._device)
-
-        return self._batch_of((*_map(moved, move), *host, _map(extras, move)))
+    def _moved(self, array: Any) -> Any:
+        return self._torch.from_numpy(array).to(self._device)
 
     def _fill(self, core: Any, beta: float | None, arrays: Arrays, batch_size: int) -> None:
         core.sample(batch_size, beta, arrays)

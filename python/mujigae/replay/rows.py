@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mujigae.replay.batch import Batch, Episode
+from mujigae.replay.batch import Batch, Episode, SequenceBatch
 from mujigae.replay.priorities import PriorityAccess
 
 __all__ = ["RowAccess"]
@@ -28,6 +28,24 @@ class RowAccess(PriorityAccess):
         Raises IndexError for a key whose row was overwritten, was never issued, or has no complete n-step window.
         """
         return self._placement.placed(self._core.gather(key, self._exponent(beta)))
+
+    def sample_sequences(
+        self, batch_size: int, length: int, burn_in: int = 0, beta: float | None = None
+    ) -> SequenceBatch:
+        """Draws rows as `sample` does, and the sequence around each; see `SequenceBatch`.
+
+        Args:
+            batch_size: B, at least 1.
+            length: rows from the drawn one on, at least 1.
+            burn_in: rows before it, to warm a memory up (R2D2: 40 before 80).
+            beta: as in `sample`.
+
+        Every row that `sample` can draw can be drawn. Batches that were prefetched are dropped.
+        """
+        exponent = self._exponent(beta)
+        return self._placement.placed_sequences(
+            self._core.sample_sequences(batch_size, length, burn_in, exponent)
+        )
 
     def next_key(self, key: Any) -> Any:
         """[B] int64: the key of the row after each in its episode; -1 where the episode ends or the row is not there yet.

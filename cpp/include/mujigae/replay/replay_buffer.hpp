@@ -37,6 +37,7 @@
 #include "mujigae/frames/frame_ring.hpp"
 #include "mujigae/storage/mapped_file.hpp"
 #include "mujigae/replay/prefetch_queue.hpp"
+#include "mujigae/replay/sequences.hpp"
 #include "mujigae/sampling/random.hpp"
 #include "mujigae/sampling/sampler.hpp"
 #include "mujigae/replay/snapshot.hpp"
@@ -93,6 +94,8 @@ class ReplayBuffer {
   // Into the caller's memory, or into recycled memory. No beta: the sampler's own.
   void sample(std::optional<double> beta, const BatchView& out);
   BatchMemory sample(std::optional<double> beta, std::int64_t batch_size);
+  // Sequences around rows drawn as sample draws them (sequences.hpp); what was prefetched is dropped.
+  BatchMemory sample_sequences(std::int64_t batch_size, const SequenceShape& shape, std::optional<double> beta);
   // The keys and probabilities of as many rows as the spans have, drawn now: what was prefetched is dropped.
   void draw(std::span<std::int64_t> keys, std::span<double> probabilities);
   // The rows of these keys as sample gives them; IndexError for one that is stale, or whose window is not complete.
@@ -140,6 +143,7 @@ class ReplayBuffer {
   void flush();
 
   const Schema& schema() const { return schema_; }
+  Schema sequence_schema(const SequenceShape& shape) const { return mujigae::sequence_schema(settings_, shape); }
   const std::vector<ObsLayout>& obs() const { return settings_.obs; }
   std::int64_t num_envs() const { return settings_.num_envs; }
 
@@ -159,6 +163,7 @@ class ReplayBuffer {
   void announce_all();
   void fill(double beta, const BatchView& out);
   void fill_rows(std::span<const std::int64_t> slots, double beta, const BatchView& out);
+  void fill_chances(std::span<const std::int64_t> slots, double beta, const BatchView& out);
   void read_stacks(std::int64_t env, std::int64_t slot, std::int64_t t, bool is_last, const EpisodeView& out) const;
   std::int64_t held_slot(std::int64_t key, std::size_t at) const;
   void fill_places(std::span<const std::int64_t> slots, const BatchView& out) const;

@@ -12,7 +12,8 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from mujigae.replay import buffer, prioritized
-from mujigae.replay.batch import Batch, Validity
+from mujigae.replay.arguments import as_int
+from mujigae.replay.batch import Batch, SequenceBatch, Validity
 from mujigae.replay.reference.lanes import Drawn, Lane, Row, checked_size, refill, single
 from mujigae.replay.reference.parts import (
     FrameRing,
@@ -26,6 +27,7 @@ from mujigae.replay.reference.parts import (
     window_of,
 )
 from mujigae.replay.reference.samplers import SAMPLERS, Ready, weights
+from mujigae.replay.reference.sequences import SEQUENCE_COLUMNS, checked_shape, sequence_of
 
 __all__ = ["FrameRing", "NStepAccumulator", "PrioritizedReplayBuffer", "ReplayBuffer", "SumTree"]
 
@@ -218,6 +220,25 @@ class Buffer:
         drawn = self._gathered(0, [positions[int(one)] for one in key])
         return Batch(*drawn.arrays(weights(drawn.masses, self.beta if beta is None else beta)))
 
+    def sample_sequences(
+        self, batch_size: Any, length: Any, burn_in: Any, beta: float | None
+    ) -> SequenceBatch:
+        size = checked_size(batch_size)
+        shape = checked_shape(as_int("length", length), as_int("burn_in", burn_in))
+        self._check_can_draw(size, beta)
+        self._drop_ahead()
+        positions = self._sampler.draw(self._ready_rows(), self._random, size)
+        ready, drawn = self._ready(), self._gathered(0, positions)
+        found = [sequence_of(*ready[i], shape, self._gamma) for i in positions]
+        observations = [np.stack([one.obs[c] for one in found]) for c in range(len(self._stacks))]
+        columns = [np.stack([getattr(one, name) for one in found]) for name in SEQUENCE_COLUMNS]
+        weight = weights(drawn.masses, self.beta if beta is None else beta)
+        extras = {
+            name: np.stack([one.extras[x] for one in found]) for x, name in enumerate(self._extra_names)
+        }
+        key = np.array([lane.key(i) for lane, i in (ready[position] for position in positions)], np.int64)
+        return SequenceBatch(single(observations), *columns, weight, key, drawn.probability, extras)
+
     def next_key(self, key: Any) -> Any:
         found = [self._row_of(one, i) for i, one in enumerate(key)]
         has_next = [not lane.rows[i].ended and i + 1 < len(lane.rows) for lane, i in found]
@@ -284,6 +305,7 @@ class Buffer:
             lane.first += len(lane.rows)
             lane.issued_end = lane.first
             lane.rows.clear()
+            lane.begins_episode = True
         self._new_priority = 1.0
         self.num_added = self.num_silent_boundaries = 0
 
