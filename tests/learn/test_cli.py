@@ -74,7 +74,8 @@ def test_resume_goes_on_with_a_larger_budget_as_one_run(
     tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train("prioritized", "--exact-resume", "--steps", "300", "--name", "whole") == 0
-    part_of_it = ["--exact-resume", "--steps", "200", "--beta-steps", "300", "--name", "part"]
+    beta_steps = str(read_config(tmp_path / "runs" / "whole").replay.beta_steps)
+    part_of_it = ["--exact-resume", "--steps", "200", "--beta-steps", beta_steps, "--name", "part"]
     assert train("prioritized", *part_of_it) == 0
     capsys.readouterr()
     assert cli.main(["train", "--resume", "runs/part", "--steps", "300"]) == 0
