@@ -35,7 +35,7 @@ TEST_CASE("a word outside of its range is refused with the word and the range") 
 }
 
 TEST_CASE("a stack that cannot be is refused") {
-  const std::int64_t far = Words::kMaxCount + 1;
+  const std::int64_t far = Stack::kMaxNewest + 1;
   for (const std::vector<std::int64_t>& stack : std::vector<std::vector<std::int64_t>>{
            {-2, 0, 0}, {far, 0, 0}, {0, -1, 0}, {0, StackLane::kMaxStack, 0}, {0, 0, -1}, {0, 0, 2}, {0, 0}}) {
     CHECK_THROWS_AS(words_of(stack).next_stack(), std::runtime_error);

@@ -7,19 +7,15 @@ Observations are stored twice and whole, windows are found by walking, trees are
 from __future__ import annotations
 
 import math
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 
-from mujigae.replay import buffer, prioritized
 from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch, SequenceBatch, Validity
 from mujigae.replay.reference.lanes import Drawn, Lane, Row, checked_size, refill, single
 from mujigae.replay.reference.parts import (
-    FrameRing,
-    NStepAccumulator,
     Philox,
-    SumTree,
     check_env_ids,
     check_n_step_and_gamma,
     check_rewards,
@@ -29,7 +25,7 @@ from mujigae.replay.reference.parts import (
 from mujigae.replay.reference.samplers import SAMPLERS, Ready, weights
 from mujigae.replay.reference.sequences import SEQUENCE_COLUMNS, checked_shape, sequence_of
 
-__all__ = ["FrameRing", "NStepAccumulator", "PrioritizedReplayBuffer", "ReplayBuffer", "SumTree"]
+__all__ = ["Buffer"]
 
 MAX_PREFETCH = 1024  # batches
 
@@ -229,15 +225,22 @@ class Buffer:
         self._drop_ahead()
         positions = self._sampler.draw(self._ready_rows(), self._random, size)
         ready, drawn = self._ready(), self._gathered(0, positions)
-        found = [sequence_of(*ready[i], shape, self._gamma) for i in positions]
+        found = [sequence_of(ready[i], shape, self._gamma) for i in positions]
         observations = [np.stack([one.obs[c] for one in found]) for c in range(len(self._stacks))]
-        columns = [np.stack([getattr(one, name) for one in found]) for name in SEQUENCE_COLUMNS]
+        columns = {name: np.stack([getattr(one, name) for one in found]) for name in SEQUENCE_COLUMNS}
         weight = weights(drawn.masses, self.beta if beta is None else beta)
         extras = {
             name: np.stack([one.extras[x] for one in found]) for x, name in enumerate(self._extra_names)
         }
         key = np.array([lane.key(i) for lane, i in (ready[position] for position in positions)], np.int64)
-        return SequenceBatch(single(observations), *columns, weight, key, drawn.probability, extras)
+        return SequenceBatch(
+            obs=single(observations),
+            **columns,
+            weight=weight,
+            key=key,
+            probability=drawn.probability,
+            extras=extras,
+        )
 
     def next_key(self, key: Any) -> Any:
         found = [self._row_of(one, i) for i, one in enumerate(key)]
@@ -391,23 +394,3 @@ class Buffer:
 
     def __len__(self) -> int:
         return sum(lane.num_ready(self._n_step) for lane in self._lanes)
-
-
-class ReplayBuffer(buffer.ReplayBuffer):
-    """`mujigae.ReplayBuffer` on the plain core; it is not saved."""
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        return object.__reduce_ex__(self, protocol)  # plain Python: pickled as it is
-
-    def _make_core(self, **arguments: Any) -> Any:
-        return Buffer(**arguments)
-
-
-class PrioritizedReplayBuffer(prioritized.PrioritizedReplayBuffer):
-    """`mujigae.PrioritizedReplayBuffer` on the plain core; it is not saved."""
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        return object.__reduce_ex__(self, protocol)
-
-    def _make_core(self, **arguments: Any) -> Any:
-        return Buffer(**arguments)

@@ -37,8 +37,9 @@ def checked_shape(length: int, burn_in: int) -> tuple[int, int]:
     return length, burn_in
 
 
-def sequence_of(lane: Lane, start: int, shape: tuple[int, int], gamma: float) -> Sequence:
-    """The sequence around row `start` of `lane.rows`."""
+def sequence_of(row: tuple[Lane, int], shape: tuple[int, int], gamma: float) -> Sequence:
+    """The sequence around a row, which is one of `lane.rows`."""
+    lane, start = row
     length, burn_in = shape
     first = last = start
     while first > max(start - burn_in, 0) and not lane.rows[first - 1].ended:
@@ -59,13 +60,13 @@ def sequence_of(lane: Lane, start: int, shape: tuple[int, int], gamma: float) ->
     ]
     return Sequence(
         [
-            spread([row.obs[c] for row in rows] + [rows[-1].next_obs[c]], num_steps + 1)
+            spread([one.obs[c] for one in rows] + [rows[-1].next_obs[c]], num_steps + 1)
             for c in range(len(rows[0].obs))
         ],
-        spread([row.action for row in rows]),
-        spread([np.float32(row.reward) for row in rows]),
-        spread([np.float32(0.0 if row.terminated else gamma) for row in rows]),
+        spread([one.action for one in rows]),
+        spread([np.float32(one.reward) for one in rows]),
+        spread([np.float32(0.0 if one.terminated else gamma) for one in rows]),
         spread([True] * len(rows)),
         spread(begins),
-        [spread([row.extras[x] for row in rows]) for x in range(len(rows[0].extras))],
+        [spread([one.extras[x] for one in rows]) for x in range(len(rows[0].extras))],
     )
