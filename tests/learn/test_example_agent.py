@@ -59,7 +59,7 @@ def test_agent_from_outside_trains_resumes_is_evaluated_and_filmed(folder: Path)
     agent = "random_agent:RandomAgent"
     mujigae(folder, "train", agent, "--steps", "200", *SMALL, "--name", "part")
     mujigae(folder, "train", "--resume", "part", "--steps", "400")
-    mujigae(folder, "train", agent, "--steps", "400", *SMALL, "--beta-steps", "200", "--name", "whole")
+    mujigae(folder, "train", agent, "--steps", "400", *SMALL, "--beta-steps", "180", "--name", "whole")
     part, whole = folder / "runs" / "part", folder / "runs" / "whole"
     assert (part / "config.json").read_text() == (whole / "config.json").read_text()
     for name in ("episodes.csv", "progress.csv"):
