@@ -51,7 +51,7 @@ class ReplayBuffer(RowAccess, Restorable):
             the newest is stored. For Dict and Tuple spaces `{"name": k}`, nested names as "a.b".
         n_step: steps in a return; computed when a batch is drawn, so it may be changed at any time.
         gamma: discount of one step; may be changed at any time.
-        sampler: how rows are chosen: `Uniform()`, `Proportional()`; see there.
+        sampler: how rows are chosen: `Uniform()`, `Proportional()`, `RankBased()`; see there.
         extras: more fields of a row, `{"log_prob": ((), np.float32)}`: given to `add`, found in `Batch.extras`.
         compress: store each frame in as few bytes as the frame before it allows, lossless: 84x84 Atari frames take about a
             thirtieth. Adding takes longer; draws and batches are the same. Observations whose frame has fewer than 1024 bytes

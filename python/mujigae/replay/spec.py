@@ -46,7 +46,9 @@ class BufferSpec:
         if len(set(extras)) != len(extras) or any(spec.stack != 1 for spec in self.extras):
             raise ValueError(f"extras: expected different names and no stacks, got {extras}")
         if not isinstance(self.sampler, Sampler):
-            raise TypeError(f"sampler: expected Uniform(), Proportional(), ..., got {self.sampler!r}")
+            raise TypeError(
+                f"sampler: expected Uniform(), Proportional() or RankBased(), got {self.sampler!r}"
+            )
 
     @classmethod
     def of(
