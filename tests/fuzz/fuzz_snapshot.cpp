@@ -54,6 +54,22 @@ void draw_or_be_refused(Buffer& buffer, const Kind& kind) {
   }
 }
 
+// Nothing that a buffer saves is refused.
+template <class Buffer>
+void load_again(const Buffer& buffer, const Kind& kind) {
+  const auto pieces = buffer.to_pieces("meta");
+  with_empty_buffer(kind, [&](auto& again) {
+    try {
+      SnapshotReader reader(std::vector<std::span<const std::byte>>(pieces.begin(), pieces.end()));
+      read_snapshot_meta(reader);
+      again.load(reader);
+    } catch (const SnapshotError& error) {
+      report(std::string("a buffer saves what is refused: ") + error.what());
+    }
+    if (again.to_pieces("meta") != pieces) report("a buffer that was loaded saves something else");
+  });
+}
+
 void load_and_go_on(const std::string& path, const Kind& kind) {
   with_empty_buffer(kind, [&](auto& buffer) {
     buffer.load(path);
@@ -63,6 +79,7 @@ void load_and_go_on(const std::string& path, const Kind& kind) {
     play(buffer, kind, 99, 12);
     draw_or_be_refused(buffer, kind);
     expect_valid("after going on", buffer.why_invalid());
+    load_again(buffer, kind);
   });
 }
 

@@ -25,6 +25,7 @@ inline const std::vector<Kind>& kinds() {
       {7, 2, 1, {{1, 2}, {1, 4}, {3, 1}}, false},    // two stacks of different depth
       {5, 1, 2, {{2, 2}}, true, false, 2},           // batches drawn ahead
       {2, 1, 1, {{1024, 1}}, true, true},            // coded frames, of the least size that is coded
+      {3, 1, 2, {{1024, 3}}, false, true},           // ... in stacks and windows
   };
   return all;
 }

@@ -42,6 +42,20 @@ def test_the_reader_of_snapshots_withstands_libfuzzer(rounds: Any, tmp_path: Pat
         rounds.count("files fuzzed", int(done[1]))
 
 
+def test_the_reader_of_snapshots_withstands_mutations(rounds: Any, tmp_path: Path) -> None:
+    program = built("asan", "mutate_corpus") / "tests" / "mutate_corpus"
+    corpus = ROOT / "tests" / "fuzz" / "corpus" / "snapshot"
+    for seed in rounds():
+        run = subprocess.run(
+            [str(program), str(corpus), "10000", str(seed % 2**63)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert run.returncode == 0, run.stderr[-4000:]
+        rounds.count("files mutated", 10000)
+
+
 def test_threads_of_the_core_race_for_nothing(rounds: Any) -> None:
     program = built("tsan", "test_threads") / "tests" / "test_threads"
     # GCC's ThreadSanitizer cannot run where the kernel randomises more address bits than it knows of.
