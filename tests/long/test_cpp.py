@@ -42,18 +42,24 @@ def test_the_reader_of_snapshots_withstands_libfuzzer(rounds: Any, tmp_path: Pat
         rounds.count("files fuzzed", int(done[1]))
 
 
+def mutated(program: str, *arguments: str, folder: Path) -> None:
+    """Runs a program of forged files under ASan and UBSan; a case that is found stays in `folder`."""
+    command = [str(built("asan", program) / "tests" / program), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert run.returncode == 0, run.stderr[-4000:]
+
+
 def test_the_reader_of_snapshots_withstands_mutations(rounds: Any, tmp_path: Path) -> None:
-    program = built("asan", "mutate_corpus") / "tests" / "mutate_corpus"
     corpus = ROOT / "tests" / "fuzz" / "corpus" / "snapshot"
     for seed in rounds():
-        run = subprocess.run(
-            [str(program), str(corpus), "10000", str(seed % 2**63)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-        )
-        assert run.returncode == 0, run.stderr[-4000:]
-        rounds.count("files mutated", 10000)
+        mutated("mutate_corpus", str(corpus), "10000", str(seed % 2**63), folder=tmp_path)
+        rounds.count("snapshots forged", 10000)
+
+
+def test_file_backed_buffers_withstand_forged_files(rounds: Any, tmp_path: Path) -> None:
+    for seed in rounds():
+        mutated("mutate_files", "5000", str(seed % 2**32), folder=tmp_path)
+        rounds.count("files forged", 5000)
 
 
 def test_threads_of_the_core_race_for_nothing(rounds: Any) -> None:
