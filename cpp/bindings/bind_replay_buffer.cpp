@@ -141,6 +141,14 @@ class BoundBuffer {
     return next;
   }
 
+  py::array_t<std::int64_t> last_key() {
+    auto last = new_vector<std::int64_t>(static_cast<py::ssize_t>(buffer_->num_envs()));
+    const std::span<std::int64_t> out(last.mutable_data(), static_cast<std::size_t>(last.size()));
+    const ReleasedGil release;  // nobody else has the array yet
+    buffer_->last_keys(out);
+    return last;
+  }
+
   // [(env, first row, number of rows, whether it is open)]
   std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t, bool>> episodes() const {
     const ReleasedGil release;
@@ -324,7 +332,7 @@ void bind_buffer(py::module_& m) {
       .def("draw", &Bound::draw, py::arg("batch_size"))
       .def("gather", &Bound::gather, py::arg("key"), py::arg("beta"))
       .def("next_key", &Bound::next_key, py::arg("key"))
-      .def("episodes", &Bound::episodes)
+      .def("last_key", &Bound::last_key).def("episodes", &Bound::episodes)
       .def("read_episode", &Bound::read_episode, py::arg("env"), py::arg("first"), py::arg("count"))
       .def("reseed", [](Bound& self, const py::object& seed) {
              const Philox::Key key = philox_key(seed);

@@ -111,6 +111,16 @@ def test_the_key_of_the_next_row_walks_through_an_episode(impl: ModuleType) -> N
         np.testing.assert_array_equal(buffer.next_key(episode.key), expected)
 
 
+def test_the_last_key_names_the_row_that_was_added_last(impl: ModuleType) -> None:
+    buffer = filled(impl, num_steps=0)
+    np.testing.assert_array_equal(buffer.last_key(), [-1, -1])
+    for num_steps in (1, 5, 60):
+        buffer = filled(impl, num_steps=num_steps)
+        newest = {episode.env_id: episode.key[-1] for episode in buffer.episodes()}
+        np.testing.assert_array_equal(buffer.last_key(), [newest[0], newest[1]])
+        assert buffer.update_priorities(buffer.last_key(), np.ones(2)) == 2
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_episodes_are_what_was_added_oldest_first(impl: ModuleType, compress: bool) -> None:
     buffer = filled(impl, compress=compress)

@@ -53,6 +53,15 @@ void ReplayBuffer::next_keys(std::span<const std::int64_t> keys, std::span<std::
   }
 }
 
+void ReplayBuffer::last_keys(std::span<std::int64_t> out) {
+  const auto locked = lock();
+  for (std::size_t e = 0; e < out.size(); ++e) {
+    Lane& lane = rows_.lane(static_cast<std::int64_t>(e));
+    out[e] = lane.num_held() > 0 ? rows_.key_of(lane.slot(lane.next - 1)) : -1;
+    lane.issued_end = std::max(lane.issued_end, lane.next);
+  }
+}
+
 std::vector<EpisodeRows> ReplayBuffer::episodes() const {
   const auto locked = lock();
   std::vector<EpisodeRows> episodes;

@@ -54,6 +54,14 @@ class RowAccess(PriorityAccess):
         """
         return self._core.next_key(key)
 
+    def last_key(self) -> Any:
+        """[E] int64: the key of the row that each environment added last; -1 where none is held.
+
+        For those who name rows in another way, as by their place in a list. With n_step > 1 such a row may have to wait
+        before it can be gathered.
+        """
+        return self._core.last_key()
+
     def episodes(self) -> Iterator[Episode]:
         """All rows, episode by episode: closed ones first, by the number of their first row, then the open ones.
 

@@ -102,6 +102,8 @@ class ReplayBuffer {
   BatchMemory gather(std::span<const std::int64_t> keys, std::optional<double> beta);
   // For each key that of the row after it in its episode; -1 where the episode ends or the row is not there yet.
   void next_keys(std::span<const std::int64_t> keys, std::span<std::int64_t> out);
+  // For each environment the key of its newest row, -1 where it has none.
+  void last_keys(std::span<std::int64_t> out);
   // Every episode that has rows, open ones last, each group by the number of its first row, then by environment.
   std::vector<EpisodeRows> episodes() const;
   // False, and nothing read: rows of it have been evicted meanwhile.

@@ -251,6 +251,9 @@ class Buffer:
             [lane.key(i + 1) if has else -1 for (lane, i), has in zip(found, has_next, strict=True)], np.int64
         )
 
+    def last_key(self) -> Any:
+        return np.array([lane.last_key() for lane in self._lanes], np.int64)
+
     def _row_of(self, key: Any, at: int) -> tuple[Lane, int]:
         """The row of a key that is held; IndexError for any other."""
         if not self._was_issued(int(key)):

@@ -55,6 +55,11 @@ class Lane:
     def key(self, i: int) -> int:
         return (self.first + i) // self.num_slots << self.slot_bits | self.slot(i)
 
+    def last_key(self) -> int:
+        """The key of the newest row, which is known from now on; -1 without one."""
+        self.issued_end = max(self.issued_end, self.first + len(self.rows))
+        return self.key(len(self.rows) - 1) if self.rows else -1
+
 
 @dataclass
 class Drawn:
