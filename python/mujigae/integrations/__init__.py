@@ -1,3 +1,8 @@
-"""Adapters: one module a library, imported on demand. `pip install "mujigae[sb3]"` brings `stable_baselines3`'s."""
+"""Adapters: one module a library, imported on demand; each has an extra of the package that brings its library.
+
+    gymnasium (mujigae[gymnasium])    stable_baselines3 (mujigae[sb3])    tianshou (mujigae[tianshou])
+
+`docs/from-<library>.md` shows what to change in a program that uses the library's own buffer.
+"""
 
 from __future__ import annotations

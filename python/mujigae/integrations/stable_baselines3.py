@@ -24,7 +24,8 @@ import numpy as np
 import mujigae
 from mujigae.errors import require
 
-require("stable_baselines3", "sb3")  # first: without it, the imports below would fail less clearly
+# First: without it, the imports below would fail less clearly.
+require("stable_baselines3", "sb3", first="2.9", below="3")
 
 import torch as th  # noqa: E402
 from gymnasium import spaces  # noqa: E402
