@@ -45,6 +45,27 @@ from broken_draws import (
     UpdatesWhateverIsThere,
     WeighsNewRowsTwice,
 )
+from broken_rows import (
+    BeginsWithTheNewestEpisode,
+    DrawsCompleteSequencesOnly,
+    DrawsInAnotherOrder,
+    DrawsSequencesUniformly,
+    FollowsTheNewestRowByItself,
+    ForgetsFirstPriorities,
+    ForgetsTheLastRowOfAnEpisode,
+    GathersOthersForStaleKeys,
+    GathersWhateverItDraws,
+    IgnoresFirstPriorities,
+    LosesExtrasOfAnOption,
+    MarksNoFirstRow,
+    MasksNothing,
+    MixesExtras,
+    NamesTheFirstRowOfASequence,
+    SaysThatDrawsAreUniform,
+    StopsBeforeTheNewestRow,
+    TakesOpenEpisodesForClosed,
+    WalksAcrossEpisodes,
+)
 
 from mujigae.conformance import Adapter
 
@@ -124,6 +145,25 @@ FAULTS: dict[type[Adapter], tuple[str, ...]] = {
     IgnoresTheUniformShare: ("uniform_share_is_added_to_the_priorities",),
     DrawsWithReplacement: ("rows_drawn_without_replacement_are_distinct",),
     BreaksInAFork: ("forked_child_draws_what_its_parent_would",),
+    DrawsInAnotherOrder: ("draw_then_gather_is_sample",),
+    GathersWhateverItDraws: ("gathered_rows_are_those_of_their_keys",),
+    GathersOthersForStaleKeys: ("keys_of_rows_that_are_gone_are_refused",),
+    WalksAcrossEpisodes: ("next_key_walks_to_the_end_of_the_episode",),
+    FollowsTheNewestRowByItself: ("newest_row_has_a_next_key_once_there_is_a_next_row",),
+    ForgetsTheLastRowOfAnEpisode: ("episodes_are_those_that_were_played",),
+    BeginsWithTheNewestEpisode: ("episodes_come_oldest_first_and_open_ones_last",),
+    TakesOpenEpisodesForClosed: ("episodes_come_oldest_first_and_open_ones_last",),
+    IgnoresFirstPriorities: ("first_priority_of_a_row_is_the_one_given",),
+    ForgetsFirstPriorities: ("row_without_a_priority_has_the_largest_one_given",),
+    MixesExtras: ("extras_travel_with_their_row",),
+    LosesExtrasOfAnOption: ("every_pair_of_options_gives_the_transitions_that_were_added",),
+    SaysThatDrawsAreUniform: ("probability_is_that_of_the_draw",),
+    MasksNothing: ("sequences_stay_inside_of_their_episode",),
+    MarksNoFirstRow: ("sequences_stay_inside_of_their_episode",),
+    StopsBeforeTheNewestRow: ("sequences_end_at_the_newest_row_and_begin_at_the_oldest",),
+    DrawsCompleteSequencesOnly: ("every_row_can_begin_a_sequence",),
+    NamesTheFirstRowOfASequence: ("sequence_is_drawn_by_the_row_after_its_burn_in",),
+    DrawsSequencesUniformly: ("sequences_are_drawn_in_proportion_to_the_priorities",),
 }
 if find_spec("gymnasium"):
     FAULTS[AddsPhantomSteps] = ("all_autoreset_modes_give_the_same_rows",)

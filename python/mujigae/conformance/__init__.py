@@ -1,4 +1,4 @@
-"""What a replay buffer must do, as cases that anybody's buffer can be put to.
+"""What a replay buffer must do, as cases that run against anybody's buffer.
 
     python -m mujigae.conformance                               mujigae's own
     python -m mujigae.conformance --adapter my_module:MyBuffer  yours
@@ -8,7 +8,7 @@ Prints a line for each case and a summary; exits with 1 when a case failed. `--j
 `--isolate` runs each case in a process of its own, so that a crash or a hang fails that case only.
 
 B1 to B21 are defects seen in released versions of other libraries, T1 to T18 come from threads about them, S1 to S4 are what papers
-and manuals say of ways to draw. A case fails, passes, or is not offered: it needs an option that the adapter does not list in `offers`,
+and manuals say of ways to draw, R1 to R10 what they say of rows by key, of episodes and of sequences. A case fails, passes, or is not offered: it needs an option that the adapter does not list in `offers`,
 or calls what it does not define. NumPy is all that is needed. What is expected of a batch is worked out from what was added, by
 `Ledger`, not by a buffer of mujigae's.
 
@@ -41,9 +41,19 @@ class ListBuffer(Adapter):
 from __future__ import annotations
 
 from mujigae.conformance import cases as _registered  # noqa: F401, importing them registers them
-from mujigae.conformance.adapter import OPTIONS, Adapter, Batch, Config, NotOffered, Tree
+from mujigae.conformance.adapter import (
+    OPTIONS,
+    Adapter,
+    Batch,
+    Config,
+    Episode,
+    NotOffered,
+    SequenceBatch,
+    Tree,
+)
 from mujigae.conformance.case import CASES, Case, Subject, case
-from mujigae.conformance.ledger import Failed, Identity, Ledger, require
+from mujigae.conformance.identity import Identity
+from mujigae.conformance.ledger import Failed, Ledger, require
 from mujigae.conformance.runner import Result, report, run, run_case
 
 __all__ = [
@@ -53,11 +63,13 @@ __all__ = [
     "Batch",
     "Case",
     "Config",
+    "Episode",
     "Failed",
     "Identity",
     "Ledger",
     "NotOffered",
     "Result",
+    "SequenceBatch",
     "Subject",
     "Tree",
     "case",

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-from mujigae.replay.batch import Batch
+from mujigae.replay.batch import Batch, Episode, SequenceBatch
 
-__all__ = ["OPTIONS", "Adapter", "Batch", "Config", "NotOffered", "Tree", "resident_bytes", "size_of"]
+__all__ = [
+    "OPTIONS",
+    "Adapter",
+    "Batch",
+    "Config",
+    "Episode",
+    "NotOffered",
+    "SequenceBatch",
+    "Tree",
+    "resident_bytes",
+    "size_of",
+]
 
 
 class NotOffered(Exception):  # noqa: N818, it is no error
@@ -42,6 +54,9 @@ class Config:
     dict_obs: bool = False
     compact: bool = False  #: whatever the library has to store next_obs once and not twice
     frames_once: bool = False  #: whatever the library has to store each frame of its stacks once
+    extras: bool = (
+        False  #: a row has {"log_prob": float32 [], "state": int16 [2]} besides; see `Adapter.add_with`
+    )
     seed: int | None = None
 
     @property
@@ -67,6 +82,7 @@ OPTIONS = frozenset(
         "dict_obs",
         "compact",
         "frames_once",
+        "extras",
         "seed",
     ]
 )
@@ -149,6 +165,37 @@ class Adapter:
     def update_priorities(self, key: Any, priorities: Any) -> None:
         """Hands back the `key` [B] of a batch with raw priorities [B] float64."""
         raise NotOffered("priorities")
+
+    def add_with(self, step: tuple[Any, ...], env_ids: Any, priority: Any, extras: Any) -> None:
+        """As `add(*step, env_ids)`, with more about the rows.
+
+        Args:
+            step: the first six arguments of `add`.
+            env_ids: as in `add`.
+            priority: [E] float64: the first priorities of these rows; None: what a new row gets.
+            extras: {"log_prob": [E] float32, "state": [E, 2] int16} of a buffer with `Config.extras`, else None.
+        """
+        raise NotOffered("first priorities of new rows" if extras is None else "extras of a row")
+
+    def draw(self, batch_size: int) -> tuple[Any, Any]:
+        """The key and the probability [B] of the rows that `sample` would draw, without their contents."""
+        raise NotOffered("draws without reading")
+
+    def gather(self, key: Any) -> Batch:
+        """The rows of these keys [B], as `sample` gives them; IndexError for a key whose row cannot be had."""
+        raise NotOffered("rows by their keys")
+
+    def next_key(self, key: Any) -> Any:
+        """[B] int64: the key of the row after each of these in its episode, -1 where there is none (yet)."""
+        raise NotOffered("the row after a row")
+
+    def episodes(self) -> Iterable[Episode]:
+        """All rows held, by episodes as `mujigae.Episode` has them: closed ones oldest first, then the open ones."""
+        raise NotOffered("rows by episodes")
+
+    def sample_sequences(self, batch_size: int, length: int, burn_in: int) -> SequenceBatch:
+        """Sequences as `mujigae.SequenceBatch` has them, of `burn_in` rows before each drawn row and `length` from it on."""
+        raise NotOffered("sequences with burn-in and mask")
 
     def clear(self) -> None:
         """Forgets every row."""

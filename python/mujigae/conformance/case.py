@@ -47,8 +47,8 @@ class Case:
     """One behaviour.
 
     Attributes:
-        id: B1 ... B21 (defects seen in released versions), T1 ... T18 (from threads), S1 ... S4 (ways to draw); several cases
-            may share one.
+        id: B1 ... B21 (defects seen in released versions), T1 ... T18 (from threads), S1 ... S4 (ways to draw),
+            R1 ... R10 (rows by key, episodes, sequences); several cases may share one.
         name: what a correct buffer does.
         why: the reason, two lines.
         source: the version or the thread that it comes from.
@@ -78,6 +78,6 @@ def case(id: str, source: str) -> Callable[[Callable[[Subject], None]], Callable
 
 
 def _in_order(one: Case) -> tuple[str, int, str]:
-    """B1, B2, ... B14, B14b, ... S1, ... T1, ..."""
+    """B1, B2, ... B14, B14b, ... R1, ... S1, ... T1, ..."""
     number = one.id[1:].rstrip("b")
     return one.id[0], int(number), one.id

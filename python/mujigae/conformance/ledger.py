@@ -7,8 +7,6 @@ and every other field of it follows from the list of rewards and ends kept here.
 from __future__ import annotations
 
 import copy
-import functools
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -16,10 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mujigae.conformance.adapter import Adapter, Batch, Config
+from mujigae.conformance.identity import (
+    MARK,
+    Identity,
+    extras_of,
+    frame_in_words,
+    frame_of,
+    speed_of,
+    telling_reward,
+)
 
-__all__ = ["Failed", "Identity", "Ledger", "Row", "require"]
-
-_MARK = 173  # in every true frame: zeros are padding
+__all__ = ["Failed", "Identity", "Ledger", "Row", "check_extras", "check_numbers", "require"]
 
 
 class Failed(AssertionError):  # noqa: N818, what a case says
@@ -30,17 +35,6 @@ def require(condition: object, message: str) -> None:
     """Raises `Failed` unless the condition holds."""
     if not condition:
         raise Failed(message)
-
-
-class Identity(NamedTuple):
-    """Which observation: the one at `time` of an episode; a transition has the identity of its obs."""
-
-    env: int
-    episode: int
-    time: int
-
-    def __str__(self) -> str:
-        return f"(environment {self.env}, episode {self.episode}, t = {self.time})"
 
 
 class Row(NamedTuple):
@@ -65,7 +59,7 @@ class Window(NamedTuple):
     has_successor: bool
 
 
-FIELDS = ("obs", "action", "reward", "next_obs", "discount", "terminated")
+FIELDS = ("obs", "action", "reward", "next_obs", "discount", "terminated", "extras")
 ENDS = {"": (False, False), "terminated": (True, False), "truncated": (False, True), "both": (True, True)}
 
 
@@ -89,22 +83,37 @@ class Ledger:
     ) -> None:
         self.config = config
         self.buffer = make(config)
-        self._reward = reward or _telling_reward
+        self._reward = reward or telling_reward
         self._padding = padding
         self.episodes: list[list[list[Row]]] = [[[]] for _ in range(config.num_envs)]
         self.order: list[list[Identity]] = [[] for _ in range(config.num_envs)]
 
     # --- playing ---
 
-    def add(self, ends: Sequence[str], env_ids: Sequence[int] | None = None) -> None:
-        """One transition of each environment (or of `env_ids`), which ends as one of ENDS says."""
+    def add(
+        self,
+        ends: Sequence[str],
+        env_ids: Sequence[int] | None = None,
+        priority: Sequence[float] | None = None,
+    ) -> None:
+        """One transition of each environment (or of `env_ids`), which ends as one of ENDS says.
+
+        `priority`: the first priorities of these rows; None: what the buffer gives a new row.
+        """
         envs = list(range(self.config.num_envs)) if env_ids is None else list(env_ids)
         starts = [Identity(e, len(self.episodes[e]) - 1, len(self.episodes[e][-1])) for e in envs]
         rows = [Row(self._reward(at), *ENDS[end]) for at, end in zip(starts, ends, strict=True)]
-        obs, action, reward, next_obs, terminated, truncated = self._arrays(starts, rows)
+        arrays = self._arrays(starts, rows)
         ids = None if env_ids is None else np.array(envs)
-        self.buffer.add(obs, action, reward, next_obs, terminated, truncated, ids)
-        _scribble(obs, action, reward, next_obs, terminated, truncated)
+        if self.config.extras or priority is not None:
+            extras = extras_of(starts) if self.config.extras else None
+            first = None if priority is None else np.array(priority, np.float64)
+            self.buffer.add_with(arrays, ids, first, extras)
+            _scribble(extras or {})
+        else:
+            step = (*arrays, ids)
+            self.buffer.add(*step)
+        _scribble(*arrays)
         self._remember(starts, rows)
 
     def episode(self, num_steps: int, end: str = "terminated") -> None:
@@ -132,6 +141,10 @@ class Ledger:
         self.buffer.extend(*arrays)
         _scribble(*arrays)
         self._remember(starts, rows)
+
+    def step(self, starts: list[Identity]) -> tuple[Any, ...]:
+        """Arrays for `Adapter.add` of transitions without an end that nobody has added."""
+        return self._arrays(starts, [Row(self._reward(at), False, False) for at in starts])
 
     def copy(self) -> Ledger:
         """Another list of the same rows around the same buffer."""
@@ -170,7 +183,7 @@ class Ledger:
         image = np.stack([self.stack(at) for at in identities])
         if not self.config.dict_obs:
             return image
-        return {"image": image, "speed": np.array([[_speed(at)] for at in identities], np.float32)}
+        return {"image": image, "speed": np.array([[speed_of(at)] for at in identities], np.float32)}
 
     def stack(self, at: Identity) -> Any:
         """The image part of one observation."""
@@ -186,7 +199,7 @@ class Ledger:
 
     def frame(self, at: Identity) -> Any:
         """The newest frame of an observation: its identity, then noise that does not compress."""
-        return _frame(self.config.frame_shape, at)
+        return frame_of(self.config.frame_shape, at)
 
     def identities(self, obs: Any) -> list[Identity]:
         """Which observations these are, by the newest frame of each; `Failed` for one that was never added."""
@@ -199,7 +212,7 @@ class Ledger:
         mark, env, high, low, time_high, time_low = head
         at = Identity(env, 256 * high + low, 256 * time_high + time_low)
         is_known = (
-            mark == _MARK
+            mark == MARK
             and at.env < len(self.episodes)
             and at.episode < len(self.episodes[at.env])
             and at.time <= len(self.episodes[at.env][at.episode])
@@ -243,20 +256,23 @@ class Ledger:
             "discount": [window.discount for window in windows],
         }
         for field in [name for name in numbers if name in fields]:
-            _check_numbers(field, getattr(batch, field), numbers[field], starts)
+            check_numbers(field, getattr(batch, field), numbers[field], starts)
         if "obs" in fields:
-            self._check_observations("obs", batch.obs, starts, starts)
+            self.check_observations("obs", batch.obs, starts, starts)
+        if self.config.extras and "extras" in fields:
+            check_extras(batch.extras, starts)
         if "next_obs" in fields:
             used = [i for i, window in enumerate(windows) if is_strict or window.discount > 0.0]
             ends = [starts[i]._replace(time=starts[i].time + windows[i].num_steps) for i in used]
-            self._check_observations("next_obs", _rows(batch.next_obs, used), ends, [starts[i] for i in used])
+            self.check_observations("next_obs", _rows(batch.next_obs, used), ends, [starts[i] for i in used])
         return starts
 
-    def _check_observations(
+    def check_observations(
         self, field: str, got: Any, expected: list[Identity], starts: list[Identity]
     ) -> None:
+        """`Failed`, naming the row of `starts`, unless `got` [B, *obs_shape] are these observations."""
         if self.config.dict_obs:
-            _check_numbers(f"{field} speed", got["speed"], [_speed(at) for at in expected], starts)
+            check_numbers(f"{field} speed", got["speed"], [speed_of(at) for at in expected], starts)
             got = got["image"]
         for i, at in enumerate(expected):
             if not np.array_equal(np.asarray(got[i]), self.stack(at)):
@@ -268,7 +284,7 @@ class Ledger:
         """An image in a few words: the times that its frames claim."""
         array = np.asarray(image)
         frames = array[None] if self.config.frame_stack is None else array
-        return " ".join(_frame_in_words(frame) for frame in frames)
+        return " ".join(frame_in_words(frame) for frame in frames)
 
     # --- what can be drawn ---
 
@@ -317,32 +333,10 @@ class Ledger:
         )
 
 
-@functools.lru_cache
-def _noise(size: int) -> Any:
-    return np.random.default_rng(0).integers(0, 256, size + 256, dtype=np.uint8)
-
-
-@functools.lru_cache(maxsize=64)
-def _frame(shape: tuple[int, ...], at: Identity) -> Any:
-    size = math.prod(shape)
-    frame = np.empty(size, np.uint8)
-    frame[:6] = (_MARK, at.env, *at.episode.to_bytes(2, "big"), *at.time.to_bytes(2, "big"))
-    first = (at.env * 101 + at.episode * 31 + at.time * 7) % 256
-    frame[6:] = _noise(size)[first : first + size - 6]
-    frame.flags.writeable = False
-    return frame.reshape(shape)
-
-
-def _telling_reward(at: Identity) -> float:
-    return (at.env * 31 + at.episode * 17 + at.time * 5) % 23 - 7 + 0.25
-
-
-def _speed(at: Identity) -> float:
-    return at.env * 1000.0 + at.episode * 10.0 + at.time + 0.5
-
-
-def _check_numbers(field: str, got: Any, expected: Sequence[float], starts: list[Identity]) -> None:
-    """float32 of a few operations: 1e-5 apart is something else."""
+def check_numbers(field: str, got: Any, expected: Sequence[float], starts: list[Identity]) -> None:
+    """`Failed` unless `got` [B, ...] begins with these numbers: float32 of a few operations, so 1e-5 apart is something else."""
+    if not expected:
+        return
     numbers = np.asarray(got).reshape(len(expected), -1)[:, 0].astype(np.float64)
     wrong = ~np.isclose(numbers, np.asarray(expected, np.float64), rtol=1e-5, atol=1e-6)
     if wrong.any():
@@ -350,11 +344,14 @@ def _check_numbers(field: str, got: Any, expected: Sequence[float], starts: list
         raise Failed(f"{starts[i]}: expected {field} {float(expected[i]):g}, got {numbers[i]:g}")
 
 
-def _frame_in_words(frame: Any) -> str:
-    head = np.asarray(frame).reshape(-1)[:6].tolist()
-    if head[0] != _MARK:
-        return "zeros" if not np.any(frame) else "noise"
-    return str(Identity(head[1], 256 * head[2] + head[3], 256 * head[4] + head[5]))
+def check_extras(got: Any, starts: list[Identity]) -> None:
+    """`Failed` unless these are the extras of these transitions, bit for bit."""
+    for name, expected in extras_of(starts).items():
+        values = np.asarray(got[name])
+        wrong = [i for i in range(len(starts)) if not np.array_equal(values[i], expected[i])]
+        if wrong:
+            i = wrong[0]
+            raise Failed(f"{starts[i]}: expected extra {name} {expected[i]}, got {values[i]}")
 
 
 def _rows(obs: Any, rows: list[int]) -> Any:

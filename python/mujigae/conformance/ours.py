@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple, Self
@@ -10,7 +11,17 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 import mujigae
-from mujigae.conformance.adapter import OPTIONS, Adapter, Batch, Config, NotOffered, Tree
+from mujigae.conformance.adapter import (
+    OPTIONS,
+    Adapter,
+    Batch,
+    Config,
+    Episode,
+    NotOffered,
+    SequenceBatch,
+    Tree,
+)
+from mujigae.conformance.identity import EXTRAS
 from mujigae.replay import reference
 from mujigae.replay.samplers import Sampler
 
@@ -60,6 +71,7 @@ class Mujigae(Adapter):
             num_envs=config.num_envs,
             frame_stack={"image": stack} if config.dict_obs and stack else stack,
             sampler=_sampler(config),
+            extras=EXTRAS if config.extras else None,
             **options | self.arguments,
         )
 
@@ -86,6 +98,28 @@ class Mujigae(Adapter):
 
     def update_priorities(self, key: Any, priorities: Any) -> None:
         self.buffer.update_priorities(key, priorities)
+
+    def add_with(self, step: tuple[Any, ...], env_ids: Any, priority: Any, extras: Any) -> None:
+        self.buffer.add(*step, env_ids, priority=priority, extras=extras)
+
+    def draw(self, batch_size: int) -> tuple[Any, Any]:
+        key, probability = self.buffer.draw(batch_size)
+        return key, probability
+
+    def gather(self, key: Any) -> Batch:
+        batch: Batch = self.buffer.gather(key)
+        return batch
+
+    def next_key(self, key: Any) -> Any:
+        return self.buffer.next_key(key)
+
+    def episodes(self) -> Iterable[Episode]:
+        episodes: Iterable[Episode] = self.buffer.episodes()
+        return episodes
+
+    def sample_sequences(self, batch_size: int, length: int, burn_in: int) -> SequenceBatch:
+        batch: SequenceBatch = self.buffer.sample_sequences(batch_size, length, burn_in)
+        return batch
 
     def clear(self) -> None:
         self.buffer.clear()

@@ -23,6 +23,8 @@ def keys_of(ledger: Ledger) -> dict[Identity, Any]:
     batch_size = max(256, len(ledger.held()))
     for _ in range(40):
         batch = ledger.buffer.sample(batch_size)
+        if batch.key is None:
+            raise NotOffered("keys of rows")
         keys.update(zip(ledger.identities(batch.obs), batch.key, strict=True))
     return keys
 

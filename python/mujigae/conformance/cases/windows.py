@@ -55,6 +55,7 @@ def every_pair_of_options_gives_the_transitions_that_were_added(subject: Subject
         "num_envs": 2,
         "dict_obs": True,
         "compact": True,
+        "extras": True,
     }
     num_tried = 0
     for pair in combinations(values, 2):
@@ -62,7 +63,7 @@ def every_pair_of_options_gives_the_transitions_that_were_added(subject: Subject
             ledger = subject.ledger(64, **{name: values[name] for name in pair})
             ledger.fill(40, ["terminated"])
             ledger.add(["terminated"] * ledger.config.num_envs)
-            ledger.draw(400, ["obs", "action", "reward", "next_obs"])
+            ledger.draw(400, ["obs", "action", "reward", "next_obs", "extras"])
         except NotOffered:
             continue
         except Exception as error:
