@@ -6,7 +6,7 @@ import os
 import pickle
 import warnings
 from collections.abc import Mapping
-from typing import Any, SupportsIndex
+from typing import Any, ClassVar, Self, SupportsIndex
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from mujigae.replay.arguments import (
 )
 from mujigae.replay.batch import Batch, Validity
 from mujigae.replay.placement import placement_of
-from mujigae.replay.restoring import Restorable, from_pieces
+from mujigae.replay.restoring import from_pieces
 from mujigae.replay.rows import RowAccess
 from mujigae.replay.samplers import PrioritySampler, Sampler, Uniform
 from mujigae.replay.spec import BufferSpec
@@ -37,7 +37,7 @@ _UNIFORM = Uniform()
 _MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
 
 
-class ReplayBuffer(RowAccess, Restorable):
+class ReplayBuffer(RowAccess):
     """Stores transitions of several environments, every frame once, and draws n-step batches.
 
     Args:
@@ -75,6 +75,8 @@ class ReplayBuffer(RowAccess, Restorable):
     may go on with its copy of a buffer in memory; one with `path` stays with the process that opened it.
     """
 
+    _sampler_class: ClassVar[type[Sampler] | None] = None  # the only one that it takes, if there is one
+
     def __init__(
         self,
         capacity: int,
@@ -111,6 +113,16 @@ class ReplayBuffer(RowAccess, Restorable):
         )
         place = device, as_bool("frames_on_device", frames_on_device)
         self._construct(spec, place, seed, None if path is None else as_path(path))
+
+    @classmethod
+    def _of_spec(cls, spec: BufferSpec, path: bytes | None) -> Self:
+        if cls._sampler_class is not None and not isinstance(spec.sampler, cls._sampler_class):
+            raise TypeError(
+                f"{cls.__name__} has a {cls._sampler_class.__name__} sampler, not {spec.sampler!r}"
+            )
+        buffer = cls.__new__(cls)
+        buffer._construct(spec, (None, False), seed=0, path=path, is_new=False)
+        return buffer
 
     def _construct(
         self,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from mujigae import _core
 from mujigae.errors import SnapshotError
-from mujigae.replay.samplers import Sampler
 from mujigae.replay.spec import BufferSpec
 
 __all__ = ["Restorable", "from_pieces", "restored"]
@@ -15,35 +14,25 @@ __all__ = ["Restorable", "from_pieces", "restored"]
 _MIN_ENV_BYTES = 8 * 17  # integers that a snapshot has for each environment with one observation
 
 
-class Restorable:
-    """What a class of buffers needs for its snapshots to become buffers again."""
+class Restorable(Protocol):
+    """A class of buffers whose snapshots become buffers again."""
 
-    _sampler_class: ClassVar[type[Sampler] | None] = None  # the only one that it takes, if there is one
     _core: _core.Buffer
-
-    def _construct(
-        self, spec: BufferSpec, place: tuple[Any, bool], seed: Any, path: bytes | None, is_new: bool
-    ) -> None:
-        raise NotImplementedError
-
-    def _place_batches(self, device: Any, frames_on_device: bool) -> None:
-        raise NotImplementedError
 
     @classmethod
     def _of_spec(cls, spec: BufferSpec, path: bytes | None) -> Self:
         """Empty, or with what the file at `path` has."""
-        if cls._sampler_class is not None and not isinstance(spec.sampler, cls._sampler_class):
-            raise TypeError(
-                f"{cls.__name__} has a {cls._sampler_class.__name__} sampler, not {spec.sampler!r}"
-            )
-        buffer = cls.__new__(cls)
-        buffer._construct(spec, (None, False), seed=0, path=path, is_new=False)
-        return buffer
+
+    def _place_batches(self, device: Any, frames_on_device: bool) -> None:
+        """Decides where batches and frames go, as in the constructor."""
+
+
+_Buffer = TypeVar("_Buffer", bound=Restorable)
 
 
 def from_pieces(
-    cls: type[Restorable], pieces: Sequence[Any], device: str | None, frames_on_device: bool
-) -> Restorable:
+    cls: type[_Buffer], pieces: Sequence[Any], device: str | None, frames_on_device: bool
+) -> _Buffer:
     """What pickle calls: a buffer of class `cls` from a snapshot in `pieces`, bytes one after the other."""
     place = device, frames_on_device
     return restored("pickled buffer", _core.snapshot_of(pieces), lambda _: cls, place, None)
@@ -52,17 +41,17 @@ def from_pieces(
 def restored(
     name: str,
     snapshot: _core.Snapshot,
-    class_of: Callable[[BufferSpec], type[Restorable]],
+    class_of: Callable[[BufferSpec], type[_Buffer]],
     place: tuple[Any, bool],
     path: bytes | None,
-) -> Restorable:
+) -> _Buffer:
     """The buffer of a snapshot called `name` in errors; `path` is that of a file-backed one. Raises SnapshotError."""
     try:
         spec = BufferSpec.from_json(snapshot.meta)
         if spec.num_envs * _MIN_ENV_BYTES > snapshot.size:
             raise ValueError(f"{spec.num_envs} environments, more than {snapshot.size} bytes can describe")
         cls = class_of(spec)
-        if not issubclass(cls, Restorable):
+        if not hasattr(cls, "_of_spec"):
             raise TypeError(f"{cls.__name__} is no ReplayBuffer")
         buffer = cls._of_spec(spec, path)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:

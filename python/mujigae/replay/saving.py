@@ -33,9 +33,7 @@ def load(path: str | os.PathLike[str], *, device: Any = None, frames_on_device: 
     name = as_path(path)
     snapshot = _core.Snapshot(name)
     place, backing = (device, frames_on_device), name if snapshot.is_file_backed else None
-    buffer = restored(os.fsdecode(name), snapshot, _class_of, place, backing)
-    assert isinstance(buffer, ReplayBuffer)
-    return buffer
+    return restored(os.fsdecode(name), snapshot, _class_of, place, backing)
 
 
 def _class_of(spec: BufferSpec) -> type[ReplayBuffer]:
