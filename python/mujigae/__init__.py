@@ -20,6 +20,7 @@ from mujigae.errors import CheckpointError, ConfigError, MissingExtraError, Muji
 from mujigae.replay.batch import Batch, Episode, SequenceBatch, Validity
 from mujigae.replay.buffer import ReplayBuffer
 from mujigae.replay.prioritized import PrioritizedReplayBuffer
+from mujigae.replay.rate_limiter import RateLimiter
 from mujigae.replay.samplers import Proportional, RankBased, Uniform
 from mujigae.replay.saving import load
 
@@ -35,6 +36,7 @@ __all__ = [
     "PrioritizedReplayBuffer",
     "Proportional",
     "RankBased",
+    "RateLimiter",
     "ReplayBuffer",
     "SequenceBatch",
     "SnapshotError",

@@ -17,7 +17,16 @@ from mujigae import _core
 REQUIRED = inspect.Parameter.empty
 PUBLIC = {
     *("Batch", "Episode", "SequenceBatch", "PrioritizedReplayBuffer", "ReplayBuffer", "Validity", "load"),
-    *("FrameRing", "NStepAccumulator", "Proportional", "RankBased", "SumTree", "Uniform", "build_info"),
+    *(
+        "FrameRing",
+        "NStepAccumulator",
+        "Proportional",
+        "RankBased",
+        "RateLimiter",
+        "SumTree",
+        "Uniform",
+        "build_info",
+    ),
     *("CheckpointError", "ConfigError", "MissingExtraError", "MujigaeError", "SnapshotError"),
 }
 SHARED = {"num_envs": 1, "frame_stack": None, "n_step": 1, "gamma": 0.99}
