@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,9 +35,20 @@ struct ArrayLayout {
   }
 };
 
-inline ArrayLayout to_layout(const py::handle& dtype_and_shape) {
+// Of numbers (no references to Python objects), and of so few bytes that no product with a stack or a sequence overflows.
+inline ArrayLayout to_layout(const char* name, const py::handle& dtype_and_shape) {
+  constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;
   const auto pair = dtype_and_shape.cast<py::tuple>();
-  return {py::dtype::from_args(pair[0]), pair[1].cast<Shape>()};
+  ArrayLayout layout{py::dtype::from_args(pair[0]), pair[1].cast<Shape>()};
+  if (std::strchr("biufc", layout.dtype.kind()) == nullptr) throw py::type_error(concat(name, ": expected a numeric dtype"));
+  std::int64_t bytes = layout.dtype.itemsize();
+  for (const py::ssize_t extent : layout.shape) {
+    if (extent < 1 || bytes > kMaxBytes / extent) {
+      fail_value(name, ": expected positive extents and at most 2^40 bytes, got shape ", describe(layout.shape));
+    }
+    bytes *= extent;
+  }
+  return layout;
 }
 
 // One field of a batch or of transitions: rows of one layout.

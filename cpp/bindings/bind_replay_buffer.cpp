@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 #include "arrays.hpp"
 #include "batch_fields.hpp"
 #include "bound_snapshot.hpp"
+#include "buffer_arguments.hpp"
 #include "exact_step.hpp"
 #include "gil.hpp"
 #include "module.hpp"
@@ -49,7 +51,7 @@ class BoundBuffer {
            const std::vector<py::object>& next_obs, const py::object& terminated, const py::object& truncated,
            const py::object& env_ids, std::int64_t num_steps, const py::object& priority, const std::vector<py::object>& extras) {
     const Copied<std::int64_t> ids = copied(integers("env_ids", env_ids));
-    const auto rows = static_cast<py::ssize_t>(num_steps * static_cast<std::int64_t>(ids.size()));
+    const auto rows = static_cast<py::ssize_t>(num_rows(num_steps, static_cast<std::int64_t>(ids.size())));
     StepsView steps{num_steps, ids, {}, {}, nullptr, nullptr, nullptr, nullptr};
     steps.obs = inputs(obs_, obs, rows);
     steps.next_obs = inputs(next_obs_, next_obs, rows);
@@ -165,6 +167,7 @@ class BoundBuffer {
       return py::array(layout.dtype, shape);
     };
     const auto bytes_of = [](py::array& array) { return static_cast<std::byte*>(array.mutable_data()); };
+    buffer_->check_episode({env, first, count, false});
     EpisodeView view{};
     py::list obs, extras;
     for (const ArrayLayout& layout : layouts_.obs) {
@@ -198,7 +201,10 @@ class BoundBuffer {
   // (whether a batch was drawn, [(num_places, places [N], frames [N, frame_bytes]) for each observation]); the obs and next_obs
   // of `out` are int64 [B, k] and name places.
   py::tuple sample_places(std::optional<double> beta, const py::tuple& out, std::int64_t max_frames) {
+    if (out.size() < 2) throw py::type_error("out: expected the fields of a batch");
     const auto size = static_cast<std::int64_t>(py::len(out[1]));
+    if (size < 1) fail_value("out: expected a batch of at least 1 row, got none");
+    if (max_frames < 1) fail_value("max_frames: expected at least 1, got ", max_frames);
     BatchView batch = place_fields_.view_of(out, size);
     batch.wants_places = true;
     std::vector<NewFrames> news;
@@ -240,6 +246,14 @@ class BoundBuffer {
   }
 
  private:
+  static std::int64_t num_rows(std::int64_t num_steps, std::int64_t num_envs) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 62;
+    if (num_steps < 0 || num_steps > kMost / std::max<std::int64_t>(num_envs, 1)) {
+      fail_value("num_steps: expected as many as the arrays have, got ", num_steps);
+    }
+    return num_steps * num_envs;
+  }
+
   static std::vector<const std::byte*> inputs(std::vector<ArrayField>& fields, const std::vector<py::object>& arrays, py::ssize_t rows) {
     if (arrays.size() != fields.size()) fail_value(fields.front().name(), ": expected ", fields.size(), " arrays, got ", arrays.size());
     std::vector<const std::byte*> data;
@@ -269,34 +283,6 @@ class BoundBuffer {
   ExactLayouts exact_;
   std::unique_ptr<ReplayBuffer> buffer_;
 };
-
-Layouts to_layouts(const py::list& obs, const py::object& tree, const py::tuple& action, const py::list& extras) {
-  Layouts layouts{{}, to_layout(action), {}, {}, tree};
-  for (const py::handle one : obs) layouts.obs.push_back(to_layout(one));
-  for (const py::handle one : extras) {
-    const auto [name, dtype_and_shape] = one.cast<std::pair<std::string, py::tuple>>();
-    layouts.extra_names.push_back(name);
-    layouts.extras.push_back(to_layout(dtype_and_shape));
-  }
-  return layouts;
-}
-
-BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma,
-                           const Layouts& layouts, const std::vector<std::int64_t>& stacks, bool validate,
-                           const py::object& seed, bool compress, std::int64_t prefetch) {
-  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed), compress, prefetch, {}};
-  for (const ArrayLayout& extra : layouts.extras) settings.extra_bytes.push_back(extra.bytes());
-  for (std::size_t i = 0; i < layouts.obs.size(); ++i) settings.obs.push_back(layouts.obs[i].frames(stacks[i]));
-  return settings;
-}
-
-// (path, description, whether the file is new), or None for a buffer in memory.
-std::unique_ptr<MappedFile> to_file(const py::object& file) {
-  if (file.is_none()) return nullptr;
-  const auto [path, meta, is_new] = file.cast<std::tuple<std::string, std::string, bool>>();
-  const ReleasedGil release;
-  return is_new ? MappedFile::create(path, meta) : MappedFile::open(path, meta);
-}
 
 std::unique_ptr<BoundBuffer> make_buffer(const BufferSettings& settings, const SamplerPlan& sampler, const Layouts& layouts,
                                          const py::object& file) {

@@ -1,7 +1,11 @@
 #include "mujigae/replay/batch.hpp"
 
 #include <cstring>
+#include <limits>
+#include <new>
 #include <stdexcept>
+
+#include "mujigae/storage/available_memory.hpp"
 
 namespace mujigae {
 namespace {
@@ -61,18 +65,23 @@ BatchView view_of(std::int64_t batch_size, const Schema& schema, std::span<std::
 }
 
 BatchMemory::BatchMemory(Arena& arena, std::int64_t batch_size, const Schema& schema) {
-  const auto is_small = [&](const Field& field) { return field.row_bytes * batch_size <= kSmallBytes; };
+  const auto bytes_of = [&](const Field& field) {
+    const std::int64_t bytes = saturating_product(field.row_bytes, batch_size);
+    if (bytes == std::numeric_limits<std::int64_t>::max()) throw std::bad_alloc();
+    return bytes;
+  };
+  const auto is_small = [&](const Field& field) { return bytes_of(field) <= kSmallBytes; };
   std::int64_t shared_bytes = 0;
-  for (const Field& field : schema) shared_bytes += is_small(field) ? in_lines(field.row_bytes * batch_size) : 0;
+  for (const Field& field : schema) shared_bytes += is_small(field) ? in_lines(bytes_of(field)) : 0;
   const std::shared_ptr<std::byte> shared = arena.take(static_cast<std::size_t>(shared_bytes));
   std::vector<std::byte*> fields;
   std::byte* next = shared.get();
   fields.reserve(schema.size());
   owners.reserve(schema.size());
   for (const Field& field : schema) {
-    owners.push_back(is_small(field) ? shared : arena.take(static_cast<std::size_t>(field.row_bytes * batch_size)));
+    owners.push_back(is_small(field) ? shared : arena.take(static_cast<std::size_t>(bytes_of(field))));
     fields.push_back(is_small(field) ? next : owners.back().get());
-    if (is_small(field)) next += in_lines(field.row_bytes * batch_size);
+    if (is_small(field)) next += in_lines(bytes_of(field));
   }
   view = view_of(batch_size, schema, fields);
 }

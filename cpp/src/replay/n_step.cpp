@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "mujigae/check.hpp"
+#include "mujigae/storage/available_memory.hpp"
 
 namespace mujigae {
 
@@ -42,6 +43,8 @@ NStepAccumulator::NStepAccumulator(std::int64_t n_step, double gamma, std::int64
   check_gamma(gamma);
   if (num_envs < 1) fail_value("num_envs: expected at least 1, got ", num_envs);
   if (num_envs > std::int64_t{1} << 31) fail_value("num_envs: expected at most 2^31, got ", num_envs);
+  constexpr std::int64_t kLaneBytes = 768;  // of an empty one: an upper bound
+  check_memory("num_envs", num_envs * kLaneBytes);
   lanes_.resize(static_cast<std::size_t>(num_envs));
 }
 

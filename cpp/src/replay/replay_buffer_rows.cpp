@@ -80,10 +80,18 @@ std::vector<EpisodeRows> ReplayBuffer::episodes() const {
   return episodes;
 }
 
+void ReplayBuffer::check_episode(const EpisodeRows& rows) const {
+  if (rows.env < 0 || rows.env >= settings_.num_envs) fail_index("env: expected 0 <= env < ", settings_.num_envs, ", got ", rows.env);
+  if (rows.first < 0) fail_value("first: expected at least 0, got ", rows.first);
+  const std::int64_t most = rows_.lane(rows.env).slots;  // never changes
+  if (rows.count < 1 || rows.count > most) fail_value("count: expected 1 to ", most, " rows, got ", rows.count);
+}
+
 bool ReplayBuffer::read_episode(const EpisodeRows& rows, const EpisodeView& out) {
+  check_episode(rows);
   const auto locked = lock();
   Lane& lane = rows_.lane(rows.env);
-  if (rows.first < lane.first || rows.first + rows.count > lane.next) return false;
+  if (rows.first < lane.first || rows.first > lane.next - rows.count) return false;
   RowRing::Places places(rows_);
   for (std::int64_t t = 0; t < rows.count; ++t) {
     const std::int64_t slot = lane.slot(rows.first + t);

@@ -106,7 +106,9 @@ class ReplayBuffer {
   void last_keys(std::span<std::int64_t> out);
   // Every episode that has rows, open ones last, each group by the number of its first row, then by environment.
   std::vector<EpisodeRows> episodes() const;
-  // False, and nothing read: rows of it have been evicted meanwhile.
+  // IndexError or ValueError for rows that no environment of this buffer can ever have had.
+  void check_episode(const EpisodeRows& rows) const;
+  // False, and nothing read: rows of it have been evicted meanwhile, or are not there yet.
   bool read_episode(const EpisodeRows& rows, const EpisodeView& out);
   void reseed(Philox::Key key);
   // The same for frames that have a second home: batches name their places there (frame_mirror.hpp), and `news` is what has to
