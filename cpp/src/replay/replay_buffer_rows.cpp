@@ -13,8 +13,7 @@ void ReplayBuffer::draw(std::span<std::int64_t> keys, std::span<double> probabil
   sampler_->check_can_draw(rows_, span(), static_cast<std::int64_t>(keys.size()));
   ahead_.drop(random_);
   std::vector<std::int64_t> slots(keys.size());
-  sampler_->draw(rows_, span(), random_, slots);
-  const double total = sampler_->masses_of(rows_, span(), slots, probabilities);
+  const double total = sampler_->draw_masses(rows_, span(), random_, slots, probabilities);
   for (double& probability : probabilities) probability /= total;
   RowRing::Places places(rows_);
   for (std::size_t i = 0; i < slots.size(); ++i) keys[i] = places[slots[i]].key;
@@ -37,7 +36,9 @@ BatchMemory ReplayBuffer::gather(std::span<const std::int64_t> keys, std::option
     fail_index("key[", i, "]: expected a row whose n-step window is complete, got ", keys[i]);
   }
   BatchMemory batch(*arena_, static_cast<std::int64_t>(keys.size()), schema_);
-  fill_rows(slots, exponent, batch.view);
+  std::vector<double> masses(slots.size());
+  fill_chances(masses, sampler_->masses_of(rows_, span(), slots, masses), exponent, batch.view);
+  read_rows(slots, batch.view);
   return batch;
 }
 

@@ -24,8 +24,9 @@ BatchMemory ReplayBuffer::sample(std::optional<double> beta, std::int64_t batch_
 
 void ReplayBuffer::fill(double beta, const BatchView& out) {
   std::vector<std::int64_t> slots(static_cast<std::size_t>(out.batch_size));
-  sampler_->draw(rows_, span(), random_, slots);
-  fill_rows(slots, beta, out);
+  std::vector<double> masses(slots.size());
+  fill_chances(masses, sampler_->draw_masses(rows_, span(), random_, slots, masses), beta, out);
+  read_rows(slots, out);
 }
 
 BatchMemory ReplayBuffer::sample_sequences(std::int64_t batch_size, const SequenceShape& shape, std::optional<double> beta) {
@@ -36,22 +37,19 @@ BatchMemory ReplayBuffer::sample_sequences(std::int64_t batch_size, const Sequen
   ahead_.drop(random_);
   BatchMemory batch(*arena_, batch_size, sequence_schema(shape));
   std::vector<std::int64_t> slots(static_cast<std::size_t>(batch_size));
-  sampler_->draw(rows_, span(), random_, slots);
-  fill_chances(slots, exponent, batch.view);
+  std::vector<double> masses(slots.size());
+  fill_chances(masses, sampler_->draw_masses(rows_, span(), random_, slots, masses), exponent, batch.view);
   gather_sequences({rows_, stacks_, settings_}, slots, shape, batch.view);
   return batch;
 }
 
-// Weights and probabilities of drawn rows.
-void ReplayBuffer::fill_chances(std::span<const std::int64_t> slots, double beta, const BatchView& out) {
-  std::vector<double> masses(slots.size());
-  const double total = sampler_->masses_of(rows_, span(), slots, masses);
-  weigh(masses, beta, {out.weight, slots.size()});
-  for (std::size_t i = 0; i < slots.size(); ++i) out.probability[i] = masses[i] / total;
+// Weights and probabilities of rows of these masses.
+void ReplayBuffer::fill_chances(std::span<const double> masses, double total, double beta, const BatchView& out) {
+  weigh(masses, beta, {out.weight, masses.size()});
+  for (std::size_t i = 0; i < masses.size(); ++i) out.probability[i] = masses[i] / total;
 }
 
-void ReplayBuffer::fill_rows(std::span<const std::int64_t> slots, double beta, const BatchView& out) {
-  fill_chances(slots, beta, out);
+void ReplayBuffer::read_rows(std::span<const std::int64_t> slots, const BatchView& out) {
   mujigae::gather({rows_, stacks_, settings_}, slots, out);
   if (out.wants_places) fill_places(slots, out);
 }
@@ -67,12 +65,10 @@ DrawnBatch ReplayBuffer::take_ahead(double beta, std::int64_t batch_size) {
 DrawnBatch ReplayBuffer::draw_ahead(std::int64_t batch_size) {
   std::vector<std::int64_t> slots(static_cast<std::size_t>(batch_size));
   DrawnBatch drawn{random_.counter(), std::vector<double>(slots.size()), BatchMemory(*arena_, batch_size, schema_), {}};
-  sampler_->draw(rows_, span(), random_, slots);
-  const double total = sampler_->masses_of(rows_, span(), slots, drawn.masses);
+  const double total = sampler_->draw_masses(rows_, span(), random_, slots, drawn.masses);
   for (std::size_t i = 0; i < slots.size(); ++i) drawn.memory.view.probability[i] = drawn.masses[i] / total;
   drawn.frames = gather_behind({rows_, stacks_, settings_}, slots, drawn.memory.view);
   return drawn;
 }
-
 
 }  // namespace mujigae

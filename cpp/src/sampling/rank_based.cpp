@@ -57,16 +57,29 @@ void RankBased::find_ranks(std::span<const double> targets, std::span<std::int64
   for (std::int64_t& rank : ranks) ++rank;
 }
 
-void RankBased::draw(const RowRing&, const Span&, Philox& random, std::span<std::int64_t> slots) {
+double RankBased::draw_ranks(Philox& random, std::span<std::int64_t> ranks) {
   ranking_.count();
   add_up();
-  const double slice = sums_[ranking_.size() - 1] / static_cast<double>(slots.size());
-  std::vector<std::uint64_t> words(slots.size());
-  std::vector<double> targets(slots.size());
+  const double total = sums_[ranking_.size() - 1], slice = total / static_cast<double>(ranks.size());
+  std::vector<std::uint64_t> words(ranks.size());
+  std::vector<double> targets(ranks.size());
   random.fill(words);
-  for (std::size_t i = 0; i < slots.size(); ++i) targets[i] = (static_cast<double>(i) + unit_interval(words[i])) * slice;
-  find_ranks(targets, slots);
+  for (std::size_t i = 0; i < ranks.size(); ++i) targets[i] = (static_cast<double>(i) + unit_interval(words[i])) * slice;
+  find_ranks(targets, ranks);
+  return total;
+}
+
+void RankBased::draw(const RowRing&, const Span&, Philox& random, std::span<std::int64_t> slots) {
+  draw_ranks(random, slots);
   for (std::int64_t& slot : slots) slot = ranking_.slot_at(slot);
+}
+
+double RankBased::draw_masses(const RowRing&, const Span&, Philox& random, std::span<std::int64_t> slots, std::span<double> masses) {
+  const double total = draw_ranks(random, slots);
+  for (std::size_t i = 0; i < slots.size(); ++i) masses[i] = static_cast<double>(slots[i]);
+  powers_of(masses);
+  for (std::int64_t& slot : slots) slot = ranking_.slot_at(slot);
+  return total;
 }
 
 double RankBased::masses_of(const RowRing&, const Span&, std::span<const std::int64_t> slots, std::span<double> masses) {

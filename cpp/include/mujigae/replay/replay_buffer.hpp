@@ -166,8 +166,8 @@ class ReplayBuffer {
   void announce_ready(std::int64_t lane, std::int64_t old_ready_end);
   void announce_all();
   void fill(double beta, const BatchView& out);
-  void fill_rows(std::span<const std::int64_t> slots, double beta, const BatchView& out);
-  void fill_chances(std::span<const std::int64_t> slots, double beta, const BatchView& out);
+  static void fill_chances(std::span<const double> masses, double total, double beta, const BatchView& out);
+  void read_rows(std::span<const std::int64_t> slots, const BatchView& out);
   void read_stacks(std::int64_t env, std::int64_t slot, std::int64_t t, bool is_last, const EpisodeView& out) const;
   std::int64_t held_slot(std::int64_t key, std::size_t at) const;
   void fill_places(std::span<const std::int64_t> slots, const BatchView& out) const;

@@ -34,6 +34,7 @@ class RankBased final : public PrioritySampler {
 
   void check_can_draw(const RowRing& rows, const Span& span, std::int64_t batch_size) const override;
   void draw(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots) override;
+  double draw_masses(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots, std::span<double> masses) override;
   double masses_of(const RowRing& rows, const Span& span, std::span<const std::int64_t> slots, std::span<double> masses) override;
 
   void set_alpha(double alpha) override;
@@ -42,6 +43,7 @@ class RankBased final : public PrioritySampler {
   std::string why_invalid(const RowRing& rows, const Span& span) const override;
 
  private:
+  double draw_ranks(Philox& random, std::span<std::int64_t> ranks);  // returns the total mass
   void add_up();  // the sums of all ranks there are
   void find_ranks(std::span<const double> targets, std::span<std::int64_t> ranks) const;
   void powers_of(std::span<double> ranks) const;

@@ -38,6 +38,11 @@ class Sampler {
   // Draws. `span` is what a row needs to be drawn; check_can_draw raises ValueError when so many cannot be.
   virtual void check_can_draw(const RowRing& rows, const Span& span, std::int64_t batch_size) const = 0;
   virtual void draw(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots) = 0;
+  // draw, and the masses of the rows drawn: what masses_of would give, for a sampler that knows them by then at less cost.
+  virtual double draw_masses(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots, std::span<double> masses) {
+    draw(rows, span, random, slots);
+    return masses_of(rows, span, slots, masses);
+  }
   // The masses of rows that can be drawn; returns the total of all such rows.
   virtual double masses_of(const RowRing& rows, const Span& span, std::span<const std::int64_t> slots, std::span<double> masses) = 0;
 
