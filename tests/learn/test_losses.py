@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mujigae.losses import LossOutput, cross_entropy, huber, squared, td_target
+from mujigae.losses import RowLosses, cross_entropy, huber, squared, td_target
 
 SUPPORT = torch.linspace(-2, 2, 4)
 LOSSES = {"huber": huber, "squared": squared, "cross_entropy": partial(cross_entropy, support=SUPPORT)}
@@ -85,7 +85,7 @@ class TestEveryLoss:
     def test_weighted_mean_of_rows_equals_rows_taken_alone(self, name: str) -> None:
         a = random_arguments(name)
         out = LOSSES[name](**a)
-        assert isinstance(out, LossOutput)
+        assert isinstance(out, RowLosses)
         assert out.loss.shape == out.priority.shape == (5,)
         alone = [LOSSES[name](**{k: v[i : i + 1] for k, v in a.items()}) for i in range(5)]
         torch.testing.assert_close(out.loss, torch.cat([o.loss for o in alone]))

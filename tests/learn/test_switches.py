@@ -13,10 +13,10 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from mujigae.agents.agent import Update
 from mujigae.agents.dqn.agent import DQN
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.dqn.graphs import NUM_ORDINARY_CALLS, Graphed
-from mujigae.agents.dqn.learner import WeightedLoss
 from mujigae.agents.presets import resolve
 from mujigae.config.run import HardwareConfig, Run
 from mujigae.errors import ConfigError, MujigaeError
@@ -216,12 +216,19 @@ def test_recording_sees_later_inputs_in_place_and_hands_out_copies() -> None:
 
     def record(function: Callable[..., Any], inputs: Sequence[Tensor | None]) -> Callable[[], Any]:
         recorded.append(inputs)
-        result = WeightedLoss(*(torch.zeros(()) for _ in range(3)))
-        return lambda: result._replace(loss=result.loss.copy_(inputs[0]))
+        result = Update(torch.zeros(()), {"loss": torch.zeros(())})
 
-    graphed = Graphed(lambda value: WeightedLoss(value + 100, value, value), record)
-    outcomes = [graphed(torch.tensor(float(i))).loss for i in range(NUM_ORDINARY_CALLS + 2)]
-    assert [float(outcome) for outcome in outcomes] == [100.0, 101.0, 102.0, 3.0, 4.0]
+        def replay() -> Update:
+            result.priorities.copy_(inputs[0])
+            result.metrics["loss"].copy_(-inputs[0])
+            return result
+
+        return replay
+
+    graphed = Graphed(lambda value: Update(value + 100, {"loss": -value}), record)
+    outcomes = [graphed(torch.tensor(float(i))) for i in range(NUM_ORDINARY_CALLS + 2)]
+    assert [float(update.priorities) for update in outcomes] == [100.0, 101.0, 102.0, 3.0, 4.0]
+    assert [float(update.metrics["loss"]) for update in outcomes] == [0.0, -1.0, -2.0, -3.0, -4.0]
     assert len(recorded) == 1
 
 

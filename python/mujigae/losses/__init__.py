@@ -1,6 +1,6 @@
 """Losses: pure functions of one batch, of the form `contract.Loss` and, on distributions, of their support or fractions.
 
-    contract.py      Loss, LossOutput, and what the losses share
+    contract.py      Loss, RowLosses, and what the losses share
     td.py            huber, squared: on action values [B, A]
     categorical.py   cross_entropy, project: on logits of atoms [B, A, N]
     quantile.py      quantile_huber: on returns at N fractions [B, A, N]
@@ -11,13 +11,13 @@ A return head (networks/return_heads) hands a loss what a network gave.
 from __future__ import annotations
 
 from mujigae.losses.categorical import cross_entropy, project, support_covers
-from mujigae.losses.contract import Loss, LossOutput
+from mujigae.losses.contract import Loss, RowLosses
 from mujigae.losses.quantile import quantile_huber
 from mujigae.losses.td import huber, squared, td_target
 
 __all__ = [
     "Loss",
-    "LossOutput",
+    "RowLosses",
     "cross_entropy",
     "huber",
     "project",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mujigae.losses.contract import LossOutput, check_arguments, of_action
+from mujigae.losses.contract import RowLosses, check_arguments, of_action
 
 __all__ = ["cross_entropy", "project", "support_covers"]
 
@@ -48,7 +48,7 @@ def cross_entropy(
     reward: Tensor,
     discount: Tensor,
     support: Tensor,
-) -> LossOutput:
+) -> RowLosses:
     """-sum_i m_i log p_i(s, a), with m the projected target distribution and p the online one.
 
     Arguments as in `contract.Loss`, logits [B, A, N], and the atoms `support` [N]. The logarithm is a
@@ -68,7 +68,7 @@ def cross_entropy(
         target = project(next_logits.softmax(dim=-1), reward, discount, support)  # [B, N]
     log_probabilities = of_action(output, action).float().log_softmax(dim=-1)  # [B, N]
     loss = -(target * log_probabilities).sum(dim=-1)
-    return LossOutput(loss, loss.detach())
+    return RowLosses(loss, loss.detach())
 
 
 def support_covers(v_min: float, v_max: float, *, reward_min: float, reward_max: float, gamma: float) -> bool:

@@ -7,17 +7,16 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Loss", "LossOutput", "check_arguments", "of_action"]
+__all__ = ["Loss", "RowLosses", "check_arguments", "of_action"]
 
 
-class LossOutput(NamedTuple):
-    """loss: float32 [B], each row's own, unweighted, with gradient to `output` alone.
+class RowLosses(NamedTuple):
+    """What a loss gives for each row of a batch; an agent makes its `Update` of it."""
 
-    priority: float32 [B], unweighted too, >= 0, detached: the absolute TD error or the cross-entropy.
-    """
-
-    loss: Tensor
-    priority: Tensor
+    loss: Tensor  # float32 [B], unweighted, with gradient to `output` alone
+    priority: (
+        Tensor  # float32 [B], unweighted too, >= 0, detached: the absolute TD error or the cross-entropy
+    )
 
 
 class Loss(Protocol):
@@ -31,7 +30,7 @@ class Loss(Protocol):
         action: Tensor,
         reward: Tensor,
         discount: Tensor,
-    ) -> LossOutput:
+    ) -> RowLosses:
         """See the arguments in td.py; a loss on distributions takes their support beside them.
 
         output: [B, A] action values or [B, A, N] logits of the online network at obs; has the gradient.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mujigae.losses.contract import LossOutput, check_arguments, of_action
+from mujigae.losses.contract import RowLosses, check_arguments, of_action
 
 __all__ = ["quantile_huber"]
 
@@ -27,7 +27,7 @@ def quantile_huber(
     reward: Tensor,
     discount: Tensor,
     fractions: Tensor,
-) -> LossOutput:
+) -> RowLosses:
     """sum_i mean_j |tau_i - 1{u_ij < 0}| L(u_ij), u_ij = target j - output i, L Huber's loss with kappa 1.
 
     Dabney et al. 2018, equations 9 and 10, algorithm 1; 2018b, equation 3. The gradient of an output that lies above a
@@ -52,7 +52,7 @@ def quantile_huber(
     weight = (fractions.float()[..., None] - (error.detach() < 0).float()).abs()
     huber = functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=1.0)
     loss = (weight * huber).mean(dim=2).sum(dim=1)
-    return LossOutput(loss, loss.detach())
+    return RowLosses(loss, loss.detach())
 
 
 def _check_fractions(fractions: Tensor, output: Tensor) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mujigae.losses.contract import LossOutput, check_arguments, of_action
+from mujigae.losses.contract import RowLosses, check_arguments, of_action
 
 __all__ = ["huber", "squared", "td_target"]
 
@@ -34,7 +34,7 @@ def huber(
     action: Tensor,
     reward: Tensor,
     discount: Tensor,
-) -> LossOutput:
+) -> RowLosses:
     """td^2 / 2 where |td| <= 1, |td| - 1/2 beyond: the error clipping of Mnih et al. 2015.
 
     What is clipped to [-1, 1] is the gradient; clipping the loss would leave none where the error is largest.
@@ -44,7 +44,7 @@ def huber(
     """
     value, target = _value_and_target(output, target_output, selector_q, action, reward, discount)
     loss = functional.huber_loss(value, target, reduction="none", delta=1.0)
-    return LossOutput(loss, (target - value).detach().abs())
+    return RowLosses(loss, (target - value).detach().abs())
 
 
 def squared(
@@ -54,14 +54,14 @@ def squared(
     action: Tensor,
     reward: Tensor,
     discount: Tensor,
-) -> LossOutput:
+) -> RowLosses:
     """td^2 / 2: the half makes it equal to `huber` for small errors, with the TD error as its gradient.
 
     Arguments, priority and errors as in `huber`.
     """
     value, target = _value_and_target(output, target_output, selector_q, action, reward, discount)
     error = target - value
-    return LossOutput(error.square() / 2, error.detach().abs())
+    return RowLosses(error.square() / 2, error.detach().abs())
 
 
 def _value_and_target(

@@ -23,7 +23,6 @@ from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.dqn.graphs import Graphed, record
 from mujigae.agents.dqn.learner import (
     Bootstrap,
-    WeightedLoss,
     bootstrap,
     greedy_actions,
     persistent_state,
@@ -79,7 +78,7 @@ class DQN(Agent):
         functions = compiled(functions) if hardware.compile else functions
         self._greedy_actions, self._bootstrap, self._weighted_loss = functions
         self._bootstrap_target: Callable[..., Bootstrap] = self._bootstrap_target_of
-        self._gradient_step: Callable[..., WeightedLoss] = self._gradient_step_on
+        self._gradient_step: Callable[..., Update] = self._gradient_step_on
         if hardware.cuda_graphs:
             self._bootstrap_target = Graphed(self._bootstrap_target_of, record)
             self._gradient_step = Graphed(self._gradient_step_on, record)
@@ -90,7 +89,7 @@ class DQN(Agent):
         greedy = self._argmax(self._greedy_actions, obs, self._fractions("act", len(obs)))
         return self.exploration.act(greedy, step, self.explore_rng) + self._first_action
 
-    def act_for_evaluation(self, obs: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+    def act_for_evaluation(self, obs: Any, rng: np.random.Generator) -> NDArray[np.int64]:
         """As `act`, with noise silent and `eval_epsilon`; moves no state of the agent."""
         with self._silent():
             greedy = self._argmax(greedy_actions, obs)
@@ -118,11 +117,13 @@ class DQN(Agent):
         )
         self._redraw_noise(self.online)  # of the loss
         fractions = self._fractions("learn", num_rows)
-        out = self._gradient_step(obs, action, batch.reward, batch.discount, batch.weight, fractions, *target)
+        update = self._gradient_step(
+            obs, action, batch.reward, batch.discount, batch.weight, fractions, *target
+        )
         self.num_updates_done += 1
         if self.num_updates_done % self.config.target_update_period_updates == 0:
             step_target(*self._states, tau=self.config.tau)
-        return Update(out.priority, {"loss": out.loss, "mean_q": out.mean_q})
+        return update
 
     def _bootstrap_target_of(self, next_obs: Tensor, *fractions: Tensor | None) -> Bootstrap:
         """The part of an update without gradients."""
@@ -132,18 +133,19 @@ class DQN(Agent):
             )
         return out
 
-    def _gradient_step_on(self, *batch: Any) -> WeightedLoss:
+    def _gradient_step_on(self, *batch: Any) -> Update:
         """The other part, on obs, action, reward, discount, weight, fractions and the fields of a Bootstrap: Adam's step too."""
         # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
         with self._autocast():
             target = Bootstrap(*batch[6:])
-            out: WeightedLoss = self._weighted_loss(self.online, *batch[:6], target)
+            update: Update = self._weighted_loss(self.online, *batch[:6], target)
+        loss: Tensor = update.metrics["loss"]
         self.optimizer.zero_grad(set_to_none=True)
-        out.loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm > 0:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.config.max_grad_norm)
         self.optimizer.step()
-        return out._replace(loss=out.loss.detach())
+        return update._replace(metrics={**update.metrics, "loss": loss.detach()})
 
     def _epsilon_at(self, step: int) -> float:
         """The share of random actions at `step`: 1 until the first update, where its schedule begins (Mnih et al. 2015).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ Record = Callable[[Callable[..., Any], Sequence[Tensor | None]], Replay]
 
 
 class Graphed:
-    """A function of tensors (and Nones) that returns a NamedTuple of tensors: recorded once, replayed from then on.
+    """A function of tensors (and Nones) that returns a NamedTuple of tensors and dicts of them: recorded once, then replayed.
 
     The first calls are ordinary ones, so nothing happens twice and nothing for show. Later inputs are copied to
     where the recording reads them and results are copies; all else that the function reads or writes (weights,
@@ -45,7 +45,13 @@ class Graphed:
             if place is not None and value is not None:
                 place.copy_(value)
         outputs = self._replay()
-        return type(outputs)(*(output.clone() for output in outputs))
+        return type(outputs)(*map(_copied, outputs))
+
+
+def _copied(output: Tensor | Mapping[str, Tensor]) -> Any:
+    if isinstance(output, Mapping):
+        return {name: value.clone() for name, value in output.items()}
+    return output.clone()
 
 
 def record(function: Callable[..., Any], inputs: Sequence[Tensor | None]) -> Replay:

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mujigae.agents.agent import Update
+
 __all__ = [
-    *("Bootstrap", "WeightedLoss", "bootstrap", "greedy_actions", "persistent_state", "step_target"),
+    *("Bootstrap", "bootstrap", "greedy_actions", "persistent_state", "step_target"),
     "weighted_loss",
 ]
 
@@ -24,14 +26,6 @@ class Bootstrap(NamedTuple):
 
     target_output: Tensor  # [B, A, N] of the target network
     selector_q: Tensor  # [B, A] the values that pick the next action
-
-
-class WeightedLoss(NamedTuple):
-    """What one batch teaches."""
-
-    loss: Tensor  # [] mean of weight * loss, to be differentiated
-    priority: Tensor  # [B] unweighted
-    mean_q: Tensor  # [] mean value of the actions taken
 
 
 @torch.no_grad()
@@ -73,12 +67,17 @@ def weighted_loss(
     weight: Tensor,
     fractions: Tensor | None,
     target: Bootstrap,
-) -> WeightedLoss:
-    """The mean over the batch of weight_i * loss_i (Schaul et al. 2016, algorithm 1)."""
+) -> Update:
+    """The update of one batch but for the step: `loss` among its metrics has the gradient.
+
+    loss: [], the mean over the batch of weight_i * loss_i (Schaul et al. 2016, algorithm 1). mean_q: [], that of the values
+    of the actions taken.
+    """
     output = online(obs, fractions)  # [B, A, N], float32 under autocast too
-    losses = online.return_head.loss(output, *target, action, reward, discount, fractions)
+    rows = online.return_head.loss(output, *target, action, reward, discount, fractions)
     taken = online.q_values(output.detach()).gather(1, action.unsqueeze(1))  # [B, 1]
-    return WeightedLoss((weight * losses.loss).mean(), losses.priority.detach(), taken.mean())
+    loss = (weight * rows.loss).mean()
+    return Update(rows.priority.detach(), {"loss": loss, "mean_q": taken.mean()})
 
 
 def persistent_state(network: torch.nn.Module) -> list[Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mujigae.errors import ConfigError
-from mujigae.losses import LossOutput, cross_entropy
+from mujigae.losses import RowLosses, cross_entropy
 from mujigae.networks.return_heads.contract import Distribution, ReturnHead
 
 __all__ = ["CategoricalHead"]
@@ -47,7 +47,7 @@ class CategoricalHead(ReturnHead):
         reward: Tensor,
         discount: Tensor,
         fractions: Tensor | None = None,
-    ) -> LossOutput:
+    ) -> RowLosses:
         return cross_entropy(output, target_output, selector_q, action, reward, discount, self.support)
 
     def distribution(self, output: Tensor) -> Distribution:

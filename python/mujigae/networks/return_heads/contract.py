@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mujigae.losses import LossOutput
+from mujigae.losses import RowLosses
 
 __all__ = ["Distribution", "Layers", "MakeReturnHead", "ReturnHead", "Use"]
 
@@ -62,7 +62,7 @@ class ReturnHead(nn.Module, ABC):
         reward: Tensor,
         discount: Tensor,
         fractions: Tensor | None = None,
-    ) -> LossOutput:
+    ) -> RowLosses:
         """Each row's loss and priority.
 
         output, target_output: [B, A, N]; a head that draws fractions may have another N in each.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mujigae.errors import ConfigError
-from mujigae.losses import LossOutput, quantile_huber
+from mujigae.losses import RowLosses, quantile_huber
 from mujigae.networks.return_heads.contract import Distribution, Layers, ReturnHead, Use
 
 __all__ = ["ImplicitQuantileHead"]
@@ -82,7 +82,7 @@ class ImplicitQuantileHead(ReturnHead):
         reward: Tensor,
         discount: Tensor,
         fractions: Tensor | None = None,
-    ) -> LossOutput:
+    ) -> RowLosses:
         fractions = self.midpoints if fractions is None else fractions
         return quantile_huber(output, target_output, selector_q, action, reward, discount, fractions)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mujigae.errors import ConfigError
-from mujigae.losses import LossOutput, quantile_huber
+from mujigae.losses import RowLosses, quantile_huber
 from mujigae.networks.return_heads.contract import Distribution, ReturnHead
 
 __all__ = ["QuantileHead"]
@@ -42,7 +42,7 @@ class QuantileHead(ReturnHead):
         reward: Tensor,
         discount: Tensor,
         fractions: Tensor | None = None,
-    ) -> LossOutput:
+    ) -> RowLosses:
         return quantile_huber(output, target_output, selector_q, action, reward, discount, self.fractions)
 
     def distribution(self, output: Tensor) -> Distribution:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mujigae.losses import Loss, LossOutput
+from mujigae.losses import Loss, RowLosses
 from mujigae.networks.return_heads.contract import ReturnHead
 
 __all__ = ["ScalarHead"]
@@ -31,6 +31,6 @@ class ScalarHead(ReturnHead):
         reward: Tensor,
         discount: Tensor,
         fractions: Tensor | None = None,
-    ) -> LossOutput:
+    ) -> RowLosses:
         values, target_values = self.values(output), self.values(target_output)
         return self._loss_fn(values, target_values, selector_q, action, reward, discount)
