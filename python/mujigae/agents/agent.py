@@ -50,6 +50,9 @@ class Agent(Protocol):
     metrics: ClassVar[tuple[str, ...]] = ()
     """Names of the numbers that every update gives: columns of progress.csv, which has their means."""
 
+    takes_action_masks: ClassVar[bool] = False
+    """Whether observations are {"obs", "action_mask": int8 [E, A]}, a Dict, where an environment says which actions are
+    legal; there `observation_spaces` need a "Dict"."""
     def __init__(self, run: Run, observation_space: Any, action_space: Any) -> None:
         """Raises ConfigError for spaces that it cannot handle after all, and for a device that is not there."""
 

@@ -30,10 +30,12 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
     """
     agent, values = preset_values(preset)
     env_id = default_environment(preset) if env_id is None else env_id
-    chosen = {**values, **(overrides or {})}
+    masks = {"action_masks": agent.takes_action_masks}
+    chosen = {**masks, **values, **(overrides or {})}
     family = _family(env_id, chosen)
     known = flat_fields(agent.config_class)
     merged: dict[str, Any] = {
+        **masks,
         **{name: value for name, value in family.defaults.items() if name in known},
         **agent.defaults(env_id, family.name, chosen),
         **values,

@@ -24,6 +24,7 @@ __all__ = [
     "config_of",
     "create_agent",
     "lookup",
+    "offered",
     "preset_values",
     "presets",
     "register",
@@ -45,6 +46,7 @@ class Registered:
     defaults: Callable[[str, str, Values], Values] = lambda env_id, family, parts: {}
     """From an environment's id, its family and what preset and caller chose to values that suit them."""
     default_environments: Mapping[str, str] = field(default_factory=dict)
+    takes_action_masks: bool = False
 
     def agent_class(self) -> type[Agent]:
         """The class; raises ConfigError where it cannot be imported."""
@@ -64,18 +66,19 @@ def register(name: str, agent: type[Agent], *, presets: Mapping[str, Values] | N
         owner = _owner(preset)
         if owner is not None and owner.source is not agent:
             raise ConfigError(f"name: {preset!r} is taken by the agent {owner.name!r}")
-    _add(Registered(name, agent, agent.config_class, presets))
+    _add(_registered(name, agent, presets))
 
 
 def lookup(name: str) -> Registered:
     """The agent registered as `name`, that of an entry point, or module:Class; ConfigError where there is none."""
     if name not in _REGISTRY and ":" in name:
         agent = _imported(name)
-        _add(Registered(name, agent, agent.config_class, {name: {}}))
+        _add(_registered(name, agent, {name: {}}))
     if name not in _REGISTRY:
-        _load_entry_points()
+        _load_entry_point(name)
     if name not in _REGISTRY:
-        raise ConfigError(f"agent_name: unknown agent {name!r}{close_matches(name, [*_REGISTRY])}")
+        known = [*_REGISTRY, *_entry_points()]
+        raise ConfigError(f"agent_name: unknown agent {name!r}{close_matches(name, known)}")
     return _REGISTRY[name]
 
 
@@ -98,8 +101,13 @@ def create_agent(run: Run, observation_space: Any, action_space: Any) -> Agent:
 
 
 def presets() -> dict[str, Registered]:
-    """Every preset of every registered agent; those of entry points once one of them was asked for."""
+    """Every preset of every registered agent; that of an entry point once it was asked for."""
     return {preset: agent for agent in _REGISTRY.values() for preset in agent.presets}
+
+
+def offered() -> dict[str, str]:
+    """The agents that installed packages offer by entry points, name -> module:Class; none is imported for this."""
+    return {name: entry.value for name, entry in _entry_points().items()}
 
 
 def preset_values(preset: str) -> tuple[Registered, Values]:
@@ -108,10 +116,11 @@ def preset_values(preset: str) -> tuple[Registered, Values]:
     if agent is None and ":" in preset:
         agent = lookup(preset)
     if agent is None:
-        _load_entry_points()
+        _load_entry_point(preset)
         agent = _owner(preset)
     if agent is None:
-        raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, [*presets()])}")
+        known = [*presets(), *_entry_points()]
+        raise ConfigError(f"preset: unknown preset {preset!r}{close_matches(preset, known)}")
     return agent, agent.presets[preset]
 
 
@@ -123,6 +132,10 @@ def _owner(preset: str) -> Registered | None:
     return presets().get(preset)
 
 
+def _registered(name: str, agent: type[Agent], presets: Mapping[str, Values]) -> Registered:
+    return Registered(name, agent, agent.config_class, presets, takes_action_masks=agent.takes_action_masks)
+
+
 def _add(agent: Registered) -> None:
     shared = flat_fields(AgentConfig)
     for name in agent.config_class.__dataclass_fields__:
@@ -131,11 +144,15 @@ def _add(agent: Registered) -> None:
     _REGISTRY[agent.name] = agent
 
 
-def _load_entry_points() -> None:
-    """Registers the classes that installed packages offer; one that cannot be imported is a ConfigError."""
-    for entry in metadata.entry_points(group=ENTRY_POINTS):
-        if entry.name not in _REGISTRY:
-            register(entry.name, _imported(entry.value))
+def _entry_points() -> dict[str, metadata.EntryPoint]:
+    return {entry.name: entry for entry in metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def _load_entry_point(name: str) -> None:
+    """Registers the class that an installed package offers as `name`, if one does; ConfigError where it cannot be imported."""
+    entry = _entry_points().get(name)
+    if entry is not None:
+        register(entry.name, _imported(entry.value))
 
 
 def _imported(source: str) -> type[Agent]:
@@ -163,5 +180,6 @@ _add(
         dqn.PRESETS,
         dqn.defaults,
         dqn.DEFAULT_ENVIRONMENTS,
+        takes_action_masks=True,
     )
 )

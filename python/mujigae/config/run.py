@@ -51,6 +51,8 @@ class EnvConfig:
     """module:Class or module:Class(key=value), wrappers of the environment, the innermost first."""
     env_processes: bool = False
     """Step each environment in a process of its own: faster where a step takes milliseconds."""
+    action_masks: bool = False
+    """Take legal actions only, where the environment says which: action_mask in info or in a Dict observation."""
     channels: Literal["auto", "first", "last"] = "auto"
     """Axis of images that has the channels; auto: as their shape says."""
     frame_size: Count = 84

@@ -4,7 +4,7 @@
              no NaN, no infinity
     reward   one finite number; an array with one element counts as one
     ends     terminated and truncated, a truth value each
-    info     a dict of anything; none of it goes on, so its shapes and types cannot do harm
+    info     a dict of anything; none of it goes on, so its shapes and types cannot do harm (`info` has the last one)
 
 Whatever fails names the environment, the step and what was expected, in one line (BrokenEnvironmentError).
 """
@@ -42,6 +42,8 @@ _HINTS = {
 class Contract(gymnasium.Wrapper[Any, Any, Any, Any]):
     """`env` with every answer checked; `name` stands in the errors, which count the steps since it was made.
 
+    `info`: that of the last reset or step, as it came.
+
     Raises ConfigError for an environment without spaces.
     """
 
@@ -50,6 +52,7 @@ class Contract(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._name = name
         self._num_steps = 0
         self._is_frozen = False
+        self.info: Mapping[Any, Any] = {}
         for attribute in ("observation_space", "action_space"):
             space = getattr(env, attribute, None)
             if not isinstance(space, gymnasium.Space):
@@ -64,7 +67,8 @@ class Contract(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._fail(
                 f"reset() has to return obs and info, a tuple with a dict at its end, got {_outline(answer)}"
             )
-        return self._checked("reset()", lambda: checked_obs(self.observation_space, answer[0])), {}
+        self.info = answer[1]
+        return self.checked("reset()", lambda: checked_obs(self.observation_space, answer[0])), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """As Gymnasium's, with a plain reward and an empty info; raises BrokenEnvironmentError.
@@ -82,12 +86,13 @@ class Contract(gymnasium.Wrapper[Any, Any, Any, Any]):
         obs, reward, terminated, truncated, info = answer
         if not isinstance(info, Mapping):
             self._fail(f"step() has to return a dict as info, got {_outline(info)}")
+        self.info = info
 
         def checked() -> tuple[Any, float, bool, bool]:
             ends = _flag("terminated", terminated), _flag("truncated", truncated)
             return (checked_obs(self.observation_space, obs, copy=any(ends)), checked_reward(reward), *ends)
 
-        return (*self._checked("step()", checked), {})
+        return (*self.checked("step()", checked), {})
 
     def render(self) -> Any:
         """As Gymnasium's; raises BrokenEnvironmentError, for a picture of nothing too."""
@@ -133,7 +138,8 @@ class Contract(gymnasium.Wrapper[Any, Any, Any, Any]):
             ]
             self._fail(f"{what} raised {_in_words(error)}{''.join(hints)}", error)
 
-    def _checked(self, what: str, check: Callable[[], Any]) -> Any:
+    def checked(self, what: str, check: Callable[[], Any]) -> Any:
+        """What `check` makes of an answer of `what`, "reset()" or "step()"; its ValueError is a BrokenEnvironmentError."""
         try:
             return check()
         except ValueError as error:

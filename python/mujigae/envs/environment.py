@@ -23,10 +23,10 @@ class Environment:
     """A vector environment as an agent sees it; `make` builds it."""
 
     stream: StepStream
-    observation_space: gymnasium.Space[Any]  # of one environment
+    observation_space: gymnasium.Space[Any]  # of one environment; a Dict {"obs", "action_mask"} with masks
     action_space: gymnasium.Space[Any]  # of one environment
-    frame_stack: int | None
-    """K where axis 0 of an observation is a rolling stack of K frames, else None."""
+    frame_stack: int | dict[str, int] | None
+    """K where axis 0 of an observation is a rolling stack of K frames, {"obs": K} with masks, else None."""
     protocol: str
     """One line that names everything a score depends on; clipping the rewards is the learner's affair."""
     frames_per_step: int

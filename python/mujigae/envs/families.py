@@ -12,8 +12,6 @@ The first one that matches counts.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
@@ -25,6 +23,7 @@ from mujigae.config.run import EnvConfig
 from mujigae.envs.atari import AtariGames, atari_ids, atari_protocol, game_over
 from mujigae.envs.environment import Environment
 from mujigae.envs.images import image_sides
+from mujigae.envs.looking import look
 from mujigae.envs.observations import (
     LARGE_SIDE,
     flattened,
@@ -35,7 +34,7 @@ from mujigae.envs.observations import (
     planes,
     stack_of,
 )
-from mujigae.envs.opening import open_one, unknown_environment
+from mujigae.envs.opening import unknown_environment
 from mujigae.envs.steps import StepStream
 from mujigae.envs.vector import View, open_vector
 from mujigae.errors import ConfigError
@@ -56,13 +55,13 @@ class Candidate:
 
     @property
     def observation_space(self) -> gymnasium.Space[Any]:
-        """That of one environment; raises as `open_one` does."""
-        return _look(self.options)[0]
+        """That of one environment, without the mask of its actions; raises as `open_one` does."""
+        return look(self.options).observation_space
 
     @property
     def smallest_side(self) -> int:
         """Of its images, or of the one image in its Dict or Tuple, in pixels; 0 where it has none."""
-        space, stack = _look(self.options)
+        space, stack, _ = look(self.options)
         sides = image_sides(space, self.options.channels, stack)
         return LARGE_SIDE if image_path(space, self.options.channels) is not None else min(sides or (0,))
 
@@ -93,19 +92,6 @@ def family_for(options: EnvConfig) -> Family:
     raise ConfigError(
         f"observation_space: expected numbers, images, or discrete spaces, got {candidate.observation_space}"
     )
-
-
-@functools.cache  # a command asks more than once
-def _looked_at(env_id: str, env_kwargs: tuple[str, ...], wrapper: tuple[str, ...]) -> tuple[Any, int | None]:
-    env = open_one(EnvConfig(env_id, env_kwargs=env_kwargs, wrapper=wrapper))
-    with contextlib.suppress(Exception):  # what is wrong with it is said of the environments that are played
-        env.env.close()
-    return env.observation_space, stack_of(env.env)
-
-
-def _look(options: EnvConfig) -> tuple[gymnasium.Space[Any], int | None]:
-    """The observation space and the number of frames that roll in it."""
-    return _looked_at(options.env_id, options.env_kwargs, options.wrapper)
 
 
 def _is_atari(candidate: Candidate) -> bool:

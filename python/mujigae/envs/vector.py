@@ -16,6 +16,8 @@ from mujigae.config.run import EnvConfig
 from mujigae.envs import statistics
 from mujigae.envs.contract import Contract
 from mujigae.envs.environment import Environment
+from mujigae.envs.looking import look
+from mujigae.envs.masks import OBS, Place, masked, without_mask
 from mujigae.envs.observations import stack_of, unused_parts
 from mujigae.envs.opening import open_one
 from mujigae.envs.steps import StepStream
@@ -35,20 +37,22 @@ def open_vector(options: EnvConfig, *, render: bool, view: View) -> Environment:
     """
     if render:
         _draw_without_display()
+    place = look(options).mask_place
     makers = [
-        functools.partial(_open_view, options, e, "rgb_array" if render and e == 0 else None, view)
+        functools.partial(_open_view, options, e, "rgb_array" if render and e == 0 else None, view, place)
         for e in range(options.num_envs)
     ]
     first = makers[0]()
     inner = _contract(first).env
+    stack = stack_of(inner)
     return Environment(
         stream=StepStream(
             _vector_env(options, first, makers, in_processes=options.env_processes and not render)
         ),
         observation_space=first.observation_space,
         action_space=first.action_space,
-        frame_stack=stack_of(inner),
-        protocol=_protocol(options, inner),
+        frame_stack=stack if place is None or stack is None else {OBS: stack},
+        protocol=_protocol(options, inner, place),
         frames_per_step=1,
         family="",
         max_episode_steps=None if inner.spec is None else inner.spec.max_episode_steps,
@@ -57,8 +61,12 @@ def open_vector(options: EnvConfig, *, render: bool, view: View) -> Environment:
     )
 
 
-def _open_view(options: EnvConfig, number: int, render_mode: str | None, view: View) -> Env:
-    return view(open_one(options, number, render_mode), options)
+def _open_view(
+    options: EnvConfig, number: int, render_mode: str | None, view: View, place: Place | None
+) -> Env:
+    env = open_one(options, number, render_mode)
+    viewed = view(without_mask(env, place), options)
+    return viewed if place is None else masked(viewed, env)
 
 
 def _vector_env(
@@ -97,7 +105,7 @@ def _draw_without_display() -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
-def _protocol(options: EnvConfig, env: Env) -> str:
+def _protocol(options: EnvConfig, env: Env, place: Place | None) -> str:
     limit = None if env.spec is None else env.spec.max_episode_steps
     unused = unused_parts(env.observation_space)
     parts = (
@@ -106,6 +114,7 @@ def _protocol(options: EnvConfig, env: Env) -> str:
         *options.env_kwargs,
         *(f"wrapper {name}" for name in options.wrapper),
         *(f"observations without {name}" for name in unused),
+        *(["legal actions only"] if place is not None else []),
         "raw rewards",
     )
     return f"{options.env_id}: {', '.join(parts)}"

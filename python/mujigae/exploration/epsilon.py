@@ -18,20 +18,37 @@ class EpsilonGreedy:
         self._num_actions = num_actions
         self._epsilon = epsilon_at(0)
 
-    def act(self, greedy: NDArray[np.int64], step: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """The actions to take instead of `greedy` [E], both counted from 0."""
+    def act(
+        self,
+        greedy: NDArray[np.int64],
+        step: int,
+        rng: np.random.Generator,
+        legal: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.int64]:
+        """The actions to take instead of `greedy` [E], both counted from 0; of those that are `legal` [E, A]."""
         self._epsilon = self.epsilon_at(step)
-        return explore(greedy, self._epsilon, self._num_actions, rng)
+        return explore(greedy, self._epsilon, self._num_actions, rng, legal)
 
     def scalars(self) -> dict[str, float | None]:
         return {"epsilon": self._epsilon}
 
 
 def explore(
-    greedy: NDArray[np.int64], epsilon: float, num_actions: int, rng: np.random.Generator
+    greedy: NDArray[np.int64],
+    epsilon: float,
+    num_actions: int,
+    rng: np.random.Generator,
+    legal: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
-    """Each of `greedy` [E] replaced, with probability epsilon, by a uniformly random action."""
+    """Each of `greedy` [E] replaced, with probability epsilon, by a uniformly random action.
+
+    legal: [E, A], at least one action of each row; None: all are.
+    """
     if epsilon == 0:
         return greedy
     is_random = rng.random(len(greedy)) < epsilon
-    return np.where(is_random, rng.integers(num_actions, size=len(greedy)), greedy)
+    if legal is None:
+        drawn = rng.integers(num_actions, size=len(greedy))
+    else:
+        drawn = np.where(legal, rng.random(legal.shape), -1.0).argmax(axis=1)
+    return np.where(is_random, drawn, greedy)

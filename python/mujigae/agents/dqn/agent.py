@@ -32,6 +32,7 @@ from mujigae.agents.dqn.learner import (
 from mujigae.agents.dqn.return_heads import RETURN_HEADS
 from mujigae.agents.dqn.spaces import check_spaces
 from mujigae.config.run import AgentConfig, Run
+from mujigae.envs.masks import MASK, OBS
 from mujigae.exploration import EpsilonGreedy, explore
 from mujigae.exploration.schedules import SCHEDULES
 from mujigae.networks import QNetwork, build_network
@@ -49,6 +50,8 @@ class DQN(Agent):
     """Acts and learns; raises ConfigError for spaces it cannot handle and a device that is not there."""
 
     config_class: ClassVar[type[AgentConfig]] = DQNConfig
+    observation_spaces: ClassVar[tuple[str, ...]] = ("Box", "Dict")
+    takes_action_masks: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = ("loss", "mean_q")
 
     def __init__(self, run: Run, observation_space: Any, action_space: Any) -> None:
@@ -83,37 +86,41 @@ class DQN(Agent):
             self._bootstrap_target = Graphed(self._bootstrap_target_of, record)
             self._gradient_step = Graphed(self._gradient_step_on, record)
 
-    def act(self, obs: NDArray[Any], step: int) -> NDArray[np.int64]:
-        """Actions int64 [E] for `obs` [E, *shape]; noisy layers draw anew, then epsilon explores."""
+    def act(self, obs: Any, step: int) -> NDArray[np.int64]:
+        """Actions int64 [E] for `obs` [E, *shape], or {"obs", "action_mask" [E, A]}; noisy layers draw anew, then epsilon explores."""
+        obs, legal = _split(obs)
         self._redraw_noise(self.online)
-        greedy = self._argmax(self._greedy_actions, obs, self._fractions("act", len(obs)))
-        return self.exploration.act(greedy, step, self.explore_rng) + self._first_action
+        greedy = self._argmax(self._greedy_actions, obs, self._fractions("act", len(obs)), legal)
+        return self.exploration.act(greedy, step, self.explore_rng, legal) + self._first_action
 
     def act_for_evaluation(self, obs: Any, rng: np.random.Generator) -> NDArray[np.int64]:
         """As `act`, with noise silent and `eval_epsilon`; moves no state of the agent."""
+        obs, legal = _split(obs)
         with self._silent():
-            greedy = self._argmax(greedy_actions, obs)
-        return explore(greedy, self.config.eval_epsilon, self.spaces.num_actions, rng) + self._first_action
+            greedy = self._argmax(greedy_actions, obs, None, legal)
+        epsilon, num_actions = self.config.eval_epsilon, self.spaces.num_actions
+        return explore(greedy, epsilon, num_actions, rng, legal) + self._first_action
 
     def scalars(self) -> dict[str, float | None]:
         """epsilon, and the mean |sigma| of noisy layers."""
         return {**self.exploration.scalars(), "noise_scale": self.online.noise_scale()}
 
-    def explain(self, obs: NDArray[Any]) -> ActionValues:
-        """Values, and return distributions if it has them, of every action at `obs` [E, *shape], noise silent."""
+    def explain(self, obs: Any) -> ActionValues:
+        """Values, and return distributions if it has them, of every action at `obs`, illegal ones too, noise silent."""
         with self._silent(), torch.no_grad(), self._autocast():
-            output = self.online(self._tensor(obs))
+            output = self.online(self._tensor(_split(obs)[0]))
         distribution = self.online.return_head.distribution(output) or ()
         return ActionValues(*(part.cpu().numpy() for part in (self.online.q_values(output), *distribution)))
 
     def learn(self, batch: Batch) -> Update:
         """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
-        obs, next_obs = self._image(batch.obs), self._image(batch.next_obs)
+        (obs, _), (next_obs, legal) = _split(batch.obs), _split(batch.next_obs)
+        obs, next_obs = self._image(obs), self._image(next_obs)
         action = batch.action.long() - self._first_action
         self._redraw_noise(self.target, self.online)  # of the target, and of the selection (double)
         num_rows = len(action)
         target = self._bootstrap_target(
-            next_obs, self._fractions("target", num_rows), self._fractions("act", num_rows)
+            next_obs, self._fractions("target", num_rows), self._fractions("act", num_rows), legal
         )
         self._redraw_noise(self.online)  # of the loss
         fractions = self._fractions("learn", num_rows)
@@ -125,11 +132,11 @@ class DQN(Agent):
             step_target(*self._states, tau=self.config.tau)
         return update
 
-    def _bootstrap_target_of(self, next_obs: Tensor, *fractions: Tensor | None) -> Bootstrap:
-        """The part of an update without gradients."""
+    def _bootstrap_target_of(self, next_obs: Tensor, *more: Tensor | None) -> Bootstrap:
+        """The part of an update without gradients, on both kinds of fractions and legal actions too."""
         with self._autocast():
             out: Bootstrap = self._bootstrap(
-                self.online, self.target, next_obs, *fractions, double=self.config.double
+                self.online, self.target, next_obs, *more, double=self.config.double
             )
         return out
 
@@ -228,11 +235,14 @@ class DQN(Agent):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
-    def _argmax(self, greedy: Any, obs: NDArray[Any], fractions: Tensor | None = None) -> NDArray[np.int64]:
+    def _argmax(
+        self, greedy: Any, obs: NDArray[Any], fractions: Tensor | None, legal: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
         """`greedy_actions`, plain or compiled, of `obs`."""
+        mask = None if legal is None else torch.from_numpy(legal).to(self.device)
         with self._autocast():
             actions: NDArray[np.int64] = (
-                greedy(self.online, self._tensor(obs), fractions).cpu().numpy()
+                greedy(self.online, self._tensor(obs), fractions, mask).cpu().numpy()
             )  # [E]
         return actions
 
@@ -265,6 +275,11 @@ class DQN(Agent):
         is_enabled = self.hardware.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_enabled):
             yield
+
+
+def _split(obs: Any) -> tuple[Any, Any]:
+    """An observation, and which actions are legal: bool [B, A], None where nothing is said of them; arrays or tensors."""
+    return (obs[OBS], obs[MASK] != 0) if isinstance(obs, Mapping) else (obs, None)
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -29,10 +29,11 @@ class Bootstrap(NamedTuple):
 
 
 @torch.no_grad()
-def greedy_actions(online: Any, obs: Tensor, fractions: Tensor | None = None) -> Tensor:
-    """The actions int64 [B] of the largest values at `obs`."""
-    actions: Tensor = online.q_values(online(obs, fractions)).argmax(1)
-    return actions
+def greedy_actions(
+    online: Any, obs: Tensor, fractions: Tensor | None = None, legal: Tensor | None = None
+) -> Tensor:
+    """The actions int64 [B] of the largest values at `obs`, of those that are `legal` (bool [B, A]; None: all)."""
+    return _only(legal, online.q_values(online(obs, fractions))).argmax(1)
 
 
 @torch.no_grad()
@@ -42,10 +43,11 @@ def bootstrap(
     next_obs: Tensor,
     fractions: Tensor | None = None,
     selection_fractions: Tensor | None = None,
+    legal: Tensor | None = None,
     *,
     double: bool,
 ) -> Bootstrap:
-    """The target network's output at `next_obs`, and the action values that select.
+    """The target network's output at `next_obs`, and the action values that select, -inf where not `legal` (bool [B, A]).
 
     Double Q-learning selects with the online network (van Hasselt et al. 2016, equation 4). What a head draws for
     selection is independent of what it draws for the target (Dabney et al. 2018b, equation 3).
@@ -53,9 +55,15 @@ def bootstrap(
     next_obs = target.scaled(next_obs)  # once for both
     target_output = target(next_obs, fractions)
     if not double and selection_fractions is None:
-        return Bootstrap(target_output, target.q_values(target_output))
+        return Bootstrap(target_output, _only(legal, target.q_values(target_output)))
     selector = online if double else target
-    return Bootstrap(target_output, selector.q_values(selector(next_obs, selection_fractions)))
+    selector_q = selector.q_values(selector(next_obs, selection_fractions))
+    return Bootstrap(target_output, _only(legal, selector_q))
+
+
+def _only(legal: Tensor | None, values: Tensor) -> Tensor:
+    """`values` [B, A] with -inf for actions that are not legal."""
+    return values if legal is None else values.masked_fill(~legal, -torch.inf)
 
 
 def weighted_loss(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mujigae.envs.masks import MASK, OBS
 from mujigae.errors import ConfigError
 
 __all__ = ["Spaces", "check_spaces"]
@@ -24,10 +26,16 @@ class Spaces(NamedTuple):
 
 
 def check_spaces(observation_space: Any, action_space: Any) -> Spaces:
-    """Reads Gymnasium spaces by their attributes; raises ConfigError for one that DQN cannot handle."""
+    """Reads Gymnasium spaces by their attributes; raises ConfigError for one that DQN cannot handle.
+
+    Observations may have a mask of the actions beside them: a Dict {"obs", "action_mask"}.
+    """
     num_actions = getattr(action_space, "n", None)
     if num_actions is None or getattr(action_space, "shape", None) != ():
         raise ConfigError(f"action_space: {_CAN_HANDLE}, got {action_space}")
+    parts = getattr(observation_space, "spaces", None)
+    if isinstance(parts, Mapping) and set(parts) == {OBS, MASK}:
+        observation_space = parts[OBS]
     shape, dtype = getattr(observation_space, "shape", None), getattr(observation_space, "dtype", None)
     is_box = hasattr(observation_space, "low") and dtype is not None
     if shape is None or not is_box or len(shape) not in (1, 2, 3) or 0 in shape:
