@@ -39,20 +39,23 @@ class Agent(Protocol):
 
     config_class: ClassVar[type[AgentConfig]] = AgentConfig
     """The dataclass of the agent's own options."""
-    view: ClassVar[Literal["windows"]] = "windows"
-    """What a batch is made of: `windows` are n-step transitions."""
+    view: ClassVar[Literal["windows", "sequences"]] = "windows"
+    """What a batch is made of: `windows` are n-step transitions (`mujigae.Batch`), `sequences` are `sequence_length` rows in
+    order behind `burn_in` others (`mujigae.SequenceBatch`), the two being attributes of the agent."""
+    sequence_length: int = 1
+    burn_in: int = 0
     samplers: ClassVar[tuple[str, ...]] = ("uniform", "proportional", "rank_based")
     """How rows may be drawn: all but `uniform` for agents whose updates give priorities, or that do not care."""
     observation_spaces: ClassVar[tuple[str, ...]] = ("Box",)
     """Names of the Gymnasium spaces that an observation may have."""
     action_spaces: ClassVar[tuple[str, ...]] = ("Discrete",)
     """Names of the Gymnasium spaces that an action may have."""
-    metrics: ClassVar[tuple[str, ...]] = ()
-    """Names of the numbers that every update gives: columns of progress.csv, which has their means."""
-
     takes_action_masks: ClassVar[bool] = False
     """Whether observations are {"obs", "action_mask": int8 [E, A]}, a Dict, where an environment says which actions are
     legal; there `observation_spaces` need a "Dict"."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """Names of the numbers that every update gives: columns of progress.csv, which has their means."""
+
     def __init__(self, run: Run, observation_space: Any, action_space: Any) -> None:
         """Raises ConfigError for spaces that it cannot handle after all, and for a device that is not there."""
 
@@ -65,7 +68,7 @@ class Agent(Protocol):
         ...
 
     def learn(self, batch: Any) -> Update:
-        """One update from `batch`, a `mujigae.Batch` of tensors on the run's device."""
+        """One update from `batch`, of tensors on the run's device: what the class's `view` says."""
         ...
 
     def scalars(self) -> dict[str, float | None]:

@@ -34,6 +34,7 @@ from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.replay.samplers import Sampler
 from mujigae.seeds import child_seed
 from mujigae.training.allocator import keep_freed_memory
+from mujigae.training.batches import check_view, draw_batch
 from mujigae.training.counters import NUM_STOP_GAMES, Counters
 from mujigae.training.precision import time_updates
 from mujigae.training.schedules import beta_at
@@ -91,6 +92,7 @@ def make_buffer(config: Run, environment: Environment, agent: type[Agent]) -> An
     if name not in agent.samplers:
         known = " or ".join(agent.samplers)
         raise ConfigError(f"sampler: expected {known} for {agent.__name__}, got {name}")
+    check_view(config, agent)
     try:
         return _make_buffer(config, environment)
     except (ValueError, MemoryError) as error:
@@ -278,7 +280,7 @@ def _do_updates(training: Training, beta: float) -> tuple[Update, ...]:
 
 def _update(training: Training, beta: float) -> Update:
     replay, buffer = training.config.replay, training.buffer
-    batch = buffer.sample(replay.batch_size, beta=beta)
+    batch = draw_batch(buffer, training.agent, replay.batch_size, beta)
     update = training.agent.learn(batch)
     if replay.prioritized and update.priorities is not None:
         priorities = _as_array(update.priorities)

@@ -11,6 +11,7 @@ from mujigae.agents.agent import Agent
 from mujigae.agents.registry import create_agent
 from mujigae.config.run import Run
 from mujigae.envs.make import make
+from mujigae.training.batches import draw_batch
 
 __all__ = ["Timings", "time_updates", "time_updates_of"]
 
@@ -51,12 +52,12 @@ def time_updates(run: Run, observation_space: Any, action_space: Any) -> Timings
     plain = run.changed(compile=False, cuda_graphs=False)
     names: tuple[Precision, ...] = ("float32", "bfloat16")
     agents = [create_agent(plain.changed(precision=name), observation_space, action_space) for name in names]
-    batch = _random_batch(run, observation_space, action_space)
+    batch = _random_batch(run, agents[0], observation_space, action_space)
     trials = [[_seconds(agent, batch) for agent in agents] for _ in range(NUM_TRIALS)]
     return Timings(*(min(seconds[1:]) for seconds in zip(*trials, strict=True)))
 
 
-def _random_batch(run: Run, observation_space: Any, action_space: Any) -> Any:
+def _random_batch(run: Run, agent: Agent, observation_space: Any, action_space: Any) -> Any:
     """A batch of the run's size on its device, of episodes of one step each."""
     size = run.replay.batch_size
     spaces = [copy.deepcopy(space) for space in (observation_space, action_space)]
@@ -66,7 +67,7 @@ def _random_batch(run: Run, observation_space: Any, action_space: Any) -> Any:
     observations, actions = spaces
     for _ in range(size):
         buffer.add(observations.sample(), actions.sample(), 0.0, observations.sample(), True, False)
-    return buffer.sample(size)
+    return draw_batch(buffer, agent, size)
 
 
 def _seconds(agent: Agent, batch: Any) -> float:
