@@ -14,6 +14,7 @@ from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.presets import resolve
 from mujigae.config.run import Run
 from mujigae.exploration.schedules import exponential, linear
+from mujigae.training.loop import build, run
 from mujigae.training.schedules import beta_at
 
 
@@ -122,3 +123,25 @@ def test_pong_is_at_the_end_of_beta_where_its_score_stops_it() -> None:
     config = resolve("pong")
     assert config.budget.stop_score is not None
     assert beta_at(config, config.budget.steps // 2, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "first", "period"), [(3, 5, 4), (16, 14, 12), (4, 5, 1), (4, 10, 8), (5, 20, 3)]
+)
+def test_schedules_begin_with_the_first_update_whatever_the_number_of_environments(
+    num_envs: int, first: int, period: int
+) -> None:
+    options = {
+        **{"num_envs": num_envs, "min_replay_steps": first, "learn_period_steps": period, "steps": 120},
+        **{"epsilon_start": 0.5, "hidden_sizes": (2,), "head_size": 0, "num_threads": 1, "prioritized": True},
+    }
+    training = build(resolve("dqn", "CartPole-v1", options))
+    has_learned, last_random_step = False, 0
+    for progress in run(training):
+        epsilon = training.agent.scalars()["epsilon"]
+        assert (epsilon == 1.0) == (not has_learned)
+        assert (progress.beta > 0.4) <= has_learned
+        has_learned = has_learned or len(progress.updates) > 0
+        last_random_step = last_random_step if has_learned else progress.step
+    assert has_learned
+    assert first <= last_random_step + num_envs < first + period + num_envs

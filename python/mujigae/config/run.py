@@ -162,7 +162,7 @@ class ReplayConfig:
 
     @property
     def first_update_steps(self) -> int:
-        """The step after which the first updates are made: the end of a learn period."""
+        """The end of the first learn period that is not over before min_replay_steps: no update is made earlier."""
         return -(-self.min_replay_steps // self.learn_period_steps) * self.learn_period_steps
 
 

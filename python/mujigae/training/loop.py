@@ -257,7 +257,7 @@ def _count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:
 def _updates_due(training: Training, before: int) -> int:
     replay, steps = training.config.replay, training.counters.steps
     fewest_rows = 1 if replay.replacement else replay.batch_size
-    if steps < replay.min_replay_steps or len(training.buffer) < fewest_rows:
+    if steps < replay.first_update_steps or len(training.buffer) < fewest_rows:
         return 0
     return _periods(before, steps, replay.learn_period_steps) * replay.num_updates
 
