@@ -20,7 +20,7 @@ from typing import Any
 
 from mujigae.agents.dqn.presets import FAMILIES
 from mujigae.agents.presets import resolve
-from mujigae.agents.registry import lookup, preset_values, presets
+from mujigae.agents.registry import lookup, offered, preset_values, presets
 from mujigae.config import options as cli_options
 from mujigae.config.checks import close_matches
 from mujigae.config.run import Run
@@ -246,6 +246,8 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+    for name, source in offered().items():
+        print(f"preset {name}: {source}, of an installed package")
 
 
 def _build_line() -> str:

@@ -122,19 +122,36 @@ def test_environment_of_the_current_folder_is_found_without_pythonpath(
     assert cli.main(["train", "dqn", "--env", "envs_of_mine:Mine-v0", "--name", "a", *SMALL]) == 0
 
 
-def test_entry_point_is_a_preset(
-    in_a_folder_of_its_own: None, without_pictures: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two installed packages offer agents: "echo", and "gone", which cannot be imported."""
     (tmp_path / "agents_of_mine.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
-    entry = metadata.EntryPoint("echo", "agents_of_mine:Repeat", "mujigae.agents")
+    offered = {"gone": "no_such_module:Agent", "echo": "agents_of_mine:Repeat"}
 
     def entry_points(group: str) -> list[metadata.EntryPoint]:
-        assert group == entry.group
-        return [entry]
+        assert group == "mujigae.agents"
+        return [metadata.EntryPoint(name, source, group) for name, source in offered.items()]
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
+
+
+def test_entry_point_is_a_preset_whatever_others_offer(
+    in_a_folder_of_its_own: None, without_pictures: None, installed: None, tmp_path: Path
+) -> None:
     assert cli.main(["train", "echo", "--name", "a", *SMALL]) == 0
     assert read_config(tmp_path / "runs" / "a").agent_name == "echo"
+
+
+def test_agents_of_installed_packages_are_listed_without_importing_them(
+    in_a_folder_of_its_own: None, installed: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "preset echo: agents_of_mine:Repeat, of an installed package" in lines
+    assert "preset gone: no_such_module:Agent, of an installed package" in lines
+    assert "agents_of_mine" not in sys.modules
+    assert error_of(capsys, "train", "eho").endswith("unknown preset 'eho'; did you mean echo?")
+    assert "'no_such_module:Agent' cannot be imported" in error_of(capsys, "train", "gone")
 
 
 @pytest.mark.parametrize(
