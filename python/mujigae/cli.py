@@ -127,7 +127,9 @@ def _train(args: list[str]) -> int:
     chosen = cli_options.early(given)
     if given == args and chosen.preset is None and chosen.resume is None:
         raise ConfigError("train: expected a preset (mujigae info lists them) or --resume RUN, got neither")
-    saved = None if chosen.resume is None else read_config(find(chosen.resume, chosen.runs))
+    saved = None
+    if chosen.resume is not None:
+        saved = read_config(find(chosen.resume, chosen.runs), trust_modules=chosen.trust_modules)
     preset = chosen.preset or Run.preset
     agent = preset_values(preset)[0] if saved is None else lookup(saved.agent_name)
     options, changes = cli_options.parse_train(given, agent.config_class)
@@ -166,7 +168,8 @@ def _resume(options: Any, saved: Run, changes: dict[str, Any]) -> int:
     if options.preset is not None:
         changes["preset"] = options.preset
     changes = {name: value for name, value in changes.items() if value != saved.flat()[name]}
-    return _conclude(resume_run(find(options.resume, options.runs), changes), options.eval_episodes)
+    outcome = resume_run(find(options.resume, options.runs), changes, trust_modules=options.trust_modules)
+    return _conclude(outcome, options.eval_episodes)
 
 
 def _conclude(outcome: Any, eval_episodes: int) -> int:
@@ -174,7 +177,7 @@ def _conclude(outcome: Any, eval_episodes: int) -> int:
         print(f"interrupted; to go on: mujigae train --resume {outcome.folder}")
         return EXIT_SIGNAL + int(outcome.signal)
     if eval_episodes > 0:
-        _print_scores(outcome.folder, eval_episodes)
+        _print_scores(outcome.folder, eval_episodes, trust_modules=True)
     return 0
 
 
@@ -183,16 +186,20 @@ def _evaluate(args: list[str]) -> int:
 
     options = cli_options.parse(cli_options.EvaluateOptions, args, "evaluate")
     network = "best" if options.best else "latest"
-    _print_scores(find(options.run), options.episodes, options.device, network, options.max_steps)
+    _print_scores(
+        find(options.run),
+        *(options.episodes, options.device, network, options.max_steps),
+        trust_modules=options.trust_modules,
+    )
     return 0
 
 
-def _print_scores(folder: Path, num_episodes: int, *options: Any) -> None:
+def _print_scores(folder: Path, num_episodes: int, *options: Any, trust_modules: bool) -> None:
     """options: as evaluate_run takes them."""
     from mujigae.runs.session import evaluate_run
     from mujigae.training.evaluate import summary
 
-    scores = evaluate_run(folder, num_episodes, *options)
+    scores = evaluate_run(folder, num_episodes, *options, trust_modules=trust_modules)
     print(f"lowest {scores.min():.1f}, highest {scores.max():.1f}")
     print(summary(scores))
 
@@ -205,7 +212,8 @@ def _record(args: list[str]) -> int:
     if options.best and options.untrained:
         raise ConfigError("record: expected --best or --untrained, got both")
     network: Any = "untrained" if options.untrained else "best" if options.best else "latest"
-    for path in record_run(find(options.run), options.max_steps, options.device, network):
+    run, trust = find(options.run), options.trust_modules
+    for path in record_run(run, options.max_steps, options.device, network, trust_modules=trust):
         print(path)
     return 0
 
@@ -238,6 +246,8 @@ def _info(args: list[str]) -> int:
     for title, table in (("preset", preset_table), ("family", FAMILIES)):
         for name, values in table.items():
             print(f"{title} {name}: {' '.join(f'{k}={v}' for k, v in values.items()) or 'the defaults'}")
+    for name, source in offered().items():
+        print(f"preset {name}: {source}, of an installed package")
     return 0
 
 
@@ -246,8 +256,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-    for name, source in offered().items():
-        print(f"preset {name}: {source}, of an installed package")
 
 
 def _build_line() -> str:

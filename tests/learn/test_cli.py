@@ -185,7 +185,7 @@ def test_film_that_cannot_take_its_name_is_one_line(
 def test_interrupt_of_the_pictures_leaves_a_whole_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> list[Path]:
+    def interrupted(*_: object, **options: object) -> list[Path]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(session, "record_run", interrupted)

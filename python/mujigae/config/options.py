@@ -70,6 +70,8 @@ class TrainOptions(Options):
     """Folder of the runs."""
     eval_episodes: NotNegative = 0
     """Games to evaluate on at the end; 0: none."""
+    trust_modules: bool = False
+    """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class EvaluateOptions(Options):
     """Play with the best snapshot instead (kept by `train --best-episodes`), in games it was not chosen by."""
     device: str | None = None
     """Torch device; None: the run's own."""
+    trust_modules: bool = False
+    """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class RecordOptions(Options):
     """Film the network as it was before training, into files that begin with untrained_."""
     device: str | None = None
     """Torch device; None: the run's own."""
+    trust_modules: bool = False
+    """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 
 
 @dataclass(frozen=True)
@@ -126,16 +132,18 @@ class Early(NamedTuple):
     preset: str | None
     resume: Path | None
     runs: Path
+    trust_modules: bool
 
 
 def early(args: Sequence[str]) -> Early:
-    """A first look at the arguments of `train`: the preset is the first of them, --resume and --runs may be anywhere."""
+    """A first look at the arguments of `train`: the preset is the first of them, the others may be anywhere."""
     preset = args[0] if args and not args[0].startswith("-") else None
     parser = _Parser("train", add_help=False)
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--runs", type=Path, default=TrainOptions.runs)
+    parser.add_argument("--trust-modules", action=argparse.BooleanOptionalAction, default=False)
     found, _ = parser.parse_known_args(_dashed(args))
-    return Early(preset, found.resume, found.runs)
+    return Early(preset, found.resume, found.runs, found.trust_modules)
 
 
 def parse(options: type[T], args: Sequence[str], command: str) -> T:

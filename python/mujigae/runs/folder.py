@@ -3,6 +3,7 @@
 config.json  protocol.txt  progress.csv  episodes.csv  tensorboard/  checkpoint-<step>/
 evaluations.csv and best/ (with best_episodes)
 curve.png  play.gif  play.mp4
+imports.hmac (where modules are named)
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mujigae.envs.environment import Environment
 from mujigae.envs.make import make
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.runs.checkpoint import best, latest, restore_agent, restore_environment
+from mujigae.runs.consent import check_consent, mark_as_ours
 from mujigae.runs.files import write_whole
 from mujigae.runs.reading import read_json, read_table, reason_of
 
@@ -98,18 +100,24 @@ def find(run: Path, root: Path = Path("runs")) -> Path:
     raise ConfigError(f"{run}: not a run folder, it has no config.json")
 
 
-def read_config(folder: Path) -> Run:
-    """The configuration that the run was made with; raises ConfigError naming the file."""
+def read_config(folder: Path, *, trust_modules: bool = False) -> Run:
+    """The configuration that the run was made with; raises ConfigError naming the file.
+
+    trust_modules: import the modules that it names, whoever made the run (see `consent`).
+    """
     path = folder / "config.json"
     values = read_json(path)
     try:
+        if not trust_modules:
+            check_consent(folder, values)
         return run_from_values(values, config_of)
     except ConfigError as error:
         raise ConfigError(f"{path}: {reason_of(error)}") from error
 
 
 def write_config(folder: Path, config: Run, protocol: str) -> None:
-    """Writes config.json and protocol.txt, each in one piece."""
+    """Writes config.json and protocol.txt, each in one piece; whoever calls this trusts the modules that `config` names."""
+    mark_as_ours(folder, config.flat())
     for name, text in (("config.json", run_to_json(config)), ("protocol.txt", protocol + "\n")):
         write_whole(folder / name, text)
 
@@ -161,12 +169,13 @@ def load_player(
     device: str | None = None,
     render: bool = False,
     network: Network = "latest",
+    trust_modules: bool = False,
 ) -> tuple[Run, Environment, Agent]:
     """The configuration, an environment for evaluation, and the agent with the network that is asked for.
 
     Raises ConfigError for a folder that is no run, CheckpointError for a checkpoint that cannot be trusted.
     """
-    config = read_config(folder)
+    config = read_config(folder, trust_modules=trust_modules)
     # What speeds up learning is not found on every machine, and nothing is learned here.
     config = config.changed(compile=False, cuda_graphs=False, device=device or config.hardware.device)
     checkpoint = None

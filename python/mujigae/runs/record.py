@@ -18,7 +18,12 @@ _FILM_MOMENTS_PER_SECOND = 12
 
 
 def record_run(
-    folder: Path, max_steps: int = 4_000, device: str | None = None, network: run_folder.Network = "latest"
+    folder: Path,
+    max_steps: int = 4_000,
+    device: str | None = None,
+    network: run_folder.Network = "latest",
+    *,
+    trust_modules: bool = False,
 ) -> list[Path]:
     """Films one game of the latest checkpoint, the best snapshot or the untrained network; draws what it expected.
 
@@ -26,7 +31,7 @@ def record_run(
     of another network than the latest the names begin with "best_" or "untrained_".
     """
     config, environment, agent = run_folder.load_player(
-        folder, num_envs=1, device=device, render=True, network=network
+        folder, num_envs=1, device=device, render=True, network=network, trust_modules=trust_modules
     )
     is_atari = environment.family == "atari"
     fps = _ATARI_FRAMES_PER_SECOND / environment.frames_per_step if is_atari else _RENDERED_STEPS_PER_SECOND

@@ -57,12 +57,14 @@ def train_run(config: Run, *, root: Path, name: str | None = None, say: Say = pr
         return _train(training, folder, say)
 
 
-def resume_run(folder: Path, changes: dict[str, object], *, say: Say = print) -> Outcome:
+def resume_run(
+    folder: Path, changes: dict[str, object], *, say: Say = print, trust_modules: bool = False
+) -> Outcome:
     """Continues the run in `folder` from its checkpoint, with other budgets or hardware if `changes` has some.
 
     A run that was stopped before its first checkpoint begins anew. On another device than CUDA, CUDA graphs are off.
     """
-    config = run_folder.read_config(folder)
+    config = run_folder.read_config(folder, trust_modules=trust_modules)
     fixed = sorted(changes.keys() - set(CHANGEABLE))
     if fixed:
         raise ConfigError(f"{fixed[0]}: cannot change when a run is resumed; {', '.join(CHANGEABLE)} can")
@@ -88,6 +90,8 @@ def evaluate_run(
     device: str | None = None,
     network: Network = "latest",
     max_steps: int | None = None,
+    *,
+    trust_modules: bool = False,
 ) -> NDArray[np.float64]:
     """Raw returns [num_episodes] of the run's latest checkpoint, or of its best snapshot.
 
@@ -95,7 +99,7 @@ def evaluate_run(
     """
     num_envs = min(num_episodes, MAX_NUM_ENVS)
     config, environment, agent = run_folder.load_player(
-        folder, num_envs=num_envs, device=device, network=network
+        folder, num_envs=num_envs, device=device, network=network, trust_modules=trust_modules
     )
     with closed_in_the_end(environment):
         return evaluate(
@@ -190,7 +194,7 @@ def _draw(folder: Path, say: Say) -> None:
     """The pictures of a finished run; one that cannot be drawn, for whatever reason, is no reason to fail."""
     pictures: dict[str, Callable[[], Path]] = {
         "curve": lambda: curves.plot([folder], folder / "curve.png"),
-        "film": lambda: record_run(folder)[0],
+        "film": lambda: record_run(folder, trust_modules=True)[0],
     }
     for what, draw in pictures.items():
         try:
