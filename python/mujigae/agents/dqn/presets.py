@@ -150,8 +150,8 @@ NOISY_FAMILIES: dict[str, Values] = {
     "vector": {"target_update_period_updates": 64},
 }
 
-# What a family changes for a loss. Distributions over a support are bounded, and cannot run away; nothing bounds quantiles,
-# which spread further with every target where it is copied often.
+# What a family changes for a loss. A support bounds the returns of cross_entropy; quantiles have no bounds. The longer period
+# between their targets is that of noisy layers; what it changes for them has not been measured.
 LOSS_FAMILIES: dict[str, dict[str, Values]] = {
     "cross_entropy": {
         "vector": {
