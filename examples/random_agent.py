@@ -21,13 +21,14 @@ class RandomAgent(Agent):
     """Takes any Discrete action; learns nothing; its generator is saved, so a resumed run goes on where it was."""
 
     def __init__(self, run: Any, observation_space: Any, action_space: Any) -> None:
-        self.num_actions, self.rng = int(action_space.n), np.random.default_rng(run.seed)
+        self.first, self.num_actions = int(action_space.start), int(action_space.n)
+        self.rng = np.random.default_rng(run.seed)
 
     def act(self, obs: Any, step: int) -> Any:
-        return self.rng.integers(self.num_actions, size=len(obs))
+        return self.first + self.rng.integers(self.num_actions, size=len(obs))
 
     def act_for_evaluation(self, obs: Any, rng: np.random.Generator) -> Any:
-        return rng.integers(self.num_actions, size=len(obs))
+        return self.first + rng.integers(self.num_actions, size=len(obs))
 
     def learn(self, batch: Any) -> Update:
         return Update()
