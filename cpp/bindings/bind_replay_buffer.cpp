@@ -65,7 +65,7 @@ class BoundBuffer {
     buffer_->add(steps);
   }
 
-  // One step of environments, if the arguments are exact (exact_step.hpp): then the silent boundaries so far, else None.
+  // One step of environments, if the arguments are exact (exact_step.hpp): then the doubtful starts so far, else None.
   std::optional<std::int64_t> add_exact(const py::handle& obs, const py::handle& action, const py::handle& reward, const py::handle& next_obs,
                                         const py::handle& terminated, const py::handle& truncated, const py::handle& env_ids,
                                         const py::handle& priority, const py::handle& extras) {
@@ -74,7 +74,7 @@ class BoundBuffer {
     if (!step.read({obs, action, reward, next_obs, terminated, truncated, env_ids, priority, extras})) return std::nullopt;
     const ReleasedGil release;  // the arguments keep the arrays alive
     buffer_->add(step.view);
-    return buffer_->num_silent_boundaries();
+    return buffer_->num_doubtful_starts();
   }
 
   // A new Batch, or the arrays of `out` refilled. beta: None for the buffer's own.
@@ -335,8 +335,7 @@ void bind_buffer(py::module_& m) {
            py::arg("path"), py::arg("meta"), release)
       .def("load", [](Bound& self, BoundSnapshot& snapshot) { self.buffer().load(snapshot.reader()); }, py::arg("snapshot"), release)
       .def("to_pieces", &Bound::to_pieces, py::arg("meta"))
-      .def("flush", [](Bound& self) { self.buffer().flush(); }, release)
-      .def("check_valid", &Bound::check_valid)
+      .def("flush", [](Bound& self) { self.buffer().flush(); }, release).def("check_valid", &Bound::check_valid)
       .def("__len__", [](Bound& self) { return self.buffer().size(); }, release)
       .def_property("n_step", py::cpp_function([](Bound& self) { return self.buffer().n_step(); }, release),
                     py::cpp_function([](Bound& self, std::int64_t n) { self.buffer().set_n_step(n); }, release))
@@ -349,7 +348,8 @@ void bind_buffer(py::module_& m) {
       .def_property_readonly("max_priority", py::cpp_function([](Bound& self) { return self.buffer().max_priority(); }, release))
       .def_property_readonly("nbytes", py::cpp_function([](Bound& self) { return self.buffer().nbytes(); }, release))
       .def_property_readonly("num_added", py::cpp_function([](Bound& self) { return self.buffer().num_added(); }, release))
-      .def_property_readonly("num_silent_boundaries", py::cpp_function([](Bound& self) { return self.buffer().num_silent_boundaries(); }, release));
+      .def_property_readonly("num_silent_boundaries", py::cpp_function([](Bound& self) { return self.buffer().num_silent_boundaries(); }, release))
+      .def_property_readonly("num_doubtful_starts", py::cpp_function([](Bound& self) { return self.buffer().num_doubtful_starts(); }, release));
 }
 
 void bind_errors(py::module_& m) {

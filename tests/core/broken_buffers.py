@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,8 @@ class AddsPhantomSteps(Mujigae):
         for _ in range(num_steps):
             action = np.zeros(env.num_envs, np.int64)
             next_obs, reward, terminated, truncated, _ = env.step(action)
-            self.buffer.add(obs.copy(), action, reward, next_obs.copy(), terminated, truncated)
+            with warnings.catch_warnings(action="ignore"):  # the buffer does say so
+                self.buffer.add(obs.copy(), action, reward, next_obs.copy(), terminated, truncated)
             obs = next_obs.copy()
 
 

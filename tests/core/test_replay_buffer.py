@@ -88,6 +88,44 @@ def test_many_silent_resets_warn_once(impl: ModuleType) -> None:
     assert "new episode" in str(caught[0].message)
 
 
+def add_games(buffer: Any, num_games: int, **changes: Any) -> list[str]:
+    """Games of three steps, each followed by the step in which Gymnasium resets: what is warned of.
+
+    changes: of a row after an end: its reward, move, truncated; or `fresh`, the game that begins where none ended.
+    """
+    obs = 0.0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for game in range(num_games):
+            for step in range(4):
+                is_reset = step == 0 and game > 0
+                if is_reset and changes.get("fresh") == game:
+                    obs = 70.0
+                next_obs = obs + (changes.get("move", 10) if is_reset else 1)
+                reward = changes.get("reward", 0.0) if is_reset else 1.0
+                truncated = is_reset and changes.get("truncated", False)
+                row = np.float32([[obs]]), np.array([0]), np.array([reward]), np.float32([[next_obs]])
+                buffer.add(*row, np.array([step == 3]), np.array([truncated]))
+                obs = next_obs
+    return [str(warning.message) for warning in caught]
+
+
+def test_reset_steps_of_gymnasium_warn_once(impl: ModuleType) -> None:
+    buffer = vector_buffer(impl, capacity=5)
+    assert add_games(buffer, 10) == []
+    buffer.clear()
+    (message,) = add_games(buffer, 40)
+    assert "AutoresetMode.NEXT_STEP" in message
+    assert "StepStream" in message
+    assert buffer.num_silent_boundaries == 0
+
+
+@pytest.mark.parametrize("changes", [{"reward": 0.5}, {"move": 0}, {"fresh": 9}, {"truncated": True}])
+def test_starts_that_can_be_something_else_do_not_warn(impl: ModuleType, changes: dict[str, Any]) -> None:
+    assert add_games(vector_buffer(impl), 40, **changes) == []
+    assert add_games(vector_buffer(impl, validate=False), 40) == []
+
+
 def test_without_validation_the_caller_vouches(impl: ModuleType) -> None:
     buffer = stacked_buffer(impl, validate=False)
     add_stacks(buffer, 10)

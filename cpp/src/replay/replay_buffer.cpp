@@ -62,7 +62,8 @@ ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sa
       stacks_(static_cast<std::size_t>(settings.num_envs)),
       sampler_(sampler.make(rows_.num_slots(), file_.get())),
       random_(settings.key),
-      ahead_(settings.prefetch, schema_) {
+      ahead_(settings.prefetch, schema_),
+      num_reset_steps_(static_cast<std::size_t>(settings.num_envs)) {
   for (std::int64_t e = 0; e < settings.num_envs; ++e) {
     for (const ObsLayout& obs : settings.obs) {
       stacks_[static_cast<std::size_t>(e)].emplace_back(make_frame_log(obs, rows_.lane(e).slots, settings.compress), obs.stack);
@@ -127,6 +128,18 @@ bool ReplayBuffer::is_interrupted(std::int64_t lane, const RowPointers& row) con
   return false;
 }
 
+void ReplayBuffer::count_reset_step(std::int64_t lane, const RowPointers& row) {
+  std::int64_t& count = num_reset_steps_[static_cast<std::size_t>(lane)];
+  if (count < 0) return;
+  bool leads_elsewhere = false;
+  for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
+    leads_elsewhere |= std::memcmp(row.obs(c), row.next_obs(c), static_cast<std::size_t>(settings_.obs[c].bytes())) != 0;
+  }
+  const bool is_alike = leads_elsewhere && row.reward() == 0.0 && row.flags() == 0 && !is_interrupted(lane, row);
+  count = is_alike ? count + 1 : -1;
+  most_reset_steps_ = std::max(most_reset_steps_, count);
+}
+
 void ReplayBuffer::end_episodes() {
   const auto locked = lock();
   sampler_->reserve(rows_.num_lanes() * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // as in add
@@ -150,6 +163,7 @@ void ReplayBuffer::add_row(std::int64_t lane_index, const RowPointers& row) {
   }
   if (lane.num_held() == lane.slots) evict_oldest(lane_index);
   const bool starts_episode = !lane.has_open_episode();
+  if (settings_.validate && starts_episode && lane.num_held() > 0) count_reset_step(lane_index, row);
   const std::int64_t slot = lane.slot(lane.next);
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     StackLane& stack_lane = stacks(lane_index, c);
@@ -190,7 +204,8 @@ void ReplayBuffer::clear() {
   ahead_.drop(random_);
   rows_.clear();
   sampler_->clear();
-  num_added_ = num_silent_boundaries_ = 0;
+  num_added_ = num_silent_boundaries_ = most_reset_steps_ = 0;
+  std::fill(num_reset_steps_.begin(), num_reset_steps_.end(), 0);
   for (auto& lane : stacks_) {
     for (StackLane& stack_lane : lane) stack_lane.clear();
   }
@@ -305,6 +320,11 @@ std::int64_t ReplayBuffer::num_added() const {
 std::int64_t ReplayBuffer::num_silent_boundaries() const {
   const std::lock_guard lock(mutex_);
   return num_silent_boundaries_;
+}
+
+std::int64_t ReplayBuffer::num_doubtful_starts() const {
+  const std::lock_guard lock(mutex_);
+  return std::max(num_silent_boundaries_, most_reset_steps_);
 }
 
 std::int64_t ReplayBuffer::nbytes() const {

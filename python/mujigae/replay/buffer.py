@@ -34,7 +34,7 @@ __all__ = ["ReplayBuffer", "Seed"]
 
 Seed = int | np.random.SeedSequence | None
 _UNIFORM = Uniform()
-_MANY_SILENT_BOUNDARIES = 10  # fewer are no reason to warn, whatever their share
+_MANY_DOUBTFUL_STARTS = 10  # fewer are no reason to warn, whatever their share
 
 
 class ReplayBuffer(RowAccess):
@@ -180,14 +180,15 @@ class ReplayBuffer(RowAccess):
         Exact arrays (the dtypes and shapes above, C-contiguous; int64 ids; float64 or float32 rewards) are read where they
         lie; anything else is converted first.
         Raises ValueError, TypeError or IndexError naming the argument; the buffer is then unchanged. An obs that differs
-        from the environment's previous next_obs starts a new episode and is counted in `num_silent_boundaries`.
+        from the environment's previous next_obs starts a new episode and is counted in `num_silent_boundaries`. Warns, once,
+        of many of those, and of rows that look like the reset steps of Gymnasium's vector environments.
         """
-        num_silent = self._core.add_exact(
+        num_doubtful = self._core.add_exact(
             obs, action, reward, next_obs, terminated, truncated, env_ids, priority, extras
         )
-        if num_silent is not None:
-            if num_silent >= _MANY_SILENT_BOUNDARIES:
-                self._warn_of_silent_boundaries(stacklevel=3)
+        if num_doubtful is not None:
+            if num_doubtful >= _MANY_DOUBTFUL_STARTS:
+                self._warn_of_doubtful_starts(stacklevel=3)
             return
         lead = () if env_ids is None and self.num_envs == 1 and as_array("reward", reward).ndim == 0 else None
         transitions = obs, action, reward, next_obs, terminated, truncated
@@ -246,13 +247,21 @@ class ReplayBuffer(RowAccess):
             self._priority_rows(more[0], lead),
             spec.extra_rows(more[1], lead),
         )
-        self._warn_of_silent_boundaries(stacklevel=4)
+        self._warn_of_doubtful_starts(stacklevel=4)
 
-    def _warn_of_silent_boundaries(self, stacklevel: int) -> None:
+    def _warn_of_doubtful_starts(self, stacklevel: int) -> None:
         if self._has_warned:
             return
-        num_silent = self._core.num_silent_boundaries
-        if num_silent >= _MANY_SILENT_BOUNDARIES and num_silent * 10 > self._core.num_added:
+        num_doubtful, num_silent = self._core.num_doubtful_starts, self._core.num_silent_boundaries
+        if num_doubtful >= _MANY_DOUBTFUL_STARTS and num_doubtful > num_silent:
+            self._has_warned = True
+            warnings.warn(
+                "after each end a row leads from the last observation to another one, without a reward: are these the steps "
+                "in which Gymnasium's vector environments reset themselves (AutoresetMode.NEXT_STEP)? They are no transitions: "
+                "leave them out, as mujigae.envs.StepStream does",
+                stacklevel=stacklevel,
+            )
+        elif num_silent >= _MANY_DOUBTFUL_STARTS and num_silent * 10 > self._core.num_added:
             self._has_warned = True
             warnings.warn(
                 f"{num_silent} of {self._core.num_added} rows had an obs that differs from the next_obs before it, and "

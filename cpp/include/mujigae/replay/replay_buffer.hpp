@@ -133,6 +133,10 @@ class ReplayBuffer {
   std::int64_t size() const;  // rows that can be drawn
   std::int64_t num_added() const;
   std::int64_t num_silent_boundaries() const;
+  // That, or if it is larger: the most rows of one lane that look like the reset steps of Gymnasium's vector environments
+  // (NEXT_STEP), where all its rows do that follow an end: they begin with the observation at the end, bring no reward, lead
+  // elsewhere and end nothing. The second number is not saved.
+  std::int64_t num_doubtful_starts() const;
   std::int64_t nbytes() const;
   std::string why_invalid() const;
 
@@ -162,6 +166,7 @@ class ReplayBuffer {
   void check_stack_rolls(const RowPointers& row) const;
   void add_row(std::int64_t lane, const RowPointers& row);
   bool is_interrupted(std::int64_t lane, const RowPointers& row) const;
+  void count_reset_step(std::int64_t lane, const RowPointers& row);
   void evict_oldest(std::int64_t lane);
   void announce_ready(std::int64_t lane, std::int64_t old_ready_end);
   void announce_all();
@@ -207,6 +212,8 @@ class ReplayBuffer {
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches
   mutable PrefetchQueue ahead_;  // saving finishes it, which nobody can tell
   std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
+  std::int64_t most_reset_steps_ = 0;
+  std::vector<std::int64_t> num_reset_steps_;  // [lane]; -1 once an episode began in another way
   mutable ForkSafeMutex mutex_;
 };
 

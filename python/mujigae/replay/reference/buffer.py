@@ -76,7 +76,7 @@ class Buffer:
         self._sampler = SAMPLERS[sampler[0]](**sampler[1])
         self._prefetch, self._ahead = prefetch, list[Drawn]()
         self._new_priority = 1.0
-        self.num_added = self.num_silent_boundaries = 0
+        self.num_added = self.num_silent_boundaries = self._most_reset_steps = 0
 
     def add_exact(self, *step: Any) -> int | None:
         """Every step is converted here: None."""
@@ -125,13 +125,9 @@ class Buffer:
                     )
 
     def _add_row(self, lane: Lane, row: Row) -> None:
-        if lane.rows and not lane.rows[-1].ended:
-            last = lane.rows[-1]
-            if self._validate and any(
-                a.tobytes() != b.tobytes() for a, b in zip(last.next_obs, row.obs, strict=True)
-            ):
-                last.ended = True
-                self.num_silent_boundaries += 1
+        if self._validate:
+            self.num_silent_boundaries += lane.is_interrupted_by(row)
+            self._most_reset_steps = max(self._most_reset_steps, lane.num_reset_steps)
         lane.rows.append(row)
         lane.evict(self._n_step)
         self.num_added += 1
@@ -311,9 +307,13 @@ class Buffer:
             lane.first += len(lane.rows)
             lane.issued_end = lane.first
             lane.rows.clear()
-            lane.begins_episode = True
+            lane.begins_episode, lane.num_reset_steps = True, 0
         self._new_priority = 1.0
-        self.num_added = self.num_silent_boundaries = 0
+        self.num_added = self.num_silent_boundaries = self._most_reset_steps = 0
+
+    @property
+    def num_doubtful_starts(self) -> int:
+        return max(self.num_silent_boundaries, self._most_reset_steps)
 
     @property
     def n_step(self) -> int:

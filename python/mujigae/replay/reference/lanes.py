@@ -35,6 +35,9 @@ class Lane:
         self.first = 0
         self.issued_end = 0  # rows before it could be drawn at some time: their keys may be known
         self.begins_episode = True  # the oldest row is the first of its episode
+        self.num_reset_steps = (
+            0  # rows that look like the reset steps of Gymnasium; -1 once an episode began in another way
+        )
 
     def num_ready(self, n_step: int) -> int:
         """Rows whose window is complete, n steps or the episode's end: all but the newest of an open episode."""
@@ -42,6 +45,20 @@ class Lane:
         while waiting < min(n_step - 1, len(self.rows)) and not self.rows[-1 - waiting].ended:
             waiting += 1
         return len(self.rows) - waiting
+
+    def is_interrupted_by(self, row: Row) -> bool:
+        """Whether the environment was reset before `row` without an end, which the row before it then is; counts reset steps."""
+        if not self.rows:
+            return False
+        last, continues = self.rows[-1], not _differ(self.rows[-1].next_obs, row.obs)
+        if not last.ended and continues:
+            return False
+        leads_elsewhere = _differ(row.obs, row.next_obs)
+        is_reset_step = last.ended and continues and leads_elsewhere and row.reward == 0 and not row.ended
+        is_alike = is_reset_step and self.num_reset_steps >= 0
+        self.num_reset_steps = self.num_reset_steps + 1 if is_alike else -1
+        is_interrupted, last.ended = not last.ended, True
+        return is_interrupted
 
     def evict(self, n_step: int) -> None:
         while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
@@ -69,6 +86,11 @@ class Drawn:
     arrays: Callable[[Any], tuple[Any, ...]]  # of the weights
     masses: list[float]
     probability: Any
+
+
+def _differ(one: list[Any], other: list[Any]) -> bool:
+    """Whether the arrays of two observations do, in their bytes."""
+    return any(a.tobytes() != b.tobytes() for a, b in zip(one, other, strict=True))
 
 
 def checked_size(batch_size: Any) -> int:
