@@ -157,6 +157,13 @@ def test_nonsense_id_is_a_config_error(nonsense: str) -> None:
         make(one(nonsense), training=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*out of date:DeprecationWarning")
+@pytest.mark.skipif("Taxi-v4" not in gymnasium.registry, reason="an older Gymnasium still opens Taxi-v3")
+def test_environment_that_gymnasium_has_retired_names_its_successor() -> None:
+    with pytest.raises(ConfigError, match=r"env_id: 'Taxi-v3' cannot be opened: .*Taxi-v4"):
+        make(one("Taxi-v3"), training=True)
+
+
 def test_environment_that_needs_another_package_says_so(registered: Any) -> None:
     registered("mujigae-test/Needy-v0", Needy)
     with pytest.raises(MissingExtraError, match=r"Needy-v0.*the box is not installed"):
