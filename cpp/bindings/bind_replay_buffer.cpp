@@ -33,7 +33,7 @@ class BoundBuffer {
         truncated_("truncated", Layouts::scalar<bool>()),
         layouts_(layouts),
         fields_(layouts, buffer->schema(), "Batch"),
-        place_fields_(to_place_layouts(layouts, buffer->obs()), buffer->schema(), "Batch"),
+        mirror_fields_(to_mirror_layouts(layouts, buffer->obs()), buffer->schema(), "Batch"),
         exact_(layouts, buffer->num_envs()),
         buffer_(std::move(buffer)) {
     for (const ArrayLayout& one : layouts.extras) extras_.emplace_back("extras", one);
@@ -198,22 +198,22 @@ class BoundBuffer {
     return py::make_tuple(obs, action, reward, terminated, truncated, key, extras);
   }
 
-  // (whether a batch was drawn, [(num_places, places [N], frames [N, frame_bytes]) for each observation]); the obs and next_obs
-  // of `out` are int64 [B, k] and name places.
-  py::tuple sample_places(std::optional<double> beta, const py::tuple& out, std::int64_t max_frames) {
+  // (whether a batch was drawn, [(num_slots, slots [N], frames [N, frame_bytes]) for each observation]); the obs and next_obs of `out`
+  // are int64 [B, k] and name slots of the mirrors.
+  py::tuple sample_mirrored(std::optional<double> beta, const py::tuple& out, std::int64_t max_frames) {
     if (out.size() < 2) throw py::type_error("out: expected the fields of a batch");
     const auto size = static_cast<std::int64_t>(py::len(out[1]));
     if (size < 1) fail_value("out: expected a batch of at least 1 row, got none");
     if (max_frames < 1) fail_value("max_frames: expected at least 1, got ", max_frames);
-    BatchView batch = place_fields_.view_of(out, size);
-    batch.wants_places = true;
-    std::vector<NewFrames> news;
+    BatchView batch = mirror_fields_.view_of(out, size);
+    batch.wants_mirror_slots = true;
+    std::vector<NewFrames> new_frames;
     const bool is_drawn = [&] {
       const ReleasedGil release;
-      return buffer_->sample_places(beta, batch, max_frames, news);
+      return buffer_->sample_mirrored(beta, batch, max_frames, new_frames);
     }();
     py::list arrays;
-    for (const NewFrames& fresh : news) arrays.append(to_arrays(fresh));
+    for (const NewFrames& fresh : new_frames) arrays.append(to_arrays(fresh));
     return py::make_tuple(is_drawn, arrays);
   }
 
@@ -262,24 +262,24 @@ class BoundBuffer {
   }
 
   static py::tuple to_arrays(const NewFrames& fresh) {
-    const auto count = static_cast<py::ssize_t>(fresh.places.size());
+    const auto count = static_cast<py::ssize_t>(fresh.slots.size());
     const auto bytes = static_cast<py::ssize_t>(fresh.frames.size());
-    py::array_t<std::int64_t> places(count, fresh.places.data());
+    py::array_t<std::int64_t> slots(count, fresh.slots.data());
     py::array_t<std::uint8_t> frames(bytes, reinterpret_cast<const std::uint8_t*>(fresh.frames.data()));
-    return py::make_tuple(fresh.num_places, places, frames);
+    return py::make_tuple(fresh.num_slots, slots, frames);
   }
 
-  static Layouts to_place_layouts(const Layouts& layouts, const std::vector<ObsLayout>& obs) {
-    Layouts places = layouts;
-    places.obs.clear();
-    for (const ObsLayout& one : obs) places.obs.push_back({py::dtype::of<std::int64_t>(), {static_cast<py::ssize_t>(one.stack)}});
-    return places;
+  static Layouts to_mirror_layouts(const Layouts& layouts, const std::vector<ObsLayout>& obs) {
+    Layouts slots = layouts;
+    slots.obs.clear();
+    for (const ObsLayout& one : obs) slots.obs.push_back({py::dtype::of<std::int64_t>(), {static_cast<py::ssize_t>(one.stack)}});
+    return slots;
   }
 
   std::vector<ArrayField> obs_, next_obs_, extras_;
   ArrayField action_, reward_, terminated_, truncated_, priority_{"priority", Layouts::scalar<double>()};
   Layouts layouts_;
-  BatchFields fields_, place_fields_;
+  BatchFields fields_, mirror_fields_;
   ExactLayouts exact_;
   std::unique_ptr<ReplayBuffer> buffer_;
 };
@@ -326,7 +326,7 @@ void bind_buffer(py::module_& m) {
              self.buffer().reseed(key);
            }, py::arg("seed"))
       .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
-      .def("sample_places", &Bound::sample_places, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
+      .def("sample_mirrored", &Bound::sample_mirrored, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)
       .def("update_priorities", &Bound::update_priorities, py::arg("key"), py::arg("priorities"))
       .def("end_episodes", [](Bound& self) { self.buffer().end_episodes(); }, release)

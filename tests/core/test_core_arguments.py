@@ -131,11 +131,11 @@ def test_mirrored_batches_without_rows_or_frames_are_refused(num_rows: int, max_
     batch = list(buffer.sample(max(num_rows, 1), None, None))
     batch[0], batch[3] = slots, slots.copy()
     with pytest.raises(ValueError, match="expected"):
-        buffer.sample_places(
+        buffer.sample_mirrored(
             None, tuple(field[:num_rows] if len(field) else field for field in batch), max_frames
         )
     with pytest.raises(TypeError, match="out: expected the fields of a batch"):
-        buffer.sample_places(None, (), 8)
+        buffer.sample_mirrored(None, (), 8)
 
 
 def test_accumulators_larger_than_any_memory_are_refused() -> None:

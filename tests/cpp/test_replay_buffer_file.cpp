@@ -129,8 +129,8 @@ std::vector<std::function<void()>> calls_of(BufferOf<S>& buffer, OwnedBatch& bat
       [&] { buffer.sample(0.4, batch.view()); },
       [&] { buffer.sample(0.4, 4); },
       [&] {
-        std::vector<NewFrames> news;
-        buffer.sample_places(0.4, batch.view(), 100, news);
+        std::vector<NewFrames> new_frames;
+        buffer.sample_mirrored(0.4, batch.view(), 100, new_frames);
       },
       [&] { buffer.restart_mirrors(); },
       [&] { buffer.clear(); },

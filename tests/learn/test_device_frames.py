@@ -85,7 +85,7 @@ def test_batches_are_those_of_the_host_while_rows_come_and_go(end_rate: float) -
     assert_same_batches(plain, on_device)
 
 
-def test_more_frames_than_places_make_more_places() -> None:
+def test_more_frames_than_slots_make_more_slots() -> None:
     plain, on_device = buffers = both()
     play = Play()
     play.steps(buffers, 5)
@@ -97,16 +97,16 @@ def test_more_frames_than_places_make_more_places() -> None:
     assert len(on_device._placement._frames[0]) > before
 
 
-def test_only_new_frames_are_brought(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_new_frames_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     _, on_device = buffers = both()
     play = Play()
     play.steps(buffers, 20, end_rate=0.0)
     counts: list[int] = []
-    bring = on_device._placement._bring
+    write = on_device._placement._write
     monkeypatch.setattr(
         on_device._placement,
-        "_bring",
-        lambda i, n, places, frames: (counts.append(len(places)), bring(i, n, places, frames)),
+        "_write",
+        lambda i, n, slots, frames: (counts.append(len(slots)), write(i, n, slots, frames)),
     )
     on_device.sample(4)
     on_device.sample(4)
@@ -118,14 +118,14 @@ def test_only_new_frames_are_brought(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts[3:] == [0, 0, 0, 2, 2, 2]
 
 
-def test_a_great_many_new_frames_are_brought_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_great_many_new_frames_are_copied_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_frames, "_MAX_NEW_BYTES", 100)  # six frames
     plain, on_device = buffers = both()
     Play().steps(buffers, 50)
     assert_same_batches(plain, on_device)
 
 
-def test_frames_lost_on_the_way_are_brought_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_lost_on_the_way_are_copied_again(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, on_device = buffers = both()
     Play().steps(buffers, 20)
     with monkeypatch.context() as patch:

@@ -39,7 +39,7 @@ class BlockReader {
     for (std::size_t x = 0; x < rows.num_extras(); ++x) {
       copy_bytes(out_.extras[x] + to * rows.extra_bytes(x), rows.extra(x, slot), static_cast<std::size_t>(rows.extra_bytes(x)));
     }
-    if (out_.wants_places) return;
+    if (out_.wants_mirror_slots) return;
     for (std::size_t c = 0; c < out_.obs.size(); ++c) {
       const StackLane& stacks = source_.stacks[static_cast<std::size_t>(place.row.lane)][c];
       const auto obs = static_cast<std::int64_t>(c);
@@ -89,7 +89,7 @@ void gather_rows(const GatherSource& source, std::span<const std::int64_t> slots
 
 void gather(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out) {
   const std::int64_t row_bytes = obs_bytes(source);
-  const bool is_small = out.wants_places || row_bytes * out.batch_size <= kThreadedBytes;
+  const bool is_small = out.wants_mirror_slots || row_bytes * out.batch_size <= kThreadedBytes;
   if (is_small || num_copy_threads() == 1) return gather_rows(source, slots, out, 0, slots.size());
   const std::size_t step = std::clamp(static_cast<std::size_t>(kSharedBytes / row_bytes), kMinSharedRows, kBlock);
   share(slots.size(), step, [&](std::size_t begin, std::size_t end) { gather_rows(source, slots, out, begin, end); });

@@ -51,7 +51,7 @@ void ReplayBuffer::fill_chances(std::span<const double> masses, double total, do
 
 void ReplayBuffer::read_rows(std::span<const std::int64_t> slots, const BatchView& out) {
   mujigae::gather({rows_, stacks_, settings_}, slots, out);
-  if (out.wants_places) fill_places(slots, out);
+  if (out.wants_mirror_slots) fill_mirror_slots(slots, out);
 }
 
 DrawnBatch ReplayBuffer::take_ahead(double beta, std::int64_t batch_size) {

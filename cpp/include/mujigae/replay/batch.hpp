@@ -31,7 +31,7 @@ struct BatchView {  // [B, ...] each; what a schema does not have is nullptr or 
   std::vector<std::byte*> extras;
   bool* mask = nullptr;  // of sequences (sequences.hpp), as is_first
   bool* is_first = nullptr;
-  bool wants_places = false;  // obs and next_obs are int64 [B, k]: places in the mirrors (frame_mirror.hpp)
+  bool wants_mirror_slots = false;  // obs and next_obs are int64 [B, k]: slots in the mirrors (frame_mirror.hpp)
 };
 
 // The fields of a view in the order of a schema, and back.

@@ -25,7 +25,7 @@ struct GatherSource {
   const BufferSettings& settings;
 };
 
-// Everything but the weights, and but the observations of a batch that wants places.
+// Everything but the weights, and but the observations of a batch that wants the slots of mirrors.
 void gather(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out);
 // ... and but the observations, which are on their way; a small batch has them at once.
 FrameCopies gather_behind(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out);

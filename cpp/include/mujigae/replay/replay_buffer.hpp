@@ -75,10 +75,10 @@ struct EpisodeView {
 
 struct Words;  // integers read one by one, each checked
 
-// Frames of one observation that its mirror lacks, and where they belong.
+// Frames of one observation that its mirror lacks, and the slots of the mirror that they belong into.
 struct NewFrames {
-  std::int64_t num_places;
-  std::vector<std::int64_t> places;  // [N]
+  std::int64_t num_slots;           // of the whole mirror
+  std::vector<std::int64_t> slots;  // [N]
   std::vector<std::byte> frames;     // [N, frame_bytes]
 };
 
@@ -111,10 +111,10 @@ class ReplayBuffer {
   // False, and nothing read: rows of it have been evicted meanwhile, or are not there yet.
   bool read_episode(const EpisodeRows& rows, const EpisodeView& out);
   void reseed(Philox::Key key);
-  // The same for frames that have a second home: batches name their places there (frame_mirror.hpp), and `news` is what has to
-  // be brought before. False, and nothing drawn: at least `max_frames` were new; bring those and call again. A caller that lost
-  // some restarts. Nothing is prefetched.
-  bool sample_places(std::optional<double> beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& news);
+  // sample, where frames are mirrored on a device: the batch names their slots there (frame_mirror.hpp), and the caller copies
+  // `new_frames` to the device before it uses the batch. False, and nothing drawn: at least `max_frames` frames were new; copy
+  // those and call again. A caller that lost some of them restarts the mirrors. Nothing is prefetched.
+  bool sample_mirrored(std::optional<double> beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& new_frames);
   void restart_mirrors();
   void clear();
 
@@ -175,11 +175,11 @@ class ReplayBuffer {
   void read_rows(std::span<const std::int64_t> slots, const BatchView& out);
   void read_stacks(std::int64_t env, std::int64_t slot, std::int64_t t, bool is_last, const EpisodeView& out) const;
   std::int64_t held_slot(std::int64_t key, std::size_t at) const;
-  void fill_places(std::span<const std::int64_t> slots, const BatchView& out) const;
+  void fill_mirror_slots(std::span<const std::int64_t> slots, const BatchView& out) const;
   DrawnBatch take_ahead(double beta, std::int64_t batch_size);
   DrawnBatch draw_ahead(std::int64_t batch_size);
-  void put_places(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const;
-  NewFrames new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const;
+  void put_mirror_slots(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const;
+  NewFrames read_new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const;
   StackLane& stacks(std::int64_t lane, std::size_t obs) { return stacks_[static_cast<std::size_t>(lane)][obs]; }
   const StackLane& stacks(std::int64_t lane, std::size_t obs) const { return stacks_[static_cast<std::size_t>(lane)][obs]; }
 
@@ -208,7 +208,7 @@ class ReplayBuffer {
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   std::unique_ptr<Sampler> sampler_;
   Philox random_;
-  std::vector<FrameMirror> mirrors_;  // [obs]; none until they are asked for
+  std::vector<FrameMirror> mirrors_;  // [obs]; none before the first sample_mirrored
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches
   mutable PrefetchQueue ahead_;  // saving finishes it, which nobody can tell
   std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
