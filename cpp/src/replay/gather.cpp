@@ -14,34 +14,34 @@ constexpr std::int64_t kThreadedBytes = 1 << 20, kBackgroundBytes = 1 << 16;  //
 
 class BlockReader {
  public:
-  BlockReader(const GatherSource& source, const BatchView& out) : source_(source), out_(out), place_in_(source.rows) {}
+  BlockReader(const GatherSource& source, const BatchView& out) : source_(source), out_(out), keyed_rows_(source.rows) {}
 
   // Rows first ... first + slots.size() of the batch; the copies of their frames are appended.
   void read(std::int64_t first, std::span<const std::int64_t> slots, std::vector<FrameCopy>& copies) {
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      places_[i] = place_in_[slots[i]];
+      block_[i] = keyed_rows_[slots[i]];
       source_.rows.ask_for(slots[i], {0, source_.settings.n_step - 1});
     }
-    for (std::size_t i = 0; i < slots.size(); ++i) read_row(slots[i], places_[i], first + static_cast<std::int64_t>(i), copies);
+    for (std::size_t i = 0; i < slots.size(); ++i) read_row(slots[i], block_[i], first + static_cast<std::int64_t>(i), copies);
   }
 
  private:
-  void read_row(std::int64_t slot, const RowRing::Place& place, std::int64_t to, std::vector<FrameCopy>& copies) const {
+  void read_row(std::int64_t slot, const RowRing::KeyedRow& keyed, std::int64_t to, std::vector<FrameCopy>& copies) const {
     const RowRing& rows = source_.rows;
-    const Lane& lane = rows.lane(place.row.lane);
+    const Lane& lane = rows.lane(keyed.row.lane);
     std::int64_t last_slot = slot;
     const Window window = rows.window(lane, last_slot, source_.settings.n_step, source_.settings.gamma);
     out_.reward[to] = static_cast<float>(window.reward);
     out_.discount[to] = static_cast<float>(window.discount);
     out_.terminated[to] = window.terminated;
-    out_.key[to] = place.key;
+    out_.key[to] = keyed.key;
     copy_bytes(out_.action + to * rows.action_bytes(), rows.action(slot), static_cast<std::size_t>(rows.action_bytes()));
     for (std::size_t x = 0; x < rows.num_extras(); ++x) {
       copy_bytes(out_.extras[x] + to * rows.extra_bytes(x), rows.extra(x, slot), static_cast<std::size_t>(rows.extra_bytes(x)));
     }
     if (out_.wants_mirror_slots) return;
     for (std::size_t c = 0; c < out_.obs.size(); ++c) {
-      const StackLane& stacks = source_.stacks[static_cast<std::size_t>(place.row.lane)][c];
+      const StackLane& stacks = source_.stacks[static_cast<std::size_t>(keyed.row.lane)][c];
       const auto obs = static_cast<std::int64_t>(c);
       const std::int64_t at = to * source_.settings.obs[c].bytes();
       const Stack last = stacks.successor(rows.stack(obs, last_slot));
@@ -51,8 +51,8 @@ class BlockReader {
 
   const GatherSource& source_;
   const BatchView& out_;
-  RowRing::Places place_in_;
-  std::array<RowRing::Place, kBlock> places_;
+  RowRing::KeyedRows keyed_rows_;
+  std::array<RowRing::KeyedRow, kBlock> block_;
 };
 
 // Rows begin ... end of the batch, block by block; after each, after_block(copies of its frames).

@@ -15,8 +15,8 @@ void ReplayBuffer::draw(std::span<std::int64_t> keys, std::span<double> probabil
   std::vector<std::int64_t> slots(keys.size());
   const double total = sampler_->draw_masses(rows_, span(), random_, slots, probabilities);
   for (double& probability : probabilities) probability /= total;
-  RowRing::Places places(rows_);
-  for (std::size_t i = 0; i < slots.size(); ++i) keys[i] = places[slots[i]].key;
+  RowRing::KeyedRows keyed_rows(rows_);
+  for (std::size_t i = 0; i < slots.size(); ++i) keys[i] = keyed_rows[slots[i]].key;
 }
 
 std::int64_t ReplayBuffer::held_slot(std::int64_t key, std::size_t at) const {
@@ -93,14 +93,14 @@ bool ReplayBuffer::read_episode(const EpisodeRows& rows, const EpisodeView& out)
   const auto locked = lock();
   Lane& lane = rows_.lane(rows.env);
   if (rows.first < lane.first || rows.first > lane.next - rows.count) return false;
-  RowRing::Places places(rows_);
+  RowRing::KeyedRows keyed_rows(rows_);
   for (std::int64_t t = 0; t < rows.count; ++t) {
     const std::int64_t slot = lane.slot(rows.first + t);
     const std::uint8_t flags = rows_.flags(slot);
     out.reward[t] = rows_.reward(slot);
     out.terminated[t] = (flags & RowRing::kTerminated) != 0;
     out.truncated[t] = flags != 0 && !out.terminated[t];
-    out.key[t] = places[slot].key;
+    out.key[t] = keyed_rows[slot].key;
     copy_bytes(out.action + t * rows_.action_bytes(), rows_.action(slot), static_cast<std::size_t>(rows_.action_bytes()));
     for (std::size_t x = 0; x < rows_.num_extras(); ++x) {
       copy_bytes(out.extras[x] + t * rows_.extra_bytes(x), rows_.extra(x, slot), static_cast<std::size_t>(rows_.extra_bytes(x)));

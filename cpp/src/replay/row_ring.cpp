@@ -110,7 +110,7 @@ std::int64_t RowRing::lane_of(std::int64_t slot) const {
   return slot < boundary ? slot / large.slots : num_large + (slot - boundary) / small_slots;
 }
 
-void RowRing::Places::look_up(std::int64_t lane_index) {
+void RowRing::KeyedRows::look_up(std::int64_t lane_index) {
   const Lane& lane = rows_.lane(lane_index);
   lane_ = lane_index;
   offset_ = lane.offset;

@@ -14,7 +14,7 @@ class SequenceReader {
  public:
   SequenceReader(const GatherSource& source, const SequenceShape& shape, const BatchView& out) : source_(source), shape_(shape), out_(out) {}
 
-  void read(const RowRing::Place& start, std::int64_t to) {
+  void read(const RowRing::KeyedRow& start, std::int64_t to) {
     find_rows(start.row);
     out_.key[to] = start.key;
     const std::int64_t at = to * shape_.num_steps();
@@ -106,9 +106,9 @@ Schema sequence_schema(const BufferSettings& settings, const SequenceShape& shap
 }
 
 void gather_sequences(const GatherSource& source, std::span<const std::int64_t> slots, const SequenceShape& shape, const BatchView& out) {
-  RowRing::Places places(source.rows);
+  RowRing::KeyedRows keyed_rows(source.rows);
   SequenceReader reader(source, shape, out);
-  for (std::size_t i = 0; i < slots.size(); ++i) reader.read(places[slots[i]], static_cast<std::int64_t>(i));
+  for (std::size_t i = 0; i < slots.size(); ++i) reader.read(keyed_rows[slots[i]], static_cast<std::int64_t>(i));
 }
 
 }  // namespace mujigae

@@ -76,7 +76,7 @@ class RowRing {
   struct Row {
     std::int64_t lane, row;
   };
-  struct Place {
+  struct KeyedRow {
     Row row;
     std::int64_t key;
   };
@@ -93,12 +93,12 @@ class RowRing {
   double largest_reward() const;  // of the rows held, either way; O(N)
   std::int64_t num_ready(const Span& span) const;  // rows that can be drawn
 
-  // The newest row that was written in a slot or will be (it may lie outside first..next), and its key. A lane that is asked
-  // for again and again is looked up once; nothing may be added or evicted meanwhile.
-  class Places {
+  // The newest row that was written in a slot or will be (it may lie outside first..next), and its key. The lane of the last slot is
+  // remembered, so that neighbouring slots cost one look-up; nothing may be added or evicted meanwhile.
+  class KeyedRows {
    public:
-    explicit Places(const RowRing& rows) : rows_(rows), slot_bits_(rows.slot_bits_) { look_up(0); }
-    Place operator[](std::int64_t slot) {
+    explicit KeyedRows(const RowRing& rows) : rows_(rows), slot_bits_(rows.slot_bits_) { look_up(0); }
+    KeyedRow operator[](std::int64_t slot) {
       if (static_cast<std::uint64_t>(slot - offset_) >= static_cast<std::uint64_t>(slots_)) look_up(rows_.lane_of(slot));
       const std::int64_t at = slot - offset_, generation = generation_of_first_ + (at < first_at_ ? 1 : 0);
       const std::int64_t row = generation * slots_ + at;
@@ -114,9 +114,9 @@ class RowRing {
     Epoch newest_;
     std::int64_t lane_ = 0, offset_ = 0, slots_ = 0, generation_of_first_ = 0, first_at_ = 0;
   };
-  Place place_in(std::int64_t slot) const { return Places(*this)[slot]; }
-  Row row_in(std::int64_t slot) const { return place_in(slot).row; }
-  std::int64_t key_of(std::int64_t slot) const { return place_in(slot).key; }
+  KeyedRow keyed_row_in(std::int64_t slot) const { return KeyedRows(*this)[slot]; }
+  Row row_in(std::int64_t slot) const { return keyed_row_in(slot).row; }
+  std::int64_t key_of(std::int64_t slot) const { return keyed_row_in(slot).key; }
   // The row of a key, which may be long gone, or before every row; IndexError when it was never issued.
   Row row_of_key(std::int64_t key, std::size_t at) const;
   // After a kill: the rows from the lane's next one on get keys that no process before can have issued. False: none are left.
