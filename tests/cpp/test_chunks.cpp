@@ -13,9 +13,9 @@ using namespace mujigae;
 
 namespace {
 
-constexpr std::int64_t kBytes = 5000, kPlaces = 3;
+constexpr std::int64_t kBytes = 5000, kSlots = 3;
 
-// Chunks in places of a file that is never published.
+// Chunks in slots of a file that is never published.
 struct InFile {
   TemporaryFolder folder;
   std::unique_ptr<MappedFile> file = MappedFile::create(folder / "file", "");
@@ -24,8 +24,8 @@ struct InFile {
 
   InFile() {
     file->map_states(1);
-    begin = file->map_part(kPlaces * Chunks::place_bytes(kBytes), false);
-    chunks.put_in({file.get(), begin, kPlaces}, kBytes);
+    begin = file->map_part(kSlots * Chunks::slot_bytes(kBytes), false);
+    chunks.put_in({file.get(), begin, kSlots}, kBytes);
   }
 };
 
@@ -50,29 +50,29 @@ TEST_CASE("chunks come at the end and go at the front, and their bytes stay") {
   CHECK(chunks.end() == 101);
 }
 
-TEST_CASE("in a file a chunk lies in the place of its number, and the places go round") {
+TEST_CASE("in a file a chunk lies in the slot of its number, and the slots go round") {
   InFile in_file;
   Chunks& chunks = in_file.chunks;
   CHECK(chunks.is_in_file());
-  chunks.reserve(kPlaces);
-  for (std::int64_t n = 0; n < kPlaces; ++n) CHECK(chunks[n] == in_file.begin + n * Chunks::place_bytes(kBytes));
-  CHECK(chunks.nbytes() >= kPlaces * Chunks::place_bytes(kBytes));
+  chunks.reserve(kSlots);
+  for (std::int64_t n = 0; n < kSlots; ++n) CHECK(chunks[n] == in_file.begin + n * Chunks::slot_bytes(kBytes));
+  CHECK(chunks.nbytes() >= kSlots * Chunks::slot_bytes(kBytes));
   chunks[0][7] = std::byte{1};
-  CHECK_THROWS_AS(chunks.reserve(kPlaces + 1), std::logic_error);
-  CHECK(chunks.end() == kPlaces);
+  CHECK_THROWS_AS(chunks.reserve(kSlots + 1), std::logic_error);
+  CHECK(chunks.end() == kSlots);
   chunks.drop_before(1);
-  chunks.reserve(kPlaces + 1);
-  CHECK(chunks[kPlaces] == in_file.begin);
-  CHECK(chunks[kPlaces][7] == std::byte{0});  // what had been there was punched out
+  chunks.reserve(kSlots + 1);
+  CHECK(chunks[kSlots] == in_file.begin);
+  CHECK(chunks[kSlots][7] == std::byte{0});  // what had been there was punched out
 }
 
-TEST_CASE("chunks of an earlier process are taken as they are, if there is a place for all of them") {
+TEST_CASE("chunks of an earlier process are taken as they are, if there is a slot for all of them") {
   InFile in_file;
   in_file.chunks.reserve(2);
   in_file.chunks[1][7] = std::byte{1};
   Chunks adopted(kBytes);
-  adopted.put_in({in_file.file.get(), in_file.begin, kPlaces}, kBytes);
-  CHECK_FALSE(adopted.adopt(1, 1 + kPlaces + 1));
+  adopted.put_in({in_file.file.get(), in_file.begin, kSlots}, kBytes);
+  CHECK_FALSE(adopted.adopt(1, 1 + kSlots + 1));
   REQUIRE(adopted.adopt(1, 3));
   CHECK(adopted.first() == 1);
   CHECK(adopted.end() == 3);

@@ -118,7 +118,7 @@ class InFile {
     std::memcpy(addresses() + 8 * 512 + 4 * position, &sum, sizeof sum);
   }
   std::byte* record(std::int64_t position) const {
-    return part_ + (address(position) >> 32) * Chunks::place_bytes(kChunkBytes) + (address(position) & 0xffffffff);
+    return part_ + (address(position) >> 32) * Chunks::slot_bytes(kChunkBytes) + (address(position) & 0xffffffff);
   }
   void set_record(std::int64_t position, const std::vector<int>& bytes) {
     std::byte* to = record(position);

@@ -250,7 +250,7 @@ TEST_CASE_TEMPLATE("a buffer in a file is saved elsewhere, and is not loaded int
   BufferOf<S> memory(counting_settings(), {});
   memory.load(folder / "snapshot");
   CHECK(draw(memory) == draw(*buffer));
-  CHECK(buffer->nbytes() >= memory.nbytes());  // checksums, and whole places for frames
+  CHECK(buffer->nbytes() >= memory.nbytes());  // checksums, and complete slots for chunks of frames
 }
 
 TEST_CASE_TEMPLATE("a disk that fails to sync is an error of flush, not of closing: the last flush stands", S,

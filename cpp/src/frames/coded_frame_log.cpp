@@ -78,7 +78,7 @@ void CodedFrameLog::put_record(std::int64_t position) {
 // As the frame at end_; the frames before it stay. -> our copy of it
 const std::byte* CodedFrameLog::remember(const std::byte* frame) {
   const auto bytes = static_cast<std::size_t>(frame_bytes_);
-  std::byte* const ours = recent_.data() + place_of(end_);
+  std::byte* const ours = recent_.data() + offset_of(end_);
   std::memcpy(ours, frame, bytes);
   if (end_ % kGroup == 0) std::memcpy(key_.data(), ours, bytes);
   return ours;
@@ -208,7 +208,7 @@ void CodedFrameLog::load(SnapshotReader& reader, std::int64_t max_frames) {
 // --- In a file: a checksum of the position and the record behind each record
 
 std::int64_t CodedFrameLog::file_bytes(std::int64_t max_frames) const {
-  return max_chunks(max_frames) * Chunks::place_bytes(records_per_chunk_ * record_bytes_) + addresses_.file_bytes(max_frames + kGroup);
+  return max_chunks(max_frames) * Chunks::slot_bytes(records_per_chunk_ * record_bytes_) + addresses_.file_bytes(max_frames + kGroup);
 }
 
 void CodedFrameLog::put_in(MappedFile& file, std::byte* begin, std::int64_t max_frames) {

@@ -94,11 +94,11 @@ std::int64_t PlainFrameLog::bytes_in_file() const {
 }
 
 std::int64_t PlainFrameLog::file_bytes(std::int64_t max_frames) const {
-  return num_places(max_frames) * Chunks::place_bytes(bytes_in_file());
+  return num_file_slots(max_frames) * Chunks::slot_bytes(bytes_in_file());
 }
 
 void PlainFrameLog::put_in(MappedFile& file, std::byte* begin, std::int64_t max_frames) {
-  chunks_.put_in({&file, begin, num_places(max_frames)}, bytes_in_file());
+  chunks_.put_in({&file, begin, num_file_slots(max_frames)}, bytes_in_file());
 }
 
 std::byte* PlainFrameLog::checksum_at(std::int64_t position) const {

@@ -1,7 +1,7 @@
 // A ReplayBuffer in a file: where everything lies, what a flush records, and what of it is believed when it is opened again.
 //
 //   states   HEAD of a snapshot, then alpha, beta and the largest priority
-//   parts    rows with their checksums | priorities | places for the chunks of all frame logs
+//   parts    rows with their checksums | priorities | slots for the chunks of all frame logs
 //
 // After a kill the disk has every page as it was at the last flush or at some moment since. What the state calls held and is
 // not whole was evicted since, so it is older than all that is held: a lane goes on behind the last row that is not whole.

@@ -8,8 +8,8 @@ namespace mujigae {
 
 Chunks::Chunk Chunks::make(std::int64_t chunk) {
   if (is_in_file()) {
-    places_.file->reserve(place_of(chunk), place_bytes());
-    return {place_of(chunk), {}};
+    slots_.file->reserve(slot_of(chunk), slot_bytes());
+    return {slot_of(chunk), {}};
   }
   Pages memory = spare_ ? std::move(spare_) : Pages(chunk_bytes_);
   std::byte* const begin = memory.get();
@@ -18,7 +18,7 @@ Chunks::Chunk Chunks::make(std::int64_t chunk) {
 
 void Chunks::reserve(std::int64_t end) {
   while (this->end() < end) {
-    if (is_in_file() && end - first_ > places_.count) throw std::logic_error("more frames than a lane can need");
+    if (is_in_file() && end - first_ > slots_.count) throw std::logic_error("more frames than a lane can need");
     chunks_.push_back(make(this->end()));
   }
 }
@@ -27,7 +27,7 @@ void Chunks::drop_before(std::int64_t chunk) {
   while (first_ < chunk && !chunks_.empty()) {
     if (chunk_bytes_ >= Pages::kHugePage / 2) spare_ = std::move(chunks_.front().memory);
     chunks_.pop_front();
-    release_places(first_++, 1);
+    release_slots(first_++, 1);
   }
 }
 
@@ -35,31 +35,31 @@ void Chunks::restart_at(std::int64_t chunk) {
   chunks_.clear();
   spare_ = {};
   first_ = chunk;
-  release_places(0, places_.count);
+  release_slots(0, slots_.count);
 }
 
-void Chunks::put_in(const Places& places, std::int64_t chunk_bytes) {
-  places_ = places;
+void Chunks::put_in(const FileSlots& slots, std::int64_t chunk_bytes) {
+  slots_ = slots;
   chunk_bytes_ = chunk_bytes;
 }
 
 bool Chunks::adopt(std::int64_t first, std::int64_t end) {
-  if (end - first > places_.count) return false;
+  if (end - first > slots_.count) return false;
   first_ = first;
   reserve(end);
-  release_places(end, places_.count - (end - first));
+  release_slots(end, slots_.count - (end - first));
   return true;
 }
 
-void Chunks::release_places(std::int64_t first, std::int64_t count) const {
+void Chunks::release_slots(std::int64_t first, std::int64_t count) const {
   if (!is_in_file()) return;
-  const std::int64_t place = first % places_.count, before_wrap = std::min(count, places_.count - place);
-  places_.file->release(places_.begin + place * place_bytes(), before_wrap * place_bytes());
-  places_.file->release(places_.begin, (count - before_wrap) * place_bytes());
+  const std::int64_t slot = first % slots_.count, before_wrap = std::min(count, slots_.count - slot);
+  slots_.file->release(slots_.begin + slot * slot_bytes(), before_wrap * slot_bytes());
+  slots_.file->release(slots_.begin, (count - before_wrap) * slot_bytes());
 }
 
 std::int64_t Chunks::nbytes() const {
-  const std::int64_t bytes = is_in_file() ? place_bytes() : chunk_bytes_;
+  const std::int64_t bytes = is_in_file() ? slot_bytes() : chunk_bytes_;
   return static_cast<std::int64_t>(chunks_.size()) * (bytes + static_cast<std::int64_t>(sizeof(Chunk))) + (spare_ ? bytes : 0);
 }
 

@@ -39,7 +39,7 @@ class CodedFrameLog final : public FrameLog {
   void clear() override;  // goes on with the next 32
 
   void read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const override;
-  const std::byte* recent(std::int64_t position) const override { return recent_.data() + place_of(position); }
+  const std::byte* recent(std::int64_t position) const override { return recent_.data() + offset_of(position); }
 
   // In a snapshot: steps, the first of which needs no frame before.
   void save(SnapshotWriter& writer) const override;
@@ -57,7 +57,7 @@ class CodedFrameLog final : public FrameLog {
 
   using Bytes = std::vector<std::byte>;
 
-  std::int64_t place_of(std::int64_t position) const { return position % (num_recent_ + 1) * frame_bytes_; }  // within recent_
+  std::int64_t offset_of(std::int64_t position) const { return position % (num_recent_ + 1) * frame_bytes_; }  // within recent_
   static std::int64_t group_of(std::int64_t position) { return position / kGroup * kGroup; }
   std::int64_t num_chunks(std::int64_t num_records) const { return (num_records + records_per_chunk_ - 1) / records_per_chunk_; }
   std::int64_t max_chunks(std::int64_t max_frames) const { return num_chunks(max_frames + kGroup) + 3; }

@@ -46,7 +46,7 @@ class FrameLog {
   // In a file: so many bytes for at most `max_frames` at a time; to be put there before the first frame.
   virtual std::int64_t file_bytes(std::int64_t max_frames) const = 0;
   virtual void put_in(MappedFile& file, std::byte* begin, std::int64_t max_frames) = 0;
-  virtual bool adopt(std::int64_t begin, std::int64_t end) = 0;  // the frames of an earlier process; false: there is no place for so many
+  virtual bool adopt(std::int64_t begin, std::int64_t end) = 0;  // the frames of an earlier process; false: there is no room for so many
   virtual std::int64_t first_whole() const = 0;                  // of those: it and all after it are as they were written
 
   virtual std::int64_t nbytes() const = 0;
@@ -94,7 +94,7 @@ class PlainFrameLog final : public FrameLog {
  private:
   std::int64_t chunk_of(std::int64_t position) const { return position >> chunk_shift_; }
   std::int64_t run_length(std::int64_t position) const { return frames_per_chunk_ - (position & (frames_per_chunk_ - 1)); }
-  std::int64_t num_places(std::int64_t max_frames) const { return max_frames / frames_per_chunk_ + 3; }
+  std::int64_t num_file_slots(std::int64_t max_frames) const { return max_frames / frames_per_chunk_ + 3; }
   std::int64_t bytes_in_file() const;
   std::byte* at(std::int64_t position) const { return chunks_[chunk_of(position)] + (position & (frames_per_chunk_ - 1)) * frame_bytes_; }
   std::byte* checksum_at(std::int64_t position) const;

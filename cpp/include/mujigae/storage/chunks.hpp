@@ -1,7 +1,7 @@
 // Memory in chunks of one size, numbered from 0 for ever: new ones come at the end, old ones go at the front.
 //
-// In memory (pages.hpp), where a large one that was dropped waits to be used again; or each in a place of a mapped file: chunk n lies in
-// place n % num_places. A place takes up the disk from reserve on until its chunk is dropped.
+// In memory (pages.hpp), where a large one that was dropped is kept to be used again; or each in a slot of a mapped file: chunk n lies in
+// slot n % num_slots. A slot takes up space on the disk from reserve on until its chunk is dropped.
 // O(1) everything. Threads: none; the owner locks.
 #pragma once
 
@@ -23,39 +23,39 @@ class Chunks {
   void drop_before(std::int64_t chunk);
   void restart_at(std::int64_t chunk);  // none are there
 
-  // In a file: places for so many chunks, from `begin` on; to be given before the first chunk.
-  struct Places {
+  // In a file: slots for so many chunks, from `begin` on; to be given before the first chunk.
+  struct FileSlots {
     MappedFile* file = nullptr;
     std::byte* begin = nullptr;
     std::int64_t count = 0;
   };
-  static std::int64_t place_bytes(std::int64_t chunk_bytes) { return round_up_to(kPlaceAlignment, chunk_bytes); }
-  void put_in(const Places& places, std::int64_t chunk_bytes);
-  bool adopt(std::int64_t first, std::int64_t end);  // those of an earlier process; false: there is no place for so many
-  bool is_in_file() const { return places_.file != nullptr; }
+  static std::int64_t slot_bytes(std::int64_t chunk_bytes) { return round_up_to(kSlotAlignment, chunk_bytes); }
+  void put_in(const FileSlots& slots, std::int64_t chunk_bytes);
+  bool adopt(std::int64_t first, std::int64_t end);  // those of an earlier process; false: there are not enough slots for them
+  bool is_in_file() const { return slots_.file != nullptr; }
 
   std::int64_t first() const { return first_; }
   std::int64_t end() const { return first_ + static_cast<std::int64_t>(chunks_.size()); }
   std::int64_t nbytes() const;
 
  private:
-  static constexpr std::int64_t kPlaceAlignment = 4096;
+  static constexpr std::int64_t kSlotAlignment = 4096;
 
   struct Chunk {
     std::byte* begin;
     Pages memory;  // none in a file
   };
 
-  std::int64_t place_bytes() const { return place_bytes(chunk_bytes_); }
-  std::byte* place_of(std::int64_t chunk) const { return places_.begin + chunk % places_.count * place_bytes(); }
+  std::int64_t slot_bytes() const { return slot_bytes(chunk_bytes_); }
+  std::byte* slot_of(std::int64_t chunk) const { return slots_.begin + chunk % slots_.count * slot_bytes(); }
   Chunk make(std::int64_t chunk);
-  void release_places(std::int64_t first, std::int64_t count) const;
+  void release_slots(std::int64_t first, std::int64_t count) const;
 
   std::int64_t chunk_bytes_;
   std::int64_t first_ = 0;
   std::deque<Chunk> chunks_;
   Pages spare_;
-  Places places_;
+  FileSlots slots_;
 };
 
 }  // namespace mujigae
