@@ -294,7 +294,7 @@ TEST_CASE("in a file, a log is found as it was and goes on, wherever it begins")
     const auto found = in_file.find(begin, [] {});
     REQUIRE(found.is_adopted);
     CHECK(found.log->begin() == begin);
-    CHECK(found.log->first_whole() <= begin);
+    CHECK(found.log->first_intact() <= begin);
     in_file.check_goes_on(*found.log, begin);
   }
 }
@@ -310,7 +310,7 @@ TEST_CASE("a record or an address that is damaged costs its group of 32 and thos
     for (const auto& damage : damages) {
       const auto found = in_file.find(0, damage);
       REQUIRE(found.is_adopted);
-      CHECK(found.log->first_whole() == first);
+      CHECK(found.log->first_intact() == first);
       if (first < InFile::kEnd) in_file.check_goes_on(*found.log, first);
     }
   }
@@ -323,7 +323,7 @@ TEST_CASE("an address beyond the chunks is refused or is damage, and so are more
   for (const std::int64_t wrong : {std::int64_t{-1}, far, chunk + InFile::kChunkBytes, chunk + InFile::kChunkBytes + 1, no_room}) {
     const auto found = in_file.find(0, [&] { in_file.set_address(40, wrong); });
     REQUIRE(found.is_adopted);
-    CHECK(found.log->first_whole() == 64);
+    CHECK(found.log->first_intact() == 64);
   }
   CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(0, -1); }).is_adopted);
   CHECK_FALSE(in_file.find(0, [&] { in_file.set_address(0, far); }).is_adopted);
@@ -350,7 +350,7 @@ TEST_CASE("a frame that no encoder wrote, under a right checksum, is an error wh
     CAPTURE(forgery.unreadable);
     const auto found = in_file.find(0, [&] { in_file.set_record(forgery.position, forgery.record); });
     REQUIRE(found.is_adopted);
-    CHECK(found.log->first_whole() == 0);
+    CHECK(found.log->first_intact() == 0);
     CHECK_FALSE(can_read(*found.log, forgery.unreadable, 1));
     CHECK(can_read(*found.log, forgery.position - 1, 1));
     CHECK(can_read(*found.log, 64, 20));
@@ -363,9 +363,9 @@ TEST_CASE("a frame that no encoder wrote, under a right checksum, is an error wh
 
 TEST_CASE("a record without an entry where one belongs, and newest frames that cannot be decoded, are damage") {
   InFile in_file;
-  CHECK(in_file.find(0, [&] { in_file.set_record(40, {kUnchanged, kNoForm}); }).log->first_whole() == 64);
-  CHECK(in_file.find(0, [&] { in_file.set_record(40, {kNoForm}); }).log->first_whole() == 64);
+  CHECK(in_file.find(0, [&] { in_file.set_record(40, {kUnchanged, kNoForm}); }).log->first_intact() == 64);
+  CHECK(in_file.find(0, [&] { in_file.set_record(40, {kNoForm}); }).log->first_intact() == 64);
   for (const std::int64_t position : {64, 86, 89}) {
-    CHECK(in_file.find(0, [&] { in_file.set_record(position, {kEmpty}); }).log->first_whole() == InFile::kEnd);
+    CHECK(in_file.find(0, [&] { in_file.set_record(position, {kEmpty}); }).log->first_intact() == InFile::kEnd);
   }
 }

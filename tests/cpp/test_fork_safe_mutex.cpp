@@ -12,7 +12,7 @@
 
 using namespace mujigae;
 
-TEST_CASE("no other thread holds a mutex in a forked process, and what it guards is whole there") {
+TEST_CASE("no other thread holds a mutex in a forked process, and what it guards is consistent there") {
   ForkSafeMutex outer, inner(ForkSafeMutex::Level::kInner);
   std::vector<int> guarded = {0, 0};  // always equal
   std::atomic<bool> has_ended = false;

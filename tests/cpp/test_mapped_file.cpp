@@ -163,7 +163,7 @@ void write_sizes(const std::string& path, std::size_t part, std::int64_t bytes) 
 
 }  // namespace
 
-TEST_CASE("a new file appears under its name when it is published, alone and whole") {
+TEST_CASE("a new file appears under its name when it is published, complete and without another file beside it") {
   const TemporaryFolder folder;
   auto file = create(folder / "file", {1, -2});
   CHECK(folder.num_files() == 1);
@@ -185,7 +185,7 @@ TEST_CASE("a file that is not published leaves nothing") {
   CHECK(folder.num_files() == 0);
 }
 
-TEST_CASE("while one record of the state is torn, the other holds; a closed file has two that are alike") {
+TEST_CASE("while one record of the state is incomplete, the other is valid; a closed file has two that are alike") {
   const TemporaryFolder folder;
   auto file = create(folder / "file", {1});
   file->flush(State{2}, false);
@@ -307,7 +307,7 @@ TEST_CASE("a record of generation zero is none") {
     std::memcpy(content.data() + record, &crc, sizeof crc);
     write_file(folder / "file", content);
   }
-  check_says(refusal(folder / "file"), "neither record of the buffer's state is whole (at byte 65536)");
+  check_says(refusal(folder / "file"), "neither record of the buffer's state is intact (at byte 65536)");
 }
 
 TEST_CASE("a state of another length and more parts than a header has room for are mistakes of ours") {

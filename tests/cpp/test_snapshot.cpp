@@ -24,14 +24,14 @@
 namespace {
 
 // What the next read and the next write come to, once each.
-enum class Outcome { kWhole, kInterrupted, kOneByte, kFailed, kNothing };
-Outcome next_read = Outcome::kWhole, next_write = Outcome::kWhole;
+enum class Outcome { kComplete, kInterrupted, kOneByte, kFailed, kNothing };
+Outcome next_read = Outcome::kComplete, next_write = Outcome::kComplete;
 
 template <class Call>
 ssize_t come_to(Outcome& next, std::size_t bytes, const Call& call) {
-  const Outcome outcome = std::exchange(next, Outcome::kWhole);
+  const Outcome outcome = std::exchange(next, Outcome::kComplete);
   if (outcome == Outcome::kNothing) return 0;
-  if (outcome == Outcome::kWhole || outcome == Outcome::kOneByte) return call(outcome == Outcome::kWhole ? bytes : 1);
+  if (outcome == Outcome::kComplete || outcome == Outcome::kOneByte) return call(outcome == Outcome::kComplete ? bytes : 1);
   errno = outcome == Outcome::kFailed ? EIO : EINTR;
   return -1;
 }
@@ -355,10 +355,10 @@ TEST_CASE("a read or a write that is interrupted or moves less than it should go
   for (const Outcome outcome : {Outcome::kInterrupted, Outcome::kOneByte}) {
     next_write = outcome;
     write_example(folder / "file");
-    CHECK(next_write == Outcome::kWhole);
+    CHECK(next_write == Outcome::kComplete);
     next_read = outcome;
     read_example(folder / "file");
-    CHECK(next_read == Outcome::kWhole);
+    CHECK(next_read == Outcome::kComplete);
   }
 }
 

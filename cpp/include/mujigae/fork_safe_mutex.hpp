@@ -1,4 +1,4 @@
-// A mutex that no other thread holds in a forked process: what it guards is whole on both sides of the fork.
+// A mutex that no other thread holds in a forked process: what it guards is consistent on both sides of the fork.
 //
 //   fork   before    every such mutex is locked: a fork waits for the calls that run
 //          after     all are unlocked, in the parent and in the child

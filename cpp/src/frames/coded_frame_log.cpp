@@ -91,7 +91,7 @@ void CodedFrameLog::drop_before(std::int64_t position) {
 }
 
 void CodedFrameLog::restart_at(std::int64_t position) {
-  begin_ = end_ = first_whole_ = position;
+  begin_ = end_ = first_intact_ = position;
   addresses_.restart_at(position);
   chunk_ += offset_ > 0 ? 1 : 0;
   offset_ = 0;
@@ -227,7 +227,7 @@ const std::byte* CodedFrameLog::record_end(std::int64_t position) const {
   return has_entry ? entry_at(position).end : step.end;
 }
 
-bool CodedFrameLog::is_whole(std::int64_t position) const {
+bool CodedFrameLog::is_intact(std::int64_t position) const {
   const std::span<const std::byte> record = record_at(position);
   const std::byte* end = record_end(position);
   if (end == nullptr || record.data() + record.size() - end < kChecksumBytes) return false;
@@ -236,18 +236,18 @@ bool CodedFrameLog::is_whole(std::int64_t position) const {
   return written == checksum(position, {record.data(), end});
 }
 
-// A frame is believed if its group is whole: what was overwritten since the flush had been dropped with its group.
+// A frame is accepted if its group is intact: a frame that was overwritten since the flush had been dropped together with its group.
 bool CodedFrameLog::adopt(std::int64_t begin, std::int64_t end) {
   if (!addresses_.adopt(group_of(begin), end)) return false;
   begin_ = begin;
-  end_ = first_whole_ = end;
-  const std::int64_t first = addresses_.first_whole();
+  end_ = first_intact_ = end;
+  const std::int64_t first = addresses_.first_intact();
   const std::int64_t first_chunk = first < end ? address(first) >> kOffsetBits : 0;
   chunk_ = first < end ? address(end - 1) >> kOffsetBits : 0;
   if (first_chunk < 0 || chunk_ < first_chunk || !chunks_.adopt(first_chunk, chunk_ + 1)) return false;
-  while (first_whole_ > first && is_whole(first_whole_ - 1)) --first_whole_;
-  first_whole_ = std::min(group_of(first_whole_ + kGroup - 1), end);
-  if (first_whole_ < end && !recall()) first_whole_ = end;
+  while (first_intact_ > first && is_intact(first_intact_ - 1)) --first_intact_;
+  first_intact_ = std::min(group_of(first_intact_ + kGroup - 1), end);
+  if (first_intact_ < end && !recall()) first_intact_ = end;
   return true;
 }
 
@@ -256,7 +256,7 @@ bool CodedFrameLog::recall() {
   const std::int64_t end = end_;
   Bytes frame(static_cast<std::size_t>(frame_bytes_));
   bool is_readable = true;
-  for (end_ = std::max(first_whole_, std::min(group_of(end - 1), end - num_recent_)); end_ < end; ++end_) {
+  for (end_ = std::max(first_intact_, std::min(group_of(end - 1), end - num_recent_)); end_ < end; ++end_) {
     is_readable = is_readable && try_read(end_, 1, frame.data(), nullptr);
     remember(frame.data());
   }

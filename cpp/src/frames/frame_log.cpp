@@ -118,7 +118,7 @@ bool PlainFrameLog::adopt(std::int64_t begin, std::int64_t end) {
   return true;
 }
 
-std::int64_t PlainFrameLog::first_whole() const {
+std::int64_t PlainFrameLog::first_intact() const {
   for (std::int64_t position = end_; position-- > begin_;) {
     std::uint32_t written;
     std::memcpy(&written, checksum_at(position), sizeof(written));

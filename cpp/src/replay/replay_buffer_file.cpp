@@ -1,10 +1,10 @@
-// A ReplayBuffer in a file: where everything lies, what a flush records, and what of it is believed when it is opened again.
+// A ReplayBuffer in a file: where everything lies, what a flush records, and what of it is accepted when the file is opened again.
 //
 //   states   HEAD of a snapshot, then alpha, beta and the largest priority
 //   parts    rows with their checksums | priorities | slots for the chunks of all frame logs
 //
-// After a kill the disk has every page as it was at the last flush or at some moment since. What the state calls held and is
-// not whole was evicted since, so it is older than all that is held: a lane goes on behind the last row that is not whole.
+// After a kill the disk has every page as it was at the last flush or at some time since. A row that the state calls held and that
+// is not intact has been evicted since, so it is older than all rows that are held: a lane goes on after the last row that is not intact.
 #include <bit>
 #include <cmath>
 
@@ -72,7 +72,7 @@ void ReplayBuffer::adopt_lane(std::int64_t lane_index, bool is_closed) {
     if (!stack_lane.log().adopt(stack_lane.expected_begin(), stack_lane.expected_end())) file_->fail("more frames than have a place");
     if (const std::string reason = stack_lane.why_invalid(); !reason.empty()) file_->fail(reason);
   }
-  const std::int64_t first = first_whole_row(lane_index);
+  const std::int64_t first = first_intact_row(lane_index);
   if (is_closed && first > lane.first) {
     file_->fail(concat("row ", first - 1, " of lane ", lane_index, " or a frame of it is damaged"), &rows_.reward(lane.slot(first - 1)));
   }
@@ -89,22 +89,22 @@ void ReplayBuffer::adopt_lane(std::int64_t lane_index, bool is_closed) {
   if (lane.has_open_episode()) rows_.reopen_episode(lane_index);
 }
 
-std::int64_t ReplayBuffer::first_whole_row(std::int64_t lane_index) const {
+std::int64_t ReplayBuffer::first_intact_row(std::int64_t lane_index) const {
   const Lane& lane = rows_.lane(lane_index);
   std::vector<std::int64_t> first_frames;
   for (const StackLane& stack_lane : stacks_[static_cast<std::size_t>(lane_index)]) {
-    first_frames.push_back(stack_lane.log().first_whole());
+    first_frames.push_back(stack_lane.log().first_intact());
   }
   std::int64_t row = lane.next;
-  while (row > lane.first && is_whole(lane_index, row - 1, first_frames)) --row;
+  while (row > lane.first && is_intact(lane_index, row - 1, first_frames)) --row;
   return row;
 }
 
-bool ReplayBuffer::is_whole(std::int64_t lane_index, std::int64_t row, std::span<const std::int64_t> first_frames) const {
+bool ReplayBuffer::is_intact(std::int64_t lane_index, std::int64_t row, std::span<const std::int64_t> first_frames) const {
   const Lane& lane = rows_.lane(lane_index);
   const std::int64_t slot = lane.slot(row);
   const bool may_be_interrupted = lane.has_open_episode() && row == lane.next - 1;
-  if (!rows_.is_whole({lane_index, row}, may_be_interrupted) || !RowRing::are_flags(rows_.flags(slot))) return false;
+  if (!rows_.is_intact({lane_index, row}, may_be_interrupted) || !RowRing::are_flags(rows_.flags(slot))) return false;
   if (!(std::abs(rows_.reward(slot)) <= max_reward(settings_.n_step))) return false;
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     const Stack& stack = rows_.stack(static_cast<std::int64_t>(c), slot);

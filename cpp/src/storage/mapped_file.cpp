@@ -157,13 +157,13 @@ std::optional<std::uint64_t> MappedFile::generation(int which) const {
   Record head;
   std::memcpy(&head, record(which), sizeof(head));
   const auto bytes = sizeof(head) + static_cast<std::size_t>(num_words_) * sizeof(std::int64_t);
-  const bool is_whole = head.crc == crc32({record(which) + sizeof(head.crc), bytes - sizeof(head.crc)});
-  return is_whole && head.generation > 0 ? std::optional(head.generation) : std::nullopt;
+  const bool is_intact = head.crc == crc32({record(which) + sizeof(head.crc), bytes - sizeof(head.crc)});
+  return is_intact && head.generation > 0 ? std::optional(head.generation) : std::nullopt;
 }
 
 MappedFile::State MappedFile::read_state() const {
   const std::uint64_t first = generation(0).value_or(0), second = generation(1).value_or(0);
-  if (first == 0 && second == 0) fail("neither record of the buffer's state is whole", record(0));
+  if (first == 0 && second == 0) fail("neither record of the buffer's state is intact", record(0));
   const std::byte* newest = record(first > second ? 0 : 1);
   Record head;
   std::memcpy(&head, newest, sizeof(head));

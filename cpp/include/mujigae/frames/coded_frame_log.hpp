@@ -48,7 +48,7 @@ class CodedFrameLog final : public FrameLog {
   std::int64_t file_bytes(std::int64_t max_frames) const override;
   void put_in(MappedFile& file, std::byte* begin, std::int64_t max_frames) override;
   bool adopt(std::int64_t begin, std::int64_t end) override;
-  std::int64_t first_whole() const override { return first_whole_; }
+  std::int64_t first_intact() const override { return first_intact_; }
 
   std::int64_t nbytes() const override;
 
@@ -76,7 +76,7 @@ class CodedFrameLog final : public FrameLog {
   bool read_alone(std::int64_t position, std::byte* out) const;
   Bytes first_step() const;
 
-  bool is_whole(std::int64_t position) const;
+  bool is_intact(std::int64_t position) const;
   bool recall();
   std::uint32_t checksum(std::int64_t position, std::span<const std::byte> record) const;
 
@@ -85,7 +85,7 @@ class CodedFrameLog final : public FrameLog {
   Chunks chunks_;
   PlainFrameLog addresses_;
   std::int64_t chunk_ = 0, offset_ = 0;  // where the next record goes, if it fits
-  std::int64_t first_whole_ = 0;
+  std::int64_t first_intact_ = 0;
   FrameEncoder encoder_;
   Bytes record_, recent_, key_;  // key: the first frame of the newest group
 };

@@ -47,7 +47,7 @@ class FrameLog {
   virtual std::int64_t file_bytes(std::int64_t max_frames) const = 0;
   virtual void put_in(MappedFile& file, std::byte* begin, std::int64_t max_frames) = 0;
   virtual bool adopt(std::int64_t begin, std::int64_t end) = 0;  // the frames of an earlier process; false: there is no room for so many
-  virtual std::int64_t first_whole() const = 0;                  // of those: it and all after it are as they were written
+  virtual std::int64_t first_intact() const = 0;                  // the first of those from which on all are as they were written
 
   virtual std::int64_t nbytes() const = 0;
   std::int64_t begin() const { return begin_; }
@@ -87,7 +87,7 @@ class PlainFrameLog final : public FrameLog {
   std::int64_t file_bytes(std::int64_t max_frames) const override;
   void put_in(MappedFile& file, std::byte* begin, std::int64_t max_frames) override;
   bool adopt(std::int64_t begin, std::int64_t end) override;
-  std::int64_t first_whole() const override;
+  std::int64_t first_intact() const override;
 
   std::int64_t nbytes() const override { return chunks_.nbytes(); }
 

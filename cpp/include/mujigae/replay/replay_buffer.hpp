@@ -198,8 +198,8 @@ class ReplayBuffer {
   std::vector<std::int64_t> state() const;
   void adopt_file();
   void adopt_lane(std::int64_t lane, bool is_closed);
-  std::int64_t first_whole_row(std::int64_t lane) const;
-  bool is_whole(std::int64_t lane, std::int64_t row, std::span<const std::int64_t> first_frames) const;
+  std::int64_t first_intact_row(std::int64_t lane) const;
+  bool is_intact(std::int64_t lane, std::int64_t row, std::span<const std::int64_t> first_frames) const;
 
   BufferSettings settings_;
   std::unique_ptr<MappedFile> file_;  // what follows lies in it

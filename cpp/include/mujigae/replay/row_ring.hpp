@@ -144,7 +144,7 @@ class RowRing {
   }
 
   // In a file: whether the row is as it was written. The newest row of an open episode may have been interrupted since.
-  bool is_whole(const Row& row, bool may_be_interrupted) const;
+  bool is_intact(const Row& row, bool may_be_interrupted) const;
   void reopen_episode(std::int64_t lane);  // the newest row was not interrupted after all
 
   double& reward(std::int64_t slot) { return *reinterpret_cast<double*>(record(slot)); }

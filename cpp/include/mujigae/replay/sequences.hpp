@@ -28,7 +28,7 @@ struct SequenceShape {
 // ValueError for a length below 1, a burn_in below 0, or more than kMaxSteps together.
 void check_sequence(const SequenceShape& shape);
 
-// obs, action, reward, discount, mask, is_first of whole sequences; weight, key, probability of the start; extras.
+// obs, action, reward, discount, mask, is_first of complete sequences; weight, key, probability of the start; extras.
 Schema sequence_schema(const BufferSettings& settings, const SequenceShape& shape);
 
 // Everything but the weights and probabilities.

@@ -1,4 +1,4 @@
-// The one file format for saved state: versioned, checksummed, written whole or not at all, free of anything executable.
+// The one file format for saved state: versioned, checksummed, written completely or not at all, free of anything executable.
 //
 //   "MUJIGAE\n"  u32 version  u32 crc of these 12 bytes
 //   then sections:  u32 tag  u64 length  u32 crc of tag and length  payload  u32 crc of the payload

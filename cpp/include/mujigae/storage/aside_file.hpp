@@ -1,4 +1,4 @@
-// A file that is written beside its place and takes its name only when it is whole.
+// A file that is written beside its place and takes its name only when it is complete.
 //
 //   path.PID-N.tmp  --replace-->  path        an older file of that name goes
 //                   --publish-->  path        an older file of that name stays, and is an error

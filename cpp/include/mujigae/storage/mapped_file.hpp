@@ -1,4 +1,4 @@
-// The file behind a file-backed buffer: its memory, mapped; and a record of its state, so written that one is always whole.
+// The file behind a file-backed buffer: its memory, mapped; and a record of its state, so written that one is always intact.
 //
 //   | header | states | part | part | ...          every part begins at a multiple of 64 KiB (any page size)
 //
@@ -6,7 +6,7 @@
 //   states   two records, written in turn:  u32 crc of the rest  u32 is_closed  u64 generation  int64 words
 //   part     plain memory, zero at first. It is sparse: what is not reserved has no place on the disk, and must not be touched
 //
-// The file is locked as long as it is open, and belongs to the process that opened it: a fork has to leave it alone.
+// The file is locked as long as it is open, and belongs to the process that opened it: a forked process must not touch it.
 // Errors of the system are std::system_error, a file that is damaged or no such file is a SnapshotError.
 // Threads: none; the owner locks.
 #pragma once
@@ -46,7 +46,7 @@ class MappedFile {
   void map_states(std::int64_t num_words);
   std::byte* map_part(std::int64_t bytes, bool is_reserved);
   void publish(std::span<const std::int64_t> words);  // new files: the first state, and the name
-  State read_state() const;                           // the newest that is whole; it has the number of words given above
+  State read_state() const;                           // the newest that is intact; it has the number of words given above
 
   void reserve(std::byte* memory, std::int64_t bytes);           // throws when the disk is full
   void release(std::byte* memory, std::int64_t bytes) noexcept;  // zeros, and their place on the disk is free
@@ -77,7 +77,7 @@ class MappedFile {
   const Part& part_of(const std::byte* memory) const;
   std::int64_t offset_of(const std::byte* memory) const;
   std::byte* record(int which) const;
-  std::optional<std::uint64_t> generation(int which) const;  // of a record that is whole
+  std::optional<std::uint64_t> generation(int which) const;  // of a record that is intact
   void write_record(std::span<const std::int64_t> words, bool is_closed);
   void sync(const Part& part) const;
 
