@@ -29,7 +29,7 @@ constexpr std::size_t kStepBytes = 1 << 16;  // that a thread takes at a time
 constexpr std::size_t kMaxThreads = 64, kMostByDefault = 4;
 
 // While another frame is copied: more of it than fits into cache for a whole batch, and its pages.
-void ask_for_more(const FrameCopy& copy) {
+void load_more_ahead(const FrameCopy& copy) {
   if (copy.from == nullptr || copy.bytes < kPage) return;
   for (std::size_t at = 0; at < kMaxAhead; at += kLine) __builtin_prefetch(copy.from + at);
   for (std::size_t at = kPage; at < copy.bytes; at += kPage) __builtin_prefetch(copy.from + at);
@@ -74,7 +74,7 @@ std::atomic<unsigned> num_forks = 0;  // between the first process and this one
 
 void copy_frames(std::span<const FrameCopy> copies, Stores stores) {
   for (std::size_t i = 0; i < copies.size(); ++i) {
-    if (i + 1 < copies.size()) ask_for_more(copies[i + 1]);
+    if (i + 1 < copies.size()) load_more_ahead(copies[i + 1]);
     const FrameCopy& copy = copies[i];
     if (copy.from == nullptr) {
       std::memset(copy.to, 0, copy.bytes);

@@ -20,7 +20,7 @@ class BlockReader {
   void read(std::int64_t first, std::span<const std::int64_t> slots, std::vector<FrameCopy>& copies) {
     for (std::size_t i = 0; i < slots.size(); ++i) {
       block_[i] = keyed_rows_[slots[i]];
-      source_.rows.ask_for(slots[i], {0, source_.settings.n_step - 1});
+      source_.rows.load_ahead(slots[i], {0, source_.settings.n_step - 1});
     }
     for (std::size_t i = 0; i < slots.size(); ++i) read_row(slots[i], block_[i], first + static_cast<std::int64_t>(i), copies);
   }

@@ -37,8 +37,8 @@ inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) 
   }
 }
 
-// The beginning of it, which is not zeros, will be read soon.
-inline void ask_for(const FrameCopy& copy) {
+// Begins to load the first bytes of a frame that is not zeros into cache.
+inline void load_ahead(const FrameCopy& copy) {
   constexpr std::size_t kLine = 64, kFew = 256;
   const std::byte* const end = copy.from + (copy.bytes < kFew ? copy.bytes : kFew);
   for (const std::byte* at = copy.from; at < end; at += kLine) __builtin_prefetch(at);
@@ -48,7 +48,7 @@ inline void ask_for(const FrameCopy& copy) {
 // What is written may pass the caches by: a batch that they would not keep until it is read need not be read into them either.
 enum class Stores { kCached, kStreamed };
 
-// One after the other, with the beginning of the next one asked for ahead.
+// One after the other, while the beginning of the next one is loaded into cache.
 void copy_frames(std::span<const FrameCopy> copies, Stores stores = Stores::kCached);
 
 // Threads that copy a large batch, the caller among them: the processors it may run on, at most 4, or the environment variable

@@ -34,7 +34,7 @@ struct FrameLayout {
   std::int64_t bytes() const { return frame_bytes * stack; }
 };
 
-// Compressed, if that is asked for and the frames are large enough (CodedFrameLog::kMinFrameBytes).
+// Compressed, if `compress` is set and the frames are large enough (CodedFrameLog::kMinFrameBytes).
 std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t num_frames_hint, bool compress);
 std::int64_t min_stored_bytes(std::int64_t frame_bytes, bool compress);  // that a frame takes in it
 std::int64_t max_log_bytes(const FrameLayout& layout, bool compress);    // that an empty one takes
@@ -114,7 +114,7 @@ class StackLane {
     for (std::int64_t position = stack.oldest(); position <= stack.newest();) {
       const PlainFrameLog::Run run = plain_->run(position, stack.newest() - position + 1);
       copies.push_back({run.frames, out, static_cast<std::size_t>(run.count * plain_->frame_bytes())});
-      ask_for(copies.back());
+      load_ahead(copies.back());
       position += run.count;
       out += run.count * plain_->frame_bytes();
     }

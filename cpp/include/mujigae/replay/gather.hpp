@@ -1,9 +1,9 @@
 // From drawn slots to a batch: n-step windows, keys, actions and the frames of both stacks.
 //
-//   block of 64 rows   ask for them -> windows; ask for their frames -> copy the frames
+//   block of 64 rows   load ahead -> windows; load their frames ahead -> copy the frames
 //
-// A row is a record and one or two runs of frames, each a trip to memory. So a block's rows are asked for all
-// at once, then read, then their frames are asked for all at once.
+// A row is a record and one or two runs of frames, each a trip to memory. So the rows of a block begin to load into cache all at
+// once, then they are read, then their frames begin to load all at once.
 // O(B (n + bytes)). Threads: none; the owner locks. What is left to be copied may be by anybody (frame_copies.hpp), as long as the
 // frame logs keep the frames.
 #pragma once

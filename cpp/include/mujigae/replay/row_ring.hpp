@@ -135,8 +135,8 @@ class RowRing {
       return StepOutcome{reward(slot), (flags(slot) & kTerminated) != 0, flags(slot) != 0};
     });
   }
-  // The row in the slot and those after it will be read soon.
-  void ask_for(std::int64_t slot, const Span& span) const {
+  // Begins to load the row in the slot and those after it into cache.
+  void load_ahead(std::int64_t slot, const Span& span) const {
     const std::byte* const first = record(slot);
     const std::byte* const end = record(std::min(slot + span.after + 1, num_slots_));
     for (const std::byte* at = first; at < end; at += kLine) __builtin_prefetch(at);
