@@ -76,14 +76,14 @@ TEST_CASE("a new alpha changes the draws and leaves the ranks") {
 
 TEST_CASE("sums go on where they ended when rows come, and a row that left is not drawn") {
   const RowRing rows = rows_of({6}, 6);
-  RankBased grown({0.7, 0.5}, rows.num_slots()), whole({0.7, 0.5}, rows.num_slots());
+  RankBased grown({0.7, 0.5}, rows.num_slots()), at_once({0.7, 0.5}, rows.num_slots());
   std::vector<double> masses(1);
   enter_all(grown, {0.0, 1.0, 2.0});
   grown.masses_of(rows, windows(1), std::vector<std::int64_t>{0}, masses);
   enter_all(grown, kPriorities);
-  enter_all(whole, kPriorities);
+  enter_all(at_once, kPriorities);
   CHECK(grown.masses_of(rows, windows(1), std::vector<std::int64_t>{0}, masses) ==
-        whole.masses_of(rows, windows(1), std::vector<std::int64_t>{0}, masses));
+        at_once.masses_of(rows, windows(1), std::vector<std::int64_t>{0}, masses));
   CHECK(grown.why_invalid(rows, windows(1)) == "");
   CHECK(grown.why_invalid(rows, windows(2)) != "");  // the newest row should have no rank
   grown.leave(5);

@@ -63,7 +63,7 @@ std::size_t Ranking::run_of(const Entry& entry) const {
   return after == runs_.begin() ? 0 : static_cast<std::size_t>(after - runs_.begin()) - 1;
 }
 
-std::int64_t Ranking::place_in(const Run& run, const Entry& entry) const {
+std::int64_t Ranking::index_in(const Run& run, const Entry& entry) const {
   const auto is_before = [](const Entry& a, const Entry& b) { return a.is_before(b); };
   return std::lower_bound(run.entries, run.entries + run.count, entry, is_before) - run.entries;
 }
@@ -79,9 +79,9 @@ void Ranking::insert(const Entry& entry) {
     at = run_of(entry);
   }
   Run& run = runs_[at];
-  Entry* const place = run.entries + place_in(run, entry);
-  std::copy_backward(place, run.entries + run.count, run.entries + run.count + 1);
-  *place = entry;
+  Entry* const at_entry = run.entries + index_in(run, entry);
+  std::copy_backward(at_entry, run.entries + run.count, run.entries + run.count + 1);
+  *at_entry = entry;
   run.first = run.entries[0];
   ++run.count;
   ++size_;
@@ -90,8 +90,8 @@ void Ranking::insert(const Entry& entry) {
 void Ranking::erase(const Entry& entry) {
   const std::size_t at = run_of(entry);
   Run& run = runs_[at];
-  Entry* const place = run.entries + place_in(run, entry);
-  std::copy(place + 1, run.entries + run.count, place);
+  Entry* const at_entry = run.entries + index_in(run, entry);
+  std::copy(at_entry + 1, run.entries + run.count, at_entry);
   --run.count;
   --size_;
   if (run.count == 0) return drop(at);
@@ -136,7 +136,7 @@ std::int64_t Ranking::slot_at(std::int64_t rank) const {
 std::int64_t Ranking::rank_of(std::int64_t slot) const {
   const Entry entry{order_[slot], slot};
   const Run& run = runs_[run_of(entry)];
-  return run.before + place_in(run, entry) + 1;
+  return run.before + index_in(run, entry) + 1;
 }
 
 std::string Ranking::why_invalid() const {

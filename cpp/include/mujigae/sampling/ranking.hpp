@@ -62,7 +62,7 @@ class Ranking {
 
   void note(std::int64_t slot, std::uint64_t order);
   std::size_t run_of(const Entry& entry) const;
-  std::int64_t place_in(const Run& run, const Entry& entry) const;
+  std::int64_t index_in(const Run& run, const Entry& entry) const;
   void insert(const Entry& entry);
   void erase(const Entry& entry);
   void split(std::size_t at);
