@@ -289,7 +289,7 @@ std::unique_ptr<BoundBuffer> make_buffer(const BufferSettings& settings, const S
   std::unique_ptr<MappedFile> mapped = to_file(file);
   std::unique_ptr<ReplayBuffer> buffer;
   {
-    const ReleasedGil release;  // a file that is opened again is read whole
+    const ReleasedGil release;  // a file that is opened again is read completely
     buffer = std::make_unique<ReplayBuffer>(settings, sampler, std::move(mapped));
   }
   return std::make_unique<BoundBuffer>(std::move(buffer), layouts);
@@ -369,7 +369,7 @@ void bind_snapshot(py::module_& m) {
   py::class_<BoundSnapshot>(m, "Snapshot", "A saved buffer, opened. SnapshotError for a file that is none, OSError when it cannot be read.")
       .def(py::init<const std::string&>(), py::arg("path"))
       .def_property_readonly("meta", &BoundSnapshot::meta, "How to construct the buffer.")
-      .def_property_readonly("size", &BoundSnapshot::size, "Bytes of the whole.")
+      .def_property_readonly("size", &BoundSnapshot::size, "Bytes of all of it.")
       .def_property_readonly("is_file_backed", &BoundSnapshot::is_file_backed, "Whether this is the storage of a buffer itself.");
   m.def("snapshot_of", &BoundSnapshot::of, py::arg("pieces"), "The snapshot in these bytes, one after the other.");
 }

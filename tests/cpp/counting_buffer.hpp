@@ -1,4 +1,4 @@
-// A small buffer whose every number can be told in advance: row t of the one environment has the stack of frames t, t + 1, t + 2,
+// A small buffer whose every number is known in advance: row t of the one environment has the stack of frames t, t + 1, t + 2,
 // action and reward t. Row 17 ends an episode that row 18 continues. Of 20 rows the last 5 are held, with n_step 2 four can be drawn.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The replay buffer, written out without any cleverness: a list of whole transitions for each lane. And where they come from:
+// The replay buffer, written out without any cleverness: a list of complete transitions for each lane. And where they come from:
 // environments with every kind of first stack, of ending, and of reset behind the buffer's back.
 #pragma once
 

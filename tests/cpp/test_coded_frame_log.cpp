@@ -337,7 +337,7 @@ TEST_CASE("a frame that no encoder wrote, under a right checksum, is an error wh
   struct Forgery {
     std::int64_t position;
     std::vector<int> record;
-    std::int64_t unreadable;  // alone
+    std::int64_t unreadable;  // a frame that cannot be read
   };
   for (const Forgery& forgery : std::vector<Forgery>{{35, {kEmpty}, 35},
                                                      {35, {kEmpty}, 36},

@@ -41,7 +41,7 @@ struct Work {
 
 }  // namespace
 
-TEST_CASE("every copy arrives, by the caller alone and with threads") {
+TEST_CASE("every copy arrives, by the caller's thread and by others") {
   for (const std::size_t num_copies : {0, 1, 2, 63, 500}) {
     Work alone(num_copies), streamed(num_copies), shared(num_copies);
     copy_frames(alone.copies);

@@ -25,7 +25,7 @@ Bytes random_frame(Random& random, std::int64_t frame_bytes) {  // few values, s
   return frame;
 }
 
-// The definition: a stack is k frames, kept whole.
+// The definition: a stack is k frames, all stored.
 struct NaiveStack {
   std::vector<Bytes> frames;
 
@@ -224,7 +224,7 @@ TEST_CASE("stacks are equal when frame, depth and padding are") {
   CHECK(stack != Stack{5, 2, Padding::kRepeat});
 }
 
-TEST_CASE("two overlapping stacks are read as each of them alone") {
+TEST_CASE("two overlapping stacks are read as each of them would be on its own") {
   Random random(5);
   for (const bool compress : {false, true}) {
     for (const std::int64_t k : {1, 2, 4}) {
@@ -272,7 +272,7 @@ TEST_CASE("a lane whose frames are not those that were announced says so") {
   CHECK(empty.why_invalid() == "a current stack that is not among the frames");
 }
 
-TEST_CASE("a lane takes what a section of a snapshot holds, if it is whole frames and no more than announced") {
+TEST_CASE("a lane takes what a section of a snapshot holds, if it is complete frames and no more than announced") {
   SnapshotWriter writer;
   writer.section(section_tag("FRAM"), std::span<const std::byte>(filled(10, 5)));
   writer.commit();

@@ -218,7 +218,7 @@ TEST_CASE("a priority in a file that is none becomes the largest") {
   }
 }
 
-TEST_CASE_TEMPLATE("a forked process may not use the buffer, and leaves its file alone", S, Uniform, Proportional) {
+TEST_CASE_TEMPLATE("a forked process may not use the buffer, and does not touch its file", S, Uniform, Proportional) {
   const TemporaryFolder folder;
   auto buffer = create<S>(folder / "file");
   count_on(*buffer);

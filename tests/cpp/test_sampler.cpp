@@ -36,7 +36,7 @@ TEST_CASE("uniform draws hit every row that can be drawn alike, over lanes of di
   }
 }
 
-TEST_CASE("uniform draws without replacement are distinct rows, all of them when as many are asked for") {
+TEST_CASE("uniform draws without replacement are distinct rows, all of them in a batch of as many") {
   const RowRing rows = rows_of({5, 0, 1, 8, 2}, 10);
   Uniform uniform({.replacement = false});
   Philox random({3, 4});

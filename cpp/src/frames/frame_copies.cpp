@@ -28,7 +28,7 @@ constexpr std::size_t kLine = 64, kPage = 4096, kMaxAhead = 1024;
 constexpr std::size_t kStepBytes = 1 << 16;  // that a thread takes at a time
 constexpr std::size_t kMaxThreads = 64, kMostByDefault = 4;
 
-// While another frame is copied: more of it than fits into cache for a whole batch, and its pages.
+// While another frame is copied: begins to load more of this one than would fit into cache for all frames of a batch at once, and all its pages.
 void load_more_ahead(const FrameCopy& copy) {
   if (copy.from == nullptr || copy.bytes < kPage) return;
   for (std::size_t at = 0; at < kMaxAhead; at += kLine) __builtin_prefetch(copy.from + at);
@@ -50,7 +50,7 @@ void stream(std::byte* to, const std::byte* from, std::size_t bytes) {
   std::memcpy(to + at, from + at, bytes - at);
 }
 
-void end_streams() { _mm_sfence(); }  // before anybody is told that the bytes are there
+void end_streams() { _mm_sfence(); }  // before another thread is notified that the bytes are there
 #else
 void stream(std::byte* to, const std::byte* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 void end_streams() {}
@@ -118,7 +118,7 @@ struct FrameCopies::Job {
   const unsigned process = num_forks;
   std::atomic<std::size_t> num_taken = 0, num_done = 0;
   std::atomic<bool> has_failed = false;
-  std::exception_ptr error;  // the first one; whole when all is done
+  std::exception_ptr error;  // the first one; complete when all copies are done
 };
 
 // The threads of this process. Never destroyed: they sleep when the process ends.

@@ -116,7 +116,7 @@ void StackLane::read(const Stack& stack, std::byte* out) const {
   pad(stack, out);
 }
 
-// The places before the frames that belong to the stack, which have been read.
+// Fills the part of a stack before the frames that belong to it, which have been read.
 void StackLane::pad(const Stack& stack, std::byte* out) const {
   const std::int64_t bytes = log_->frame_bytes(), count = num_padding(stack);
   for (std::int64_t i = 0; i < count; ++i) {

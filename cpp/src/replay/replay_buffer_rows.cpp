@@ -1,4 +1,4 @@
-// Rows of a ReplayBuffer by their keys, one after another, and whole episodes.
+// Rows of a ReplayBuffer by their keys, one after another, and complete episodes.
 #include <algorithm>
 #include <tuple>
 

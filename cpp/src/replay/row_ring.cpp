@@ -64,7 +64,7 @@ void RowRing::seal(const Row& row) {
   checksum(slot) = right_checksum(row, flags(slot));
 }
 
-// An interruption changes the flags and then the checksum of a row that may be on the disk: either may have got there alone.
+// An interruption changes the flags and then the checksum of a row that may be on the disk: possibly only one of the two has reached it.
 bool RowRing::is_intact(const Row& row, bool may_be_interrupted) const {
   const std::int64_t slot = lanes_[index(row.lane)].slot(row.row);
   const std::uint8_t flags = this->flags(slot);

@@ -26,7 +26,7 @@ void check_has_rows(const RowRing& rows, const Span& span) {
 
 void weigh(std::span<const double> masses, double beta, std::span<float> weights) {
   if (beta == 0.0) return std::fill(weights.begin(), weights.end(), 1.0F);
-  double smallest = std::numeric_limits<double>::infinity();  // of the positive ones: a row of mass 0 is only ever asked for by key
+  double smallest = std::numeric_limits<double>::infinity();  // of the positive ones: a row of mass 0 can only be gathered by its key
   for (const double mass : masses) smallest = mass > 0.0 ? std::min(smallest, mass) : smallest;
   std::array<double, 64> ratios;
   for (std::size_t begin = 0; begin < masses.size(); begin += ratios.size()) {

@@ -68,7 +68,7 @@ MappedFile::~MappedFile() {
 void MappedFile::read_header(const std::string& meta) {
   SnapshotReader reader(*file_, path_);
   const std::vector<char> found = reader.section<char>(kMeta);
-  if (std::string(found.begin(), found.end()) != meta) reader.fail("another description of the buffer than a moment before");
+  if (std::string(found.begin(), found.end()) != meta) reader.fail("another description of the buffer than when the file was opened");
   part_bytes_ = reader.section<std::int64_t>(kLive, kMaxParts);
   std::int64_t size = header_bytes(meta);
   for (const std::int64_t bytes : part_bytes_) {

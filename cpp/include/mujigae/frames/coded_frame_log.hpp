@@ -1,18 +1,18 @@
-// Frames in few bytes, any of which can be decoded after a few others.
+// Compressed frames; to read one, only a few others have to be decoded before it.
 //
 //   position     0    1    2  ...  7    8    9  ...  31   32   33
-//   step              from the frame before, each but the first, unless it takes fewer bytes alone
-//   entry        alone             from 0                 alone        every 8th frame again: from the first of its 32, or alone
+//   step              coded from the frame before, each but the first, unless it takes fewer bytes coded on its own
+//   entry        own               from 0                 own          every 8th frame again: from the first of its 32, or on its own
 //
 // A record is a step (frame_codec.hpp), and where the step needs the frame before and the position is a multiple of 8, an entry. A run
 // of frames begins with the last entry or step that needs no frame before, goes on step by step, and so takes at most one frame
-// alone, one entry and 7 steps more than it has frames. The frames of a 32 are dropped together.
+// coded on its own, one entry and 7 steps more than it has frames. The frames of a 32 are dropped together.
 //
 //   chunk        [ record ][ record ] ...           in a file: record, checksum of position and record
 //   addresses    PlainFrameLog of  chunk << 32 | offset,  one for each position
 //
 // The newest frames, as many as a stack has, are kept as they are, for the next step and for comparisons. A new one is copied there
-// first and encoded from there: should another thread write into the caller's frame, then that frame alone is not what it was.
+// first and encoded from there: should another thread write into the caller's frame meanwhile, only that frame is stored incorrectly.
 #pragma once
 
 #include <cstddef>

@@ -5,7 +5,7 @@
 //   CodedFrameLog     each in few bytes (coded_frame_log.hpp)
 //
 // In a file each frame has a checksum of its position and bytes, so that a frame that never reached the disk, or gave way to
-// another, can be told.
+// another, can be detected.
 // O(bytes of a frame) append and read. Threads: reading may be shared, everything else belongs to one at a time.
 #pragma once
 
@@ -40,7 +40,7 @@ class FrameLog {
   virtual const PlainFrameLog* plain() const { return nullptr; }  // this one, if its frames lie as they are
   virtual const std::byte* recent(std::int64_t position) const = 0;  // one of the newest frames, as many as a stack has
 
-  virtual void save(SnapshotWriter& writer) const = 0;  // the whole of a section
+  virtual void save(SnapshotWriter& writer) const = 0;  // one complete section
   virtual void load(SnapshotReader& reader, std::int64_t max_frames) = 0;  // appends what a section holds
 
   // In a file: so many bytes for at most `max_frames` at a time; to be put there before the first frame.

@@ -4,7 +4,7 @@
 //   stacks (k = 4)       0 0 0 f0,  0 0 f0 f1, ...,  f1 f2 f3 f4, ...
 //                        Stack{newest = 0, depth = 0, padding = zeros}, {1, 1, zeros}, ..., {4, 3, zeros}
 //
-// A stack is its newest frame, how many frames before it belong to it (depth, at most k - 1), and what stands in the places
+// A stack is its newest frame, how many frames before it belong to it (depth, at most k - 1), and what stands in the positions
 // before those: zeros, or the oldest frame that belongs to it, repeated. A first stack of any other shape has all its k
 // frames written, so every padding convention comes back exactly; one that repeats or continues the stack before it (a lost
 // life) writes nothing or one frame.

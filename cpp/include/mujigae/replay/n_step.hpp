@@ -30,7 +30,7 @@ struct Window {
   bool terminated = false;
 };
 
-// The window that starts at outcome_of(0). Only as many outcomes are asked for as the window has steps.
+// The window that starts at outcome_of(0). outcome_of is called once for each step of the window, and for no other.
 template <class OutcomeOf>
 Window n_step_window(std::int64_t n_step, double gamma, const OutcomeOf& outcome_of) {
   Window window;

@@ -1,4 +1,4 @@
-// Add transitions of many environments, draw n-step batches of them: the whole of a replay buffer behind one mutex.
+// Add transitions of many environments, draw n-step batches of them: a complete replay buffer behind one mutex.
 //
 //   add      RowRing + StackLane     one row and (mostly) one frame for each transition
 //   sample   Sampler -> slots -> n-step windows -> frames copied straight into the caller's memory
@@ -10,7 +10,7 @@
 // Rows, frames and priorities lie in memory, or in a mapped file that outlives the process: see cpp/README.md.
 //
 // With prefetch d, batch t + d is drawn when batch t is handed out (prefetch_queue.hpp). It is dropped, and drawn again from the
-// same random numbers, when another batch size, n_step, gamma or alpha is asked for. Frames that it still reads are not evicted
+// same random numbers, when another batch size, n_step, gamma or alpha is used. Frames that it still reads are not evicted
 // before it has them: add waits.
 //
 // All memory arguments are checked by the caller; values are checked here, before the first change. Rewards and flags are read once;
@@ -140,7 +140,7 @@ class ReplayBuffer {
   std::int64_t nbytes() const;
   std::string why_invalid() const;
 
-  // The whole state behind `meta`, the caller's description of how to construct the buffer again. Load takes a buffer
+  // The complete state behind `meta`, the caller's description of how to construct the buffer again. Load takes a buffer
   // constructed in that way; after a SnapshotError it must be thrown away.
   void save(const std::string& path, const std::string& meta) const;
   void load(const std::string& path);
@@ -210,7 +210,7 @@ class ReplayBuffer {
   Philox random_;
   std::vector<FrameMirror> mirrors_;  // [obs]; none before the first sample_mirrored
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches
-  mutable PrefetchQueue ahead_;  // saving finishes it, which nobody can tell
+  mutable PrefetchQueue ahead_;  // saving waits until its batches are gathered, which changes no result
   std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
   std::int64_t most_reset_steps_ = 0;
   std::vector<std::int64_t> num_reset_steps_;  // [lane]; -1 once an episode began in another way

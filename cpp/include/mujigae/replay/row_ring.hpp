@@ -3,7 +3,7 @@
 //   lane       rows  first ............ episode_start ..... next        counted from 0 for ever
 //   slot = offset + row % slots         each lane owns `slots` neighbouring slots of the columns
 //   key  = generation << slot_bits | slot      slot_bits: what num_slots needs; so keys last for 2^62 rows of any capacity
-//   generation = row / slots + offset of the row's epoch: a key outlives its row and can tell
+//   generation = row / slots + offset of the row's epoch: a key outlives its row, and shows that the row is gone
 //
 // An epoch begins where a file is reopened that was not closed. Keys of rows that were lost may be known; its offset is so much
 // larger than the one before that they can never be issued again. At most kMaxEpochs are remembered: then the oldest keys go stale
@@ -18,7 +18,7 @@
 //
 // so a draw goes to memory once for it, and not once for every column. With one observation and an action of up to 8 bytes it takes
 // 32 bytes, half a cache line. The records are memory that costs nothing until it is touched, or a part of a mapped file. There
-// the checksum is of a row's number and contents, so that a row that never reached the disk, or was overwritten since, can be told.
+// the checksum is of a row's number and contents, so that a row that never reached the disk, or was overwritten since, is detected.
 //
 // Everything is O(1) in the number of rows. Threads: none; the owner locks.
 #pragma once

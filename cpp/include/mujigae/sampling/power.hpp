@@ -1,7 +1,7 @@
 // base^exponent for priorities and importance weights: the same bits on every machine.
 //
 // libm's pow differs between versions and processors; this one uses additions, multiplications and divisions only, in a fixed
-// order, and is compiled without contraction. Four are computed abreast, and a lane does what it would do alone: every
+// order, and is compiled without contraction. Four are computed abreast, and a lane does what it would do if it were the only one: every
 // instruction set and every place in a batch give the same bits. The relative error is at most 2^-51 + |log2(result)| 2^-57: a
 // few units in the last place for every result between 10^-40 and 10^40 (tests/core/test_power.py, tests/cpp/test_power.cpp).
 #pragma once

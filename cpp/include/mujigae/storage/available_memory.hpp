@@ -1,4 +1,4 @@
-// How much memory a buffer may ask for: what the system and the process's control groups still have, swap included.
+// How much memory a buffer may take: what the system and the process's control groups still have, swap included.
 //
 // Files of the system are read under `root`, empty but in tests. What cannot be read sets no limit.
 #pragma once
