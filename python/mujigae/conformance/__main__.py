@@ -42,7 +42,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     adapter = _adapter(OURS[arguments.impl] if arguments.adapter is None else arguments.adapter)
     results = run(
-        adapter, wanted, is_isolated=arguments.isolate, timeout_seconds=arguments.timeout_seconds, told=_say
+        adapter,
+        wanted,
+        is_isolated=arguments.isolate,
+        timeout_seconds=arguments.timeout_seconds,
+        on_result=_say,
     )
     summary = report(adapter, results)
     counts = summary["counts"]

@@ -39,7 +39,7 @@ def run(
     *,
     is_isolated: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
-    told: Callable[[Result], None] = lambda result: None,
+    on_result: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
     """Runs the cases in order.
 
@@ -48,12 +48,12 @@ def run(
         cases: some of `CASES`; None for all.
         is_isolated: each case in a fork of this process, so that a crash or a hang inside of native code fails that case only.
         timeout_seconds: for each case; not isolated, it interrupts Python code in the main thread only.
-        told: is given each result as it comes.
+        on_result: called with each result as it comes.
     """
     results = []
     for one in CASES if cases is None else cases:
         result = (_run_apart if is_isolated else _run_here)(adapter, one, timeout_seconds)
-        told(result)
+        on_result(result)
         results.append(result)
     return results
 

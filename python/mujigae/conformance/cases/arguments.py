@@ -54,7 +54,7 @@ def _add(buffer: Adapter, obs: Any, next_obs: Any) -> None:
 
 @case("T13", "DLR-RM/stable-baselines3#40; pytorch/rl#2205")
 def observations_of_another_type_are_refused_or_kept_exactly(subject: Subject) -> None:
-    """Normalised images stored as bytes are all zeros, and nobody is told.
+    """Normalised images stored as bytes are all zeros, without an error or a warning.
     Values that do not fit the stored type are an error."""
     image = np.full((1, *SHAPE), 0.5, np.float64)
     buffer = subject.make(Config(4, frame_shape=SHAPE))

@@ -115,7 +115,7 @@ def sequences_end_at_the_newest_row_and_begin_at_the_oldest(subject: Subject) ->
 @case("R9", "pytorch/rl SliceSampler (strict_length)")
 def every_row_can_begin_a_sequence(subject: Subject) -> None:
     """Samplers that want complete sequences never learn from short episodes, nor from the end of any.
-    Every row that can be drawn alone is drawn as the first after the burn-in."""
+    Every row that `sample` can draw is drawn as the first after the burn-in."""
     with_options(subject, _require_starts_of_short_episodes, {"num_envs": 2}, {"n_step": 3})
 
 
@@ -161,7 +161,7 @@ def sequence_is_drawn_by_the_row_after_its_burn_in(subject: Subject) -> None:
 
 @case("R10", "Schaul et al. 2016, equation 1")
 def sequences_are_drawn_in_proportion_to_the_priorities(subject: Subject) -> None:
-    """Rows are as likely to begin a sequence as to be drawn alone.
+    """Rows are as likely to begin a sequence as to be drawn by `sample`.
     Chi-square over 64 rows of priorities 1 to 64."""
     ledger, shares = varied(subject)
     seen = dict.fromkeys(shares, 0)
