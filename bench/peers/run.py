@@ -1,4 +1,4 @@
-"""Puts the released buffers of other libraries to `mujigae.conformance`: writes bench/results/conformance.json.
+"""Runs `mujigae.conformance` against the released buffers of other libraries: writes bench/results/conformance.json.
 
     python bench/peers/run.py [--only NAME ...] [--cases ID ...] [--cache FOLDER] [--wheel FILE] [--cleanrl FILE]
 
@@ -92,9 +92,15 @@ def examined(
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The old report with the cases of the new one in their places."""
-    cases = {case["name"]: case for case in new["cases"]}
-    return counted(new | {"cases": [cases.get(case["name"], case) for case in old["cases"]]})
+    """The old report with the cases of the new one in their places; cases that it lacked follow those of a smaller id."""
+    cases = {case["name"]: case for case in [*old["cases"], *new["cases"]]}
+    return counted(new | {"cases": sorted(cases.values(), key=in_order)})
+
+
+def in_order(case: dict[str, Any]) -> tuple[str, int, str]:
+    """B1, B2, ... B14, B14b, ... R1, ... S1, ... T1, ..."""
+    number = case["id"][1:].rstrip("b")
+    return case["id"][0], int(number), case["id"]
 
 
 def counted(report: dict[str, Any]) -> dict[str, Any]:
