@@ -125,7 +125,7 @@ def _train(args: list[str]) -> int:
 
     given = [arg for arg in args if arg not in ("-h", "--help")]
     chosen = cli_options.early(given)
-    if given == args and chosen.preset is None and chosen.resume is None:
+    if given == args and (chosen.preset, chosen.env_id, chosen.resume) == (None, None, None):
         raise ConfigError("train: expected a preset (mujigae info lists them) or --resume RUN, got neither")
     saved = None
     if chosen.resume is not None:
@@ -155,7 +155,7 @@ def _defaults_for_help(base: Run) -> dict[str, Any]:
 def _train_new(options: Any, changes: dict[str, Any]) -> int:
     from mujigae.runs.session import train_run
 
-    config = resolve(options.preset, changes.pop("env_id", None), changes)
+    config = resolve(options.preset or Run.preset, changes.pop("env_id", None), changes)
     return _conclude(train_run(config, root=options.runs, name=options.name), options.eval_episodes)
 
 

@@ -194,6 +194,15 @@ def test_interrupt_of_the_pictures_leaves_a_whole_run(
     assert (tmp_path / "runs" / "a" / "curve.png").exists()
 
 
+def test_an_environment_alone_is_learned_by_dqn(
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--env", "mujigae/Chain-v0", "--steps", "40") == 0
+    assert read_config(tmp_path / "runs" / "dqn-mujigae-Chain-v0-0").preset == "dqn"
+    assert train("--env", "mujigae/Chain-v0", "rainbow", "--steps", "40") == 0
+    assert read_config(tmp_path / "runs" / "rainbow-mujigae-Chain-v0-0").agent.categorical  # type: ignore[attr-defined]
+
+
 def test_run_without_a_finished_game_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("dqn", "--env", "mujigae/Chain-v0", "--steps", "4") == 0
     assert "curve: none (" in capsys.readouterr().out

@@ -83,7 +83,9 @@ def test_environment_of_ones_own_file_is_trained_on_evaluated_and_filmed(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # those of other packages; Box2D's, as an error, is a segmentation fault
+@pytest.mark.filterwarnings(
+    "default"
+)  # those of other packages; Box2D's, as an error, is a segmentation fault
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
 def test_environment_is_trained_on_evaluated_and_filmed(
     env_id: str, capsys: pytest.CaptureFixture[str]

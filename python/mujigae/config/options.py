@@ -57,7 +57,8 @@ class TrainOptions(Options):
     """Trains an agent. What is not given is set by the preset and by what suits the environment, as shown here.
 
     PRESET comes first: a name that `mujigae info` lists, the name of an agent that an installed package offers (an entry
-    point of the group "mujigae.agents"), or module:Class, an agent of your own (see mujigae.agents).
+    point of the group "mujigae.agents"), or module:Class, an agent of your own (see mujigae.agents). With --env and without
+    PRESET it is dqn.
     """
 
     preset: str | None = field(default=None, metadata=POSITIONAL)
@@ -130,6 +131,7 @@ class Early(NamedTuple):
     """What has to be known before the options can be: it decides which agent they are of."""
 
     preset: str | None
+    env_id: str | None
     resume: Path | None
     runs: Path
     trust_modules: bool
@@ -139,11 +141,12 @@ def early(args: Sequence[str]) -> Early:
     """A first look at the arguments of `train`: the preset is the first of them, the others may be anywhere."""
     preset = args[0] if args and not args[0].startswith("-") else None
     parser = _Parser("train", add_help=False)
+    parser.add_argument(*_ALIASES["env_id"], "--env-id", dest="env_id")
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--runs", type=Path, default=TrainOptions.runs)
     parser.add_argument("--trust-modules", action=argparse.BooleanOptionalAction, default=False)
     found, _ = parser.parse_known_args(_dashed(args))
-    return Early(preset, found.resume, found.runs, found.trust_modules)
+    return Early(preset, found.env_id, found.resume, found.runs, found.trust_modules)
 
 
 def parse(options: type[T], args: Sequence[str], command: str) -> T:
