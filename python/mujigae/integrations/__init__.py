@@ -1,7 +1,7 @@
 """Adapters: one module a library, imported on demand; each has an extra of the package that brings its library.
 
     gymnasium (mujigae[gymnasium])    stable_baselines3 (mujigae[sb3])    tianshou (mujigae[tianshou])
-    torchrl (mujigae[torchrl])
+    torchrl (mujigae[torchrl])        cleanrl (mujigae[cleanrl])        cpprb (needs nothing)
 
 `docs/from-<library>.md` shows what to change in a program that uses the library's own buffer.
 """
