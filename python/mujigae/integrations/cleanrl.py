@@ -105,7 +105,7 @@ class ReplayBuffer:
 
     def size(self) -> int:
         """Rows of one environment."""
-        return len(self.replay) // self.replay.num_envs
+        return int(len(self.replay) // self.replay.num_envs)
 
     def reset(self) -> None:
         """Forgets every row."""

@@ -63,6 +63,7 @@ class ReplayBuffer:
         self.replay = self._make_replay(
             self._size, spaces, ((), np.int8), frame_stack=stacks, extras=extras, **options
         )
+        self._last_obs: Any = None  # of the successor of the newest row, while its episode is open
         self._forget()
 
     def add(self, **kwargs: Any) -> int | None:
@@ -166,7 +167,7 @@ class ReplayBuffer:
 
     def _forget(self) -> None:
         self._num_rows = self._num_open = self._episode_len = 0
-        self._last_obs: Any = None
+        self._last_obs = None
 
 
 class PrioritizedReplayBuffer(ReplayBuffer):
