@@ -143,7 +143,8 @@ def _space(tree: Any) -> spaces.Space[Any]:
     if isinstance(tree, tuple):
         return spaces.Tuple([_space(part) for part in tree])
     box: Any = spaces.Box
-    return box(*_limits(tree.dtype), tree.shape[1:], tree.dtype.type)
+    space: spaces.Space[Any] = box(*_limits(tree.dtype), tree.shape[1:], tree.dtype.type)
+    return space
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
