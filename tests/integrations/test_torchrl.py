@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import pickle
 import subprocess
 import sys
 import warnings
@@ -216,12 +217,19 @@ def test_bad_priorities_are_refused_and_change_nothing(bad: float) -> None:
     assert before["_max_priority"] == after["_max_priority"]
 
 
-def test_sampler_continues_from_its_state() -> None:
-    first, second = prioritized(), prioritized(num_rows=0, seed=9)
+def test_buffer_continues_from_its_state_its_files_and_its_pickle(tmp_path: Path) -> None:
+    first, second, third = prioritized(), prioritized(num_rows=0, seed=9), prioritized(num_rows=0, seed=8)
     first.update_priority(torch.arange(50), torch.rand(50))
+    first.sample(3)
     second.load_state_dict(first.state_dict())
+    first.dumps(tmp_path / "dump")
+    third.loads(tmp_path / "dump")
+    fourth = pickle.loads(pickle.dumps(first._sampler))
     for _ in range(3):
-        assert torch.equal(first.sample()["index"], second.sample()["index"])
+        index = first.sample()["index"]
+        assert torch.equal(second.sample()["index"], index)
+        assert torch.equal(third.sample()["index"], index)
+        assert torch.equal(fourth.sample(first._storage, 32)[0], index)
 
 
 def test_sampler_draws_with_the_generator_of_the_buffer() -> None:

@@ -12,6 +12,7 @@ needs nothing of TorchRL's compiled extension, which can be loaded beside one re
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +34,7 @@ from torchrl.data import replay_buffers as theirs  # noqa: E402
 __all__ = ["FrameStorage", "PrioritizedSampler"]
 
 _Key = tuple[str, ...]  # of an entry in a TensorDict
-_FRAMES_FILE, _KEYS_FILE = "frames.mujigae", "keys.npy"
+_FRAMES_FILE, _KEYS_FILE, _GENERATOR_FILE = "frames.mujigae", "keys.npy", "generator.json"
 
 
 class PrioritizedSampler(theirs.PrioritizedSampler):
@@ -110,6 +111,20 @@ class PrioritizedSampler(theirs.PrioritizedSampler):
             setattr(self, name, state_dict[name])
         self._sum_tree[torch.arange(self._max_capacity)] = state_dict["_leaves"]
         self._generator.bit_generator.state = state_dict["_generator"]
+
+    def dumps(self, path: Any) -> None:
+        """As TorchRL's, with the generator beside it."""
+        super().dumps(path)
+        state = json.dumps(self._generator.bit_generator.state, default=np.ndarray.tolist)
+        (Path(path) / _GENERATOR_FILE).write_text(state, encoding="utf-8")
+
+    def loads(self, path: Any) -> None:
+        """What `dumps` wrote."""
+        super().loads(path)
+        state = json.loads((Path(path) / _GENERATOR_FILE).read_text(encoding="utf-8"))
+        words = state["state"] | {"buffer": state["buffer"]}
+        arrays = {name: np.array(values, dtype=np.uint64) for name, values in words.items()}
+        self._generator.bit_generator.state = state | {"buffer": arrays.pop("buffer"), "state": arrays}
 
     def _init(self) -> None:
         self._sum_tree = _Tree(self._max_capacity)
