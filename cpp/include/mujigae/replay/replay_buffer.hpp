@@ -164,6 +164,7 @@ class ReplayBuffer {
   void put_stacks_in_file();
   void check(const StepsView& steps, const Outcomes& outcomes) const;
   void check_stack_rolls(const RowPointers& row) const;
+  void add_steps(const StepsView& steps, const Outcomes& outcomes, std::int64_t begin, std::int64_t end);
   void add_row(std::int64_t lane, const RowPointers& row);
   bool is_interrupted(std::int64_t lane, const RowPointers& row) const;
   void count_reset_step(std::int64_t lane, const RowPointers& row);
