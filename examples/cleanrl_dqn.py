@@ -1,4 +1,4 @@
-"""CleanRL's dqn.py for Gymnasium 1.1 and newer; in CleanRL's own scripts the same line changes.
+"""DQN in one file with a buffer of CleanRL's interface; in CleanRL's own scripts the same line changes.
 
 pip install "mujigae[cleanrl]" && python cleanrl_dqn.py
 """
@@ -6,19 +6,40 @@ pip install "mujigae[cleanrl]" && python cleanrl_dqn.py
 from __future__ import annotations
 
 import argparse
-import random
 
-import gymnasium as gym
+import gymnasium
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
 # from cleanrl_utils.buffers import ReplayBuffer
 from mujigae.integrations.cleanrl import ReplayBuffer  # the one line
 
+GAMMA, BATCH_SIZE, FIRST_UPDATE, UPDATE_PERIOD, TARGET_PERIOD = 0.99, 128, 1_000, 10, 500
 
-def linear_schedule(start: float, end: float, duration: float, t: int) -> float:
-    return max((end - start) / duration * t + start, end)
+
+def action_values() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 2))
+
+
+class Agent:
+    def __init__(self) -> None:
+        self.online, self.target = action_values(), action_values()
+        self.optimizer = torch.optim.Adam(self.online.parameters(), lr=2.5e-4)
+
+    def act(self, obs: np.ndarray, epsilon: float, rng: np.random.Generator) -> np.ndarray:
+        greedy = self.online(torch.as_tensor(obs)).argmax(1).numpy()
+        return np.where(rng.random(len(obs)) < epsilon, rng.integers(2, size=len(obs)), greedy)
+
+    def learn(self, buffer: ReplayBuffer) -> None:
+        batch = buffer.sample(BATCH_SIZE)
+        with torch.no_grad():
+            best = self.target(batch.next_observations).amax(1, keepdim=True)
+        target = batch.rewards + GAMMA * (1 - batch.dones) * best  # [B, 1]
+        loss = nn.functional.mse_loss(self.online(batch.observations).gather(1, batch.actions), target)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
 
 
 def main() -> None:
@@ -26,49 +47,31 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30_000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    random.seed(args.seed)
-    np.random.seed(args.seed)
     torch.manual_seed(args.seed)
-
-    mode = gym.vector.AutoresetMode.SAME_STEP
-    makers = [lambda: gym.wrappers.RecordEpisodeStatistics(gym.make("CartPole-v1"))]
-    envs = gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
-    envs.single_action_space.seed(args.seed)
-
-    def network() -> torch.nn.Module:
-        layers = torch.nn.Linear(4, 120), torch.nn.ReLU(), torch.nn.Linear(120, 84), torch.nn.ReLU()
-        return torch.nn.Sequential(*layers, torch.nn.Linear(84, 2))
-
-    q_network, target_network = network(), network()
-    target_network.load_state_dict(q_network.state_dict())
-    optimizer = torch.optim.Adam(q_network.parameters(), lr=2.5e-4)
-    rb = ReplayBuffer(10_000, envs.single_observation_space, envs.single_action_space, "cpu")
-    returns = []
+    rng = np.random.default_rng(args.seed)
+    envs = gymnasium.make_vec(
+        "CartPole-v1", vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+    )
+    agent = Agent()
+    buffer = ReplayBuffer(10_000, envs.single_observation_space, envs.single_action_space, "cpu")
+    returns, score = [], 0.0
     obs, _ = envs.reset(seed=args.seed)
-    for global_step in range(args.steps):
-        if random.random() < linear_schedule(1, 0.05, 0.5 * args.steps, global_step):
-            actions = np.array([envs.single_action_space.sample()])
-        else:
-            actions = q_network(torch.Tensor(obs)).argmax(dim=1).numpy()
-        next_obs, rewards, terminations, truncations, infos = envs.step(actions)
-        real_next_obs = next_obs.copy()
-        if truncations[0] or terminations[0]:
-            real_next_obs[0] = infos["final_obs"][0]
-            returns.append(float(infos["final_info"]["episode"]["r"][0]))
-        rb.add(obs, real_next_obs, actions, rewards, terminations, infos)
+    for step in range(args.steps):
+        epsilon = max(0.05, 1 - 0.95 * step / (0.5 * args.steps))
+        action = agent.act(obs, epsilon, rng)
+        next_obs, reward, terminated, truncated, info = envs.step(action)
+        score += reward[0]
+        is_end = terminated[0] or truncated[0]
+        successor = np.stack([info["final_obs"][0]]) if is_end else next_obs
+        buffer.add(obs, successor, action, reward, terminated, info)
+        if is_end:
+            returns.append(score)
+            score = 0.0
         obs = next_obs
-        if global_step > 1000 and global_step % 10 == 0:
-            data = rb.sample(128)
-            with torch.no_grad():
-                target_max = target_network(data.next_observations).max(dim=1).values
-                td_target = data.rewards.flatten() + 0.99 * target_max * (1 - data.dones.flatten())
-            old_val = q_network(data.observations).gather(1, data.actions).squeeze()
-            loss = F.mse_loss(td_target, old_val)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        if global_step % 500 == 0:
-            target_network.load_state_dict(q_network.state_dict())
+        if step > FIRST_UPDATE and step % UPDATE_PERIOD == 0:
+            agent.learn(buffer)
+        if step % TARGET_PERIOD == 0:
+            agent.target.load_state_dict(agent.online.state_dict())
     print(f"return {np.mean(returns[-20:]):.1f} over the last 20 of {len(returns)} episodes")
 
 
