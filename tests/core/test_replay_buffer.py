@@ -116,7 +116,7 @@ def test_reset_steps_of_gymnasium_warn_once(impl: ModuleType) -> None:
     buffer.clear()
     (message,) = add_games(buffer, 40)
     assert "AutoresetMode.NEXT_STEP" in message
-    assert "StepStream" in message
+    assert "RecordTransitions" in message
     assert buffer.num_silent_boundaries == 0
 
 

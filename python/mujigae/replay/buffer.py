@@ -258,7 +258,7 @@ class ReplayBuffer(RowAccess):
             warnings.warn(
                 "after each end a row leads from the last observation to another one, without a reward: are these the steps "
                 "in which Gymnasium's vector environments reset themselves (AutoresetMode.NEXT_STEP)? They are no transitions: "
-                "leave them out, as mujigae.envs.StepStream does",
+                "leave them out, as mujigae.integrations.gymnasium.RecordTransitions does",
                 stacklevel=stacklevel,
             )
         elif num_silent >= _MANY_DOUBTFUL_STARTS and num_silent * 10 > self._core.num_added:
