@@ -20,7 +20,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench import learning_table, rates_table, speed_plots, speed_table
-from bench.speed_results import Results, newest
+from bench.speed_results import Results, machines
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results"
@@ -160,33 +160,46 @@ def reasons(peer: dict[str, Any]) -> str:
 
 def lead() -> str:
     """The picture at the top."""
-    results = newest(RESULTS)
-    if results is None:
-        return ""
-    picture = results.path.with_name("speed.png").relative_to(ROOT)
-    return (
-        f"![Time of each library in units of mujigae's: sum tree, Atari cycle, 17-float cycle]({picture})\n\n"
-        f"Times of other libraries in units of mujigae's; logarithmic. {speed_table.note(results)} [More](#speed)."
-    )
+    for results in machines(RESULTS)[:1]:
+        picture = results.path.with_name("speed.png").relative_to(ROOT)
+        return (
+            f"![Time of each library in units of mujigae's: sum tree, Atari cycle, 17-float cycle]({picture})\n\n"
+            f"Times of other libraries in units of mujigae's; logarithmic. {speed_table.note(results)} [More](#speed)."
+        )
+    return ""
 
 
 def speed() -> str:
     """The targets, the other pictures, and where every number is."""
-    results = newest(RESULTS)
-    if results is None:
+    found = machines(RESULTS)
+    if not found:
         return "Not measured yet: `python bench/report.py --run`."
+    results, *others = found
     folder = results.path.parent.relative_to(ROOT)
     pictures = [f"![{alt}]({folder}/{name})" for name, alt in speed_plots.ALTERNATIVES.items()]
-    header, *rows = speed_table.targets_table(results)
+    header, *rows = speed_table.targets_table(results, others)
     return "\n\n".join(
         [
-            f"{speed_table.summary(results)}. {speed_table.note(results)}",
+            f"{speed_table.summary(results, others)}. {speed_table.note(results)}",
             table(header, list(rows)),
+            *(text for other in others for text in speed_elsewhere(results, other)),
             f"Every number, each library: [speed.md]({folder}/speed.md). How it is measured, and what was tried for what is missed: "
             "[bench/README.md](bench/README.md).",
             *pictures,
         ]
     )
+
+
+def speed_elsewhere(results: Results, other: Results) -> list[str]:
+    """What was measured on another machine alone."""
+    rows = speed_table.measured_elsewhere(results, other)
+    if not rows:
+        return []
+    page = other.path.with_name("speed.md").relative_to(ROOT)
+    return [
+        f"Measured elsewhere ([every number]({page})). {speed_table.note(other)}",
+        table(rows[0], rows[1:]),
+    ]
 
 
 def cartpole() -> str:
@@ -207,8 +220,7 @@ def rates() -> str:
 def speed_pages() -> dict[Path, str]:
     """Every number of each machine."""
     return {
-        path.with_name("speed.md"): speed_table.page(Results(path), table)
-        for path in sorted(RESULTS.glob("*/speed.json"))
+        results.path.with_name("speed.md"): speed_table.page(results, table) for results in machines(RESULTS)
     }
 
 
@@ -248,12 +260,12 @@ def main() -> int:
     texts = {path: rewritten(path.read_text()) for path in READMES}
     texts |= {RESULTS / name: page() for name, page in PAGES.items()}
     texts |= speed_pages()
-    machines = [Results(path) for path in sorted(RESULTS.glob("*/speed.json"))]
+    pictured = machines(RESULTS)[:1]
     is_stale = any(not path.exists() or path.read_text() != text for path, text in texts.items())
-    is_stale = is_stale or not all(speed_plots.are_current(machine) for machine in machines)
+    is_stale = is_stale or not all(speed_plots.are_current(results) for results in pictured)
     if not is_check:
-        for machine in machines:
-            speed_plots.draw(machine)
+        for results in pictured:
+            speed_plots.draw(results)
         for path, text in texts.items():
             path.write_text(text)
     return int(is_check and is_stale)

@@ -20,6 +20,7 @@ COLOURS = {
     "cpprb": "#12b886",
     "Stable-Baselines3 (uniform)": "#15aabf",
     "sumtree (Rust)": "#a0522d",
+    "flashbax (uniform)": "#fab005",
     "NumPy cumsum": "#ced4da",
     "floor, 1 thread": "#212529",
     "floor, 2 threads": "#495057",

@@ -14,6 +14,7 @@ NOT_OURS = {
     "cpprb": ("cpprb", "cpprb, torch 2.15"),
     "Stable-Baselines3 (uniform)": ("stable-baselines3", "stable-baselines3, torch 2.15"),
     "sumtree (Rust)": ("sumtree",),
+    "flashbax (uniform)": ("flashbax",),
     "NumPy cumsum": ("numpy",),
 }
 OURS = ("mujigae", "mujigae, compress=True", "mujigae, prefetch=2", "mujigae, compress=True, prefetch=2")
@@ -67,10 +68,10 @@ class Results:
         return f"{machine['cores']} cores of an {machine['processor']} ({sets})"
 
 
-def newest(folder: Path) -> Results | None:
-    """The results of the machine that was measured last."""
+def machines(folder: Path) -> list[Results]:
+    """The results of every machine, the one of which most was measured first, of these the one measured last."""
     found = [Results(path) for path in sorted(folder.glob("*/speed.json"))]
-    return max(found, key=lambda results: results.data["measured_at"], default=None)
+    return sorted(found, key=lambda each: (len(each.data["groups"]), each.data["measured_at"]), reverse=True)
 
 
 def first_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.speed_results import (
@@ -59,6 +60,7 @@ TARGETS = [
     _of("17-float cycle, 1M rows, B = 32", 6, 8, against_peers("vector", "cycle", 32)),
     _of("17-float cycle, 1M rows, B = 256", 6, 8, against_peers("vector", "cycle", 256)),
     _of("17-float cycle, 1M rows, B = 2048", 6, 8, against_peers("vector", "cycle", 2048)),
+    _of("sequences of 40 after a burn-in of 20, 17 floats, 1M rows, B = 64", 1, 3, against_peers("sequences", "sample", 64)),
     _of("uniform sample into `out=`, 4 floats, B = 32", 1.5, 0.75, absolute("uniform", "sample", 32)),
     _of("uniform sample into `out=`, 4 floats, B = 256", 4.2, 2.1, absolute("uniform", "sample", 256)),
 ]  # fmt: skip
@@ -68,33 +70,39 @@ STRETCH_ONLY = {
 }
 
 
-def targets_table(results: Results) -> list[list[str]]:
-    """Header and a row for each target."""
-    rows = [["work", "result", "target", "stretch", "", "mujigae", "beside"]]
-    for target in TARGETS:
-        outcome = target.measure(results)
-        asked = target.shown(target.target)
-        stretch = "" if target.stretch is None else target.shown(target.stretch)
-        if target.work in STRETCH_ONLY:
-            asked, stretch = "", asked
-        if outcome is None:
-            rows.append([target.work, "-", asked, stretch, target.why_not(results), "-", "-"])
-        else:
-            verdict = target.verdict(outcome.value)
-            if verdict.startswith("missed"):
-                verdict += f"; [tried]({tried_for(target.work)})"
-            rows.append(
-                [
-                    target.work,
-                    target.shown(outcome.value),
-                    asked,
-                    stretch,
-                    verdict,
-                    outcome.ours,
-                    outcome.other,
-                ]
-            )
-    return rows
+HEADER = ["work", "result", "target", "stretch", "", "mujigae", "beside"]
+
+
+def targets_table(results: Results, others: Sequence[Results] = ()) -> list[list[str]]:
+    """Header and a row for each target, but for those that `others` have and these results lack."""
+    return [HEADER, *(_row(target, results) for target in _targets(results, others))]
+
+
+def measured_elsewhere(results: Results, other: Results) -> list[list[str]]:
+    """Header and the rows that `targets_table` leaves out for another machine; without any, nothing."""
+    left_out = [target for target in TARGETS if target not in _targets(results, [other])]
+    return [HEADER, *(_row(target, other) for target in left_out)] if left_out else []
+
+
+def _targets(results: Results, others: Sequence[Results]) -> list[Target]:
+    def is_elsewhere(target: Target) -> bool:
+        return target.measure(results) is None and any(target.measure(other) is not None for other in others)
+
+    return [target for target in TARGETS if not is_elsewhere(target)]
+
+
+def _row(target: Target, results: Results) -> list[str]:
+    outcome = target.measure(results)
+    asked = target.shown(target.target)
+    stretch = "" if target.stretch is None else target.shown(target.stretch)
+    if target.work in STRETCH_ONLY:
+        asked, stretch = "", asked
+    if outcome is None:
+        return [target.work, "-", asked, stretch, target.why_not(results), "-", "-"]
+    verdict = target.verdict(outcome.value)
+    if verdict.startswith("missed"):
+        verdict += f"; [tried]({tried_for(target.work)})"
+    return [target.work, target.shown(outcome.value), asked, stretch, verdict, outcome.ours, outcome.other]
 
 
 def tried_for(work: str) -> str:
@@ -106,9 +114,13 @@ def tried_for(work: str) -> str:
     return f"bench/README.md#what-was-tried-for-{section}"
 
 
-def summary(results: Results) -> str:
+def summary(results: Results, others: Sequence[Results] = ()) -> str:
     """What the table says, in one sentence."""
-    outcomes = [(target, target.measure(results)) for target in TARGETS if target.work not in STRETCH_ONLY]
+    outcomes = [
+        (target, target.measure(results))
+        for target in _targets(results, others)
+        if target.work not in STRETCH_ONLY
+    ]
     num_met = sum(
         outcome is not None and target.verdict(outcome.value).startswith("met")
         for target, outcome in outcomes

@@ -131,3 +131,17 @@ def test_what_was_tried_for_a_target_has_its_section(modules: Any) -> None:
     for target in table.TARGETS:
         place = table.tried_for(target.work)
         assert place.removeprefix("bench/README.md") in headings
+
+
+def test_target_of_another_machine_stands_apart(modules: Any, tmp_path: Path) -> None:
+    table, results = modules["speed_table"], modules["speed_results"].Results
+    here = results(written(tmp_path / "here", ROWS))
+    draw = [
+        row("tree 2^20", "draw", 32, name, seconds=seconds)
+        for name, seconds in (("mujigae", 1e-6), ("torchrl", 5e-6))
+    ]
+    other = results(written(tmp_path / "other", draw))
+    work = "tree draw, N = 2^20, B = 32"
+    assert work not in [line[0] for line in table.targets_table(here, [other])]
+    assert [line[:2] for line in table.measured_elsewhere(here, other)[1:]] == [[work, "5x"]]
+    assert table.measured_elsewhere(here, here) == []
