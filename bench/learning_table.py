@@ -28,7 +28,7 @@ def cartpole(folder: Path, table: Table) -> str:
     results = json.loads((folder / CARTPOLE).read_text())
     presets: Results = results["presets"]
     seeds = len(next(iter(presets.values()))["runs"])
-    conditions = [f"{told['side_by_side']} runs at a time on {machine(told)}" for told in presets.values()]
+    conditions = [f"{side_by_side(told['side_by_side'])} on {machine(told)}" for told in presets.values()]
     where = [f"{text} ({names(presets, conditions, text)})" for text in dict.fromkeys(conditions)]
     machines = ", ".join(where) if len(where) > 1 else conditions[0]
     header = ["preset", "interquartile mean", "highest", "lowest", "last network"]
@@ -116,6 +116,10 @@ def last_games(run: Path, end: int, num_games: int = 20) -> list[Game]:
     with (run / "episodes.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["step"]) <= end]
     return [Game(float(row["score"]), int(row["length_steps"])) for row in rows[-num_games:]]
+
+
+def side_by_side(num_runs: int) -> str:
+    return "one run at a time" if num_runs == 1 else f"{num_runs} runs at a time"
 
 
 def machine(results: Results) -> str:

@@ -132,7 +132,7 @@ def test_sweep_of_some_presets_keeps_the_others_with_the_machine_they_were_measu
         ("noisy", "Abacus"),
     ]
     text = modules["learning_table"].cartpole(tmp_path, modules["report"].table)
-    assert "1 runs at a time on 2 cores of an Slide Rule (`dqn`), 1 runs at a time" in text
+    assert "one run at a time on 2 cores of an Slide Rule (`dqn`), one run at a time" in text
 
 
 def test_missed_target_names_the_preset(modules: Any) -> None:
