@@ -49,9 +49,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    envs = gymnasium.make_vec(
-        "CartPole-v1", vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
-    )
+    mode = gymnasium.vector.AutoresetMode.SAME_STEP
+    envs = gymnasium.vector.SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")], autoreset_mode=mode)
     agent = Agent()
     buffer = ReplayBuffer(10_000, envs.single_observation_space, envs.single_action_space, "cpu")
     returns, score = [], 0.0
