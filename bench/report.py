@@ -20,6 +20,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench import learning_table, rates_table, speed_plots, speed_table
+from bench.core import comparison
 from bench.speed_results import Results, machines
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -224,6 +225,39 @@ def speed_pages() -> dict[Path, str]:
     }
 
 
+def against_pages() -> dict[Path, str]:
+    """Two versions of mujigae beside each other, on each machine where `--against` compared some."""
+    return {
+        path.with_suffix(".md"): against_page(Results(path))
+        for path in sorted(RESULTS.glob("*/against.json"))
+    }
+
+
+def against_page(results: Results) -> str:
+    rows = comparison.beside_exact_adds(results.data["rows"]) + comparison.against(results.data["rows"])
+    lines = [
+        [
+            row.what,
+            speed_table.microseconds(row.seconds),
+            speed_table.microseconds(row.other_seconds),
+            f"{row.ratio:.2f}",
+            f"{row.limit:g}",
+        ]
+        for row in rows
+    ]
+    return (
+        "\n\n".join(
+            [
+                f"# Two versions of mujigae on {results.machine()}",
+                "Written by bench/report.py from [against.json](against.json). The first rows compare `add` with `env_ids` or a dict with the "
+                "same steps without, the others this version with the one before.",
+                table(["work", "mujigae", "beside", "ratio", "at most"], lines),
+            ]
+        )
+        + "\n"
+    )
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "lead": lead,
     "speed": speed,
@@ -259,7 +293,7 @@ def main() -> int:
         subprocess.run([sys.executable, str(ROOT / "bench/peers/speed.py"), *others], check=True)
     texts = {path: rewritten(path.read_text()) for path in READMES}
     texts |= {RESULTS / name: page() for name, page in PAGES.items()}
-    texts |= speed_pages()
+    texts |= speed_pages() | against_pages()
     pictured = machines(RESULTS)[:1]
     is_stale = any(not path.exists() or path.read_text() != text for path, text in texts.items())
     is_stale = is_stale or not all(speed_plots.are_current(results) for results in pictured)
