@@ -17,11 +17,11 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from example_runs import output_of
 from gymnasium import spaces
 
 from mujigae.integrations.cleanrl import PrioritizedReplayBuffer, ReplayBuffer
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "cleanrl_dqn.py"
 CHECKOUT = os.environ.get("CLEANRL")
 IMAGES, VECTORS = spaces.Box(0, 255, (4, 3, 3), np.uint8), spaces.Box(-9, 9, (4,), np.float32)
 needs_checkout = pytest.mark.skipif(CHECKOUT is None, reason="CLEANRL names no checkout of CleanRL")
@@ -245,12 +245,5 @@ def test_script_learns_the_same_from_either_buffer_at_first(script: str, tmp_pat
 
 @pytest.mark.skipif(gymnasium.__version__ < "1.1", reason="the example needs Gymnasium 1.1")
 def test_example_prints_its_score() -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), "--steps", "1500"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"return [\d.]+ over", done.stdout)
+    printed = output_of("cleanrl_dqn", "--steps", "1500")
+    assert re.search(r"return [\d.]+ over", printed)

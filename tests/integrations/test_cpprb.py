@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from example_runs import output_of
 
 theirs = pytest.importorskip("cpprb", reason="cpprb is not installed: pip install 'cpprb==11.*'")
 
 from mujigae.integrations import cpprb as ours  # noqa: E402
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "cpprb_dqn.py"
 ENV = {
     "obs": {"shape": (2,)},
     "act": {"dtype": np.int32},
@@ -266,12 +264,5 @@ def test_cleared_buffer_begins_anew() -> None:
 
 @pytest.mark.parametrize("buffer", ["ours", pytest.param("theirs", marks=pytest.mark.learns)])
 def test_example_learns_with_either_buffer(buffer: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), "--buffer", buffer],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout.split()[1]) > 100
+    printed = output_of("cpprb_dqn", "--buffer", buffer)
+    assert float(printed.split()[1]) > 100

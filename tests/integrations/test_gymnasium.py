@@ -6,7 +6,6 @@ import copy
 import subprocess
 import sys
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 
 gymnasium = pytest.importorskip("gymnasium")
 
+from example_runs import output_of  # noqa: E402
 from gymnasium import spaces  # noqa: E402
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorWrapper  # noqa: E402
 from gymnasium.wrappers import Autoreset, TimeLimit  # noqa: E402
@@ -23,7 +23,6 @@ import mujigae  # noqa: E402
 from mujigae.errors import UnsupportedVersionError  # noqa: E402
 from mujigae.integrations.gymnasium import RecordTransitions  # noqa: E402
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "gymnasium_loop.py"
 LENGTHS = (
     (3, 1, 4),
     (1, 2, 2),
@@ -306,8 +305,5 @@ def test_unsupported_version_says_which_are(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_example_learns_the_shortest_path() -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "the goal is reached in 6 steps"
+    printed = output_of("gymnasium_loop")
+    assert printed.splitlines()[-1] == "the goal is reached in 6 steps"

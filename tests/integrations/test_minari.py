@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 minari = pytest.importorskip("minari", reason="minari is not installed: pip install 'mujigae[minari]'")
 
 import gymnasium  # noqa: E402
+from example_runs import output_of  # noqa: E402
 from gymnasium import spaces  # noqa: E402
 from minari.data_collector import EpisodeBuffer  # noqa: E402
 
@@ -21,7 +20,6 @@ from mujigae.integrations.gymnasium import RecordTransitions  # noqa: E402
 from mujigae.integrations.minari import add_episodes, from_minari, to_minari  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Minari warns of metadata that is not there
-EXAMPLE = Path(__file__).parents[2] / "examples" / "minari_offline.py"
 IMAGE = spaces.Box(0, 255, (3, 40, 40), np.uint8)
 OBSERVATIONS: dict[str, spaces.Space[Any]] = {
     "vector": spaces.Box(-np.inf, np.inf, (3,), np.float32),
@@ -166,8 +164,5 @@ def test_nothing_is_refused() -> None:
 
 
 def test_example_learns_from_a_dataset() -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "the goal is reached in 6 steps"
+    printed = output_of("minari_offline")
+    assert printed.splitlines()[-1] == "the goal is reached in 6 steps"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 
 pytest.importorskip("stable_baselines3")
 
+from example_runs import output_of
 from gymnasium import spaces
 from stable_baselines3 import DQN, her
 from stable_baselines3.common.envs import BitFlippingEnv
@@ -21,7 +20,6 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from mujigae.integrations.stable_baselines3_her import HerReplayBuffer
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "stable_baselines3_her.py"
 STRATEGIES = ["future", "final", "episode"]
 
 
@@ -208,7 +206,5 @@ def test_bits_are_flipped_to_the_goal(make: Any) -> None:
 
 
 def test_example_prints_its_success_rate() -> None:
-    done = subprocess.run([sys.executable, str(EXAMPLE), "--steps", "300"], capture_output=True, text=True, timeout=120,
-                          check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "goal reached in" in done.stdout
+    printed = output_of("stable_baselines3_her", "--steps", "300")
+    assert "goal reached in" in printed

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import importlib.util
 import pickle
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from example_runs import output_of
 
 if importlib.util.find_spec("torchrl") is None:
     pytest.skip("torchrl is not installed: pip install 'mujigae[torchrl]'", allow_module_level=True)
@@ -33,7 +32,6 @@ with warnings.catch_warnings():
     from mujigae.integrations.torchrl import FrameStorage, PrioritizedSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TorchRL and its dependencies give many
-EXAMPLE = Path(__file__).parents[2] / "examples" / "torchrl_dqn.py"
 
 
 def played(num_steps: int, num_envs: int = 2, k: int = 3, seed: int = 0) -> TensorDict:
@@ -303,12 +301,5 @@ def test_prioritized_agent_sets_priorities() -> None:
 
 
 def test_example_prints_its_score_and_its_bytes() -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), "--steps", "600"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "return" in done.stdout
+    printed = output_of("torchrl_dqn", "--steps", "600")
+    assert "return" in printed

@@ -1,0 +1,22 @@
+"""Runs a program of examples/ as its user does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def output_of(example: str, *options: str, timeout_seconds: int = 240) -> str:
+    """What examples/<example>.py prints; its errors fail the test."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{example}.py"), *options],
+        capture_output=True,
+        text=True,
+        timeout=timeout_seconds,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
