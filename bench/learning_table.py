@@ -1,4 +1,4 @@
-"""The README's words on what the family learns: CartPole by preset (train/sweep.py), Pong by part (train/parts.py)."""
+"""The words of docs/results.md on what the family learns: CartPole by preset (train/sweep.py), Pong by part (train/parts.py)."""
 
 from __future__ import annotations
 

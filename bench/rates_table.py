@@ -1,4 +1,4 @@
-"""The README's words on what bench/train/rates.py measured."""
+"""The words of docs/benchmarks.md on what bench/train/rates.py measured."""
 
 from __future__ import annotations
 

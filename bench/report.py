@@ -1,4 +1,4 @@
-"""Writes every number of the README, and the pages and pictures beside the results, from the committed JSON under bench/results/.
+"""Writes every number of the README and of docs/, and the pages and pictures beside the results, from the JSON in bench/results/.
 
 python bench/report.py            rewrites the blocks between the markers, the pages and the pictures
 python bench/report.py --check    exits 1 when one of them says otherwise than the results
@@ -8,6 +8,7 @@ python bench/report.py --run ...  measures the speed first: bench/peers/speed.py
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ if __name__ == "__main__":
     # The root of the repository instead of this folder.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from bench import learning_table, rates_table, speed_plots, speed_table
+from bench import headline, learning_table, rates_table, speed_plots, speed_table
 from bench.core import comparison
 from bench.speed_results import Results, machines
 
@@ -165,30 +166,37 @@ def lead() -> str:
         picture = results.path.with_name("speed.png").relative_to(ROOT)
         return (
             f"![Time of each library in units of mujigae's: sum tree, Atari cycle, 17-float cycle]({picture})\n\n"
-            f"Times of other libraries in units of mujigae's; logarithmic. {speed_table.note(results)} [More](#speed)."
+            "Times of other libraries in units of mujigae's, logarithmic: shorter is faster. [How it was measured](docs/benchmarks.md)."
         )
     return ""
 
 
+def readme_table() -> str:
+    """A few numbers beside the best of the others."""
+    return "\n\n".join(
+        headline.headline(RESULTS, results, peers(), table) for results in machines(RESULTS)[:1]
+    )
+
+
 def speed() -> str:
-    """The targets, the other pictures, and where every number is."""
+    """The pictures, and where every number is."""
+    for results in machines(RESULTS)[:1]:
+        folder = results.path.parent.relative_to(ROOT)
+        pictures = [f"![{alt}]({folder}/{name})" for name, alt in speed_plots.ALTERNATIVES.items()]
+        numbers = f"Every number, each library: [speed.md]({folder}/speed.md)."
+        return "\n\n".join([f"{speed_table.note(results)} {numbers}", *pictures])
+    return "Not measured yet: `python bench/report.py --run`."
+
+
+def targets() -> str:
+    """What was asked for, and what came of it."""
     found = machines(RESULTS)
     if not found:
         return "Not measured yet: `python bench/report.py --run`."
     results, *others = found
-    folder = results.path.parent.relative_to(ROOT)
-    pictures = [f"![{alt}]({folder}/{name})" for name, alt in speed_plots.ALTERNATIVES.items()]
     header, *rows = speed_table.targets_table(results, others)
-    return "\n\n".join(
-        [
-            f"{speed_table.summary(results, others)}. {speed_table.note(results)}",
-            table(header, list(rows)),
-            *(text for other in others for text in speed_elsewhere(results, other)),
-            f"Every number, each library: [speed.md]({folder}/speed.md). How it is measured, and what was tried for what is missed: "
-            "[bench/README.md](bench/README.md).",
-            *pictures,
-        ]
-    )
+    elsewhere = [text for other in others for text in speed_elsewhere(results, other)]
+    return "\n\n".join([f"{speed_table.summary(results, others)}.", table(header, list(rows)), *elsewhere])
 
 
 def speed_elsewhere(results: Results, other: Results) -> list[str]:
@@ -260,7 +268,9 @@ def against_page(results: Results) -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "lead": lead,
+    "headline": readme_table,
     "speed": speed,
+    "targets": targets,
     "training": training,
     "cartpole": cartpole,
     "parts": parts,
@@ -270,18 +280,31 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
 }
 PAGES: dict[str, Callable[[], str]] = {"conformance.md": conformance_page}
-READMES = (ROOT / "README.md",)
+READMES = (
+    ROOT / "README.md",
+    *(ROOT / f"docs/{name}.md" for name in ("benchmarks", "results", "conformance")),
+)
 
 
-def rewritten(text: str) -> str:
-    """The text with each block between `<!-- NAME: ... -->` and `<!-- end -->` written anew."""
+def rewritten(path: Path) -> str:
+    """The page with each block between `<!-- NAME: ... -->` and `<!-- end -->` written anew."""
 
     def block(match: re.Match[str]) -> str:
-        return f"{match[1]}\n{BLOCKS[match[2]]()}\n<!-- end -->"
+        return f"{match[1]}\n{as_seen_from(path.parent, BLOCKS[match[2]]())}\n<!-- end -->"
 
+    text = path.read_text()
     return re.sub(
         r"(<!-- (\w+): written by bench/report\.py -->).*?<!-- end -->", block, text, flags=re.DOTALL
     )
+
+
+def as_seen_from(folder: Path, text: str) -> str:
+    """Links into the repository, which blocks write from its root, made relative to a page's folder."""
+
+    def link(match: re.Match[str]) -> str:
+        return f"]({os.path.relpath(ROOT / match[1], folder)}"
+
+    return re.sub(r"\]\((?!https?://|#)([^)#\s]+)", link, text)
 
 
 def main() -> int:
@@ -291,7 +314,7 @@ def main() -> int:
 
         others = [argument for argument in sys.argv[1:] if argument != "--run"]
         subprocess.run([sys.executable, str(ROOT / "bench/peers/speed.py"), *others], check=True)
-    texts = {path: rewritten(path.read_text()) for path in READMES}
+    texts = {path: rewritten(path) for path in READMES}
     texts |= {RESULTS / name: page() for name, page in PAGES.items()}
     texts |= speed_pages() | against_pages()
     pictured = machines(RESULTS)[:1]

@@ -1,4 +1,4 @@
-"""The speed section of the README, and a page with every number, out of a machine's speed.json."""
+"""The speed sections of docs/benchmarks.md, and a page with every number, out of a machine's speed.json."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _row(target: Target, results: Results) -> list[str]:
 
 
 def tried_for(work: str) -> str:
-    """The section of bench/README.md on a piece of work, as seen from the README."""
+    """The section of bench/README.md on a piece of work, as seen from the root."""
     if work.startswith("tree"):
         section = "the-sum-tree"
     else:
@@ -129,6 +129,16 @@ def summary(results: Results, others: Sequence[Results] = ()) -> str:
 
 
 def note(results: Results) -> str:
+    """Where, when, beside what and how."""
+    protocol = results.data["protocol"]
+    load = max((group["load"][0] for group in results.data["groups"].values()), default=0.0)
+    return (
+        f"{conditions(results)} `x`: the best peer's time over mujigae's, in one run of {protocol['visits']} interleaved visits "
+        f"(load up to {load:g})."
+    )
+
+
+def conditions(results: Results) -> str:
     """Where, when and beside what."""
     subjects = results.data["subjects"]
     peers = sorted(
@@ -138,11 +148,9 @@ def note(results: Results) -> str:
             if not name.startswith(("mujigae", "floor"))
         }
     )
-    protocol = results.data["protocol"]
-    load = max((group["load"][0] for group in results.data["groups"].values()), default=0.0)
     return (
         f"Machine: {results.machine()}, {results.data['measured_at']}; beside {', '.join(peers)}, each with the torch with which it is "
-        f"faster; `x`: the best peer's time over mujigae's, in one run of {protocol['visits']} interleaved visits (load up to {load:g})."
+        "faster."
     )
 
 

@@ -1,4 +1,4 @@
-"""bench/train: the sweep over CartPole, the parts of Pong, and what the README makes of them."""
+"""bench/train: the sweep over CartPole, the parts of Pong, and what docs/results.md makes of them."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_check_covers_readme_page_and_pictures(
     report = modules["report"]
     path = written(tmp_path / "bench/results", ROWS)
     readme = tmp_path / "README.md"
-    readme.write_text("<!-- speed: written by bench/report.py -->\n<!-- end -->\n")
+    readme.write_text("<!-- targets: written by bench/report.py -->\n<!-- end -->\n")
     for name, value in {
         "ROOT": tmp_path,
         "RESULTS": path.parents[1],
