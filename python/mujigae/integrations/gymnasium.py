@@ -34,7 +34,7 @@ class RecordTransitions(Wrapper[Any, Any, Any, Any]):
     """Puts every transition of an environment into a buffer; of a vector environment, too (`RecordVectorTransitions`).
 
     Args:
-        env: a Gymnasium environment, or a vector environment.
+        env: a Gymnasium environment, a vector environment, or a pool of EnvPool (`mujigae.integrations.envpool`).
         buffer: a buffer of mujigae with the environment's (single) spaces and as many environments.
 
     A reset ends an open episode as truncated. After an episode has ended, steps are not recorded until the next
@@ -46,6 +46,11 @@ class RecordTransitions(Wrapper[Any, Any, Any, Any]):
 
     def __new__(cls, env: Any = None, *arguments: Any, **options: Any) -> Any:
         """The wrapper for this kind of environment."""
+        _check_pool_is_reached(env)
+        if _is_pool(env):
+            from mujigae.integrations.envpool import RecordTransitions as RecordPoolTransitions
+
+            return RecordPoolTransitions(env, *arguments, **options)
         if isinstance(env, VectorEnv):
             return RecordVectorTransitions(env, *arguments, **options)
         return super().__new__(cls)
@@ -148,6 +153,20 @@ def _resets_itself(env: Env[Any, Any]) -> bool:
             return True
         env = env.env
     return False
+
+
+def _is_pool(env: Any) -> bool:
+    """Whether `env` is made by EnvPool, some releases of which call their pools environments and others vectors."""
+    return any(base.__module__.startswith("envpool.") for base in type(env).__mro__)
+
+
+def _check_pool_is_reached(env: Any) -> None:
+    """A wrapper around a pool hides `recv`, and which environments an answer is of; a vector's steps have all, in order."""
+    pool: Any = getattr(env, "unwrapped", None)
+    if _is_pool(env) or not _is_pool(pool):
+        return
+    if pool.is_async or not isinstance(env, VectorEnv):
+        raise TypeError(f"env: expected the pool itself, got {type(env).__name__} around it: record it first")
 
 
 def _first_axis(tree: Any) -> Any:
