@@ -9,6 +9,7 @@ the pages for other libraries, the table of examples, the reference of adapters.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -21,13 +22,11 @@ DOCS = ROOT / "docs"
 FIRST_PAGE = ROOT / "README.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 ADAPTERS = sorted((ROOT / "python/mujigae/integrations").glob("[a-z]*.py"))
-ALWAYS = [
-    FIRST_PAGE,
-    *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
-    *EXAMPLES,
-]
+NOTEBOOKS = sorted((ROOT / "examples/notebooks").glob("*.ipynb"))
+PROJECT = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+ALWAYS = [FIRST_PAGE, *PROJECT, *EXAMPLES, *NOTEBOOKS]
 LIBRARIES = "From your library"
-SOURCES = {".py": "python", ".hpp": "cpp"}
+SOURCES = {".py": "python", ".hpp": "cpp", ".ipynb": "python"}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$)", flags=re.MULTILINE | re.DOTALL)
 
@@ -62,7 +61,16 @@ def site_file(path: Path, config: Any) -> File:
         return File.generated(config, site_path(path), abs_src_path=str(path))
     text = path.read_text(encoding="utf-8")
     page = f"# {path.relative_to(ROOT)}\n\n````{language}\n{text}````\n"
-    return File.generated(config, site_path(path), content=page)
+    return File.generated(config, site_path(path), content=cells(text) if path in NOTEBOOKS else page)
+
+
+def cells(notebook: str) -> str:
+    """A notebook as a page."""
+    parts = []
+    for cell in json.loads(notebook)["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join(parts)
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
@@ -77,8 +85,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def table_of_examples() -> str:
-    """The first sentence of each example's docstring."""
-    rows = [f"| [{path.name}](../examples/{path.name}) | {first_sentence(path)} |" for path in EXAMPLES]
+    """The notebooks, and the first sentence of each example's docstring."""
+    rows = [f"| [{path.name}](../examples/notebooks/{path.name}) | {title(path)} |" for path in NOTEBOOKS]
+    rows += [f"| [{path.name}](../examples/{path.name}) | {first_sentence(path)} |" for path in EXAMPLES]
     return "\n".join(["| file | what it shows |", "| --- | --- |", *rows])
 
 
@@ -90,6 +99,12 @@ def adapters() -> str:
         for path in ADAPTERS
     ]
     return "\n\n".join(parts)
+
+
+def title(notebook: Path) -> str:
+    """A notebook's first heading."""
+    first_cell = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]
+    return f"Notebook: {first_cell['source'][0].removeprefix('# ').strip()}"
 
 
 def first_sentence(path: Path) -> str:
