@@ -3,6 +3,7 @@
     gymnasium (mujigae[gymnasium])    stable_baselines3 (mujigae[sb3])    tianshou (mujigae[tianshou])
     torchrl (mujigae[torchrl])        cleanrl (mujigae[cleanrl])        cpprb (needs nothing)
     minari (mujigae[minari])          envpool (mujigae[envpool])
+    jax (mujigae[jax])
 
 `docs/from-<library>.md` shows what to change in a program that uses the library's own buffer.
 """
