@@ -69,9 +69,11 @@ BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::in
 
 std::unique_ptr<MappedFile> to_file(const py::object& file) {
   if (file.is_none()) return nullptr;
-  const auto [path, meta, is_new] = file.cast<std::tuple<std::string, std::string, bool>>();
+  const auto [path, meta, opening] = file.cast<std::tuple<std::string, std::string, std::string>>();
+  if (opening != "new" && opening != "old" && opening != "copy") fail_value("file: expected new, old or copy, got ", opening);
   const ReleasedGil release;
-  return is_new ? MappedFile::create(path, meta) : MappedFile::open(path, meta);
+  if (opening == "new") return MappedFile::create(path, meta);
+  return MappedFile::open(path, meta, opening == "copy" ? MappedFile::Changes::kCopy : MappedFile::Changes::kKept);
 }
 
 }  // namespace mujigae::bindings

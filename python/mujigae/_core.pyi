@@ -88,7 +88,8 @@ class Snapshot(metaclass=_CompiledType):
 
 def snapshot_of(pieces: Sequence[Any]) -> Snapshot: ...
 
-_File: TypeAlias = tuple[str | bytes, str, bool] | None  # path, description, whether it is new
+# path, description, and "new", "old" or "copy" (which is never written)
+_File: TypeAlias = tuple[str | bytes, str, str] | None
 
 _SamplerSpec: TypeAlias = tuple[str, dict[str, Any]]  # name, settings: see mujigae.replay.samplers
 

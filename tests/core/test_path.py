@@ -110,6 +110,49 @@ def test_a_file_is_open_once_at_a_time(tmp_path: Path) -> None:
     assert len(mujigae.load(tmp_path / "buffer")) == 50
 
 
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_copy_on_write_reads_the_file_and_leaves_it_alone(tmp_path: Path, is_closed: bool) -> None:
+    buffer = filled(tmp_path / "closed")
+    buffer.flush()
+    (tmp_path / "killed").write_bytes((tmp_path / "closed").read_bytes())
+    del buffer
+    path = tmp_path / ("closed" if is_closed else "killed")
+    path.chmod(0o444)
+    before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_blocks
+    one, other = (mujigae.load(path, copy_on_write=True) for _ in range(2))
+    for seed in range(3):
+        add_stacks(one, 20, seed)
+        one.update_priorities(one.sample(8).key, np.ones(8))
+    one.flush()
+    assert one.check_valid(), one.check_valid().reason
+    one.clear()
+    assert len(other) == 50
+    assert other.check_valid(), other.check_valid().reason
+    other.save(tmp_path / "copy")
+    del one, other
+    assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_blocks) == before
+    path.chmod(0o644)
+    assert_same_batch(mujigae.load(tmp_path / "copy").sample(16), mujigae.load(path).sample(16))
+
+
+def test_a_copy_on_write_of_a_closed_file_continues_as_the_file_would(tmp_path: Path) -> None:
+    filled(tmp_path / "buffer")
+    continues_alike(mujigae.load(tmp_path / "buffer", copy_on_write=True), filled(None))
+    continues_alike(mujigae.load(tmp_path / "buffer"), filled(None))
+
+
+def test_a_file_is_copied_on_write_or_in_use_but_not_both(tmp_path: Path) -> None:
+    buffer = filled(tmp_path / "buffer")
+    with pytest.raises(BlockingIOError, match="path: expected a file that no other buffer"):
+        mujigae.load(tmp_path / "buffer", copy_on_write=True)
+    del buffer
+    copy = mujigae.load(tmp_path / "buffer", copy_on_write=True)
+    with pytest.raises(BlockingIOError, match="path: expected a file that no other buffer"):
+        mujigae.load(tmp_path / "buffer")
+    del copy
+    assert len(mujigae.load(tmp_path / "buffer")) == 50
+
+
 def test_saving_onto_its_own_file_is_refused(tmp_path: Path) -> None:
     buffer = filled(tmp_path / "buffer")
     (tmp_path / "same").symlink_to(tmp_path / "buffer")

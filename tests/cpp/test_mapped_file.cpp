@@ -179,6 +179,31 @@ TEST_CASE("a new file appears under its name when it is published, complete and 
   CHECK(!file->read_state().is_closed);
 }
 
+TEST_CASE("a copy reads what the file holds, keeps its changes to itself, and may be opened beside others") {
+  const TemporaryFolder folder;
+  create(folder / "file", {1, -2})->flush(State{3, 4}, false);
+  const std::string content = read_file(folder / "file");
+  for (int round = 0; round < 2; ++round) {
+    std::vector<std::unique_ptr<MappedFile>> copies;
+    for (int i = 0; i < 2; ++i) {
+      copies.push_back(MappedFile::open(folder / "file", "meta", MappedFile::Changes::kCopy));
+      copies.back()->map_states(2);
+      std::byte* part = copies.back()->map_part(100000, true);
+      CHECK(part[99999] == std::byte{7});
+      CHECK(copies.back()->read_state().words == State{3, 4});
+      part[99999] = std::byte{9};
+      copies.back()->release(part, 65536);
+      copies.back()->reserve(part, 65536);
+      copies.back()->flush(State{5, 6}, true);
+      CHECK(copies.back()->read_state().words == State{5, 6});
+    }
+    CHECK_THROWS_AS(MappedFile::open(folder / "file", "meta"), std::system_error);
+  }
+  CHECK(read_file(folder / "file") == content);
+  const auto file = reopen(folder / "file", 2);
+  CHECK_THROWS_AS(MappedFile::open(folder / "file", "meta", MappedFile::Changes::kCopy), std::system_error);
+}
+
 TEST_CASE("a file that is not published leaves nothing") {
   const TemporaryFolder folder;
   MappedFile::create(folder / "file", "meta")->map_states(3);

@@ -48,11 +48,13 @@ std::unique_ptr<MappedFile> MappedFile::create(const std::string& path, const st
   return file;
 }
 
-std::unique_ptr<MappedFile> MappedFile::open(const std::string& path, const std::string& meta) {
+std::unique_ptr<MappedFile> MappedFile::open(const std::string& path, const std::string& meta, Changes changes) {
   std::unique_ptr<MappedFile> file(new MappedFile(path));
-  file->file_ = Descriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  file->changes_ = changes;
+  const bool is_copy = changes == Changes::kCopy;
+  file->file_ = Descriptor(::open(path.c_str(), (is_copy ? O_RDONLY : O_RDWR) | O_CLOEXEC));
   if (!file->file_) fail_system("cannot open " + path);
-  if (::flock(*file->file_, LOCK_EX | LOCK_NB) != 0) {
+  if (::flock(*file->file_, (is_copy ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
     fail_system(errno == EWOULDBLOCK ? "path: expected a file that no other buffer or process has open, got " + path
                                      : "cannot lock " + path);
   }
@@ -106,7 +108,8 @@ std::byte* MappedFile::map_part(std::int64_t bytes, bool is_reserved) {
   } else if (bytes != part_bytes_[parts_.size()]) {
     fail(concat("a part of ", part_bytes_[parts_.size()], " bytes, expected ", bytes));
   }
-  void* memory = ::mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor(), size_);
+  const int sharing = changes_ == Changes::kCopy ? MAP_PRIVATE : MAP_SHARED;
+  void* memory = ::mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ | PROT_WRITE, sharing | MAP_NORESERVE, descriptor(), size_);
   if (memory == MAP_FAILED) fail_system(concat("cannot map ", bytes, " bytes of ", path_));
   parts_.push_back({static_cast<std::byte*>(memory), size_, bytes});
   size_ = end;
@@ -126,6 +129,7 @@ std::int64_t MappedFile::offset_of(const std::byte* memory) const {
 
 // A hole would be filled on the first touch, and a full disk would then end the process.
 void MappedFile::reserve(std::byte* memory, std::int64_t bytes) {
+  if (changes_ == Changes::kCopy) return;
   do {
     errno = ::posix_fallocate(descriptor(), offset_of(memory), bytes);
   } while (errno == EINTR);
@@ -133,7 +137,7 @@ void MappedFile::reserve(std::byte* memory, std::int64_t bytes) {
 }
 
 void MappedFile::release(std::byte* memory, std::int64_t bytes) noexcept {
-  if (bytes == 0) return;
+  if (bytes == 0 || changes_ == Changes::kCopy) return;
   // Where a file system cannot do this, the place stays taken until it is used again.
   ::fallocate(descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_of(memory), bytes);
 }

@@ -112,16 +112,16 @@ class ReplayBuffer(RowAccess):
             validate=validate,
         )
         place = device, as_bool("frames_on_device", frames_on_device)
-        self._construct(spec, place, seed, None if path is None else as_path(path))
+        self._construct(spec, place, seed, None if path is None else (as_path(path), "new"))
 
     @classmethod
-    def _of_spec(cls, spec: BufferSpec, path: bytes | None) -> Self:
+    def _of_spec(cls, spec: BufferSpec, file: tuple[bytes, str] | None) -> Self:
         if cls._sampler_class is not None and not isinstance(spec.sampler, cls._sampler_class):
             raise TypeError(
                 f"{cls.__name__} has a {cls._sampler_class.__name__} sampler, not {spec.sampler!r}"
             )
         buffer = cls.__new__(cls)
-        buffer._construct(spec, (None, False), seed=0, path=path, is_new=False)
+        buffer._construct(spec, (None, False), seed=0, file=file)
         return buffer
 
     def _construct(
@@ -129,14 +129,14 @@ class ReplayBuffer(RowAccess):
         spec: BufferSpec,
         place: tuple[Any, bool],
         seed: Seed,
-        path: bytes | None = None,
-        is_new: bool = True,
+        file: tuple[bytes, str] | None,
     ) -> None:
+        """file: its path, and "new", "old" or "copy"."""
         self._spec = spec
         self._place_batches(*place)
         self._has_warned = False
-        file = None if path is None else (path, spec.to_json(), is_new)
-        self._core: _core.Buffer = self._make_core(seed=seed, file=file, **spec.core_arguments())
+        described = None if file is None else (file[0], spec.to_json(), file[1])
+        self._core: _core.Buffer = self._make_core(seed=seed, file=described, **spec.core_arguments())
         self._all_envs = np.arange(spec.num_envs)
 
     def _place_batches(self, device: Any, frames_on_device: bool) -> None:

@@ -20,8 +20,8 @@ class Restorable(Protocol):
     _core: _core.Buffer
 
     @classmethod
-    def _of_spec(cls, spec: BufferSpec, path: bytes | None) -> Self:
-        """Empty, or with what the file at `path` has."""
+    def _of_spec(cls, spec: BufferSpec, file: tuple[bytes, str] | None) -> Self:
+        """Empty, or with what the file has: its path, and "old" or "copy"."""
 
     def _place_batches(self, device: Any, frames_on_device: bool) -> None:
         """Decides where batches and frames go, as in the constructor."""
@@ -43,9 +43,9 @@ def restored(
     snapshot: _core.Snapshot,
     class_of: Callable[[BufferSpec], type[_Buffer]],
     place: tuple[Any, bool],
-    path: bytes | None,
+    file: tuple[bytes, str] | None,
 ) -> _Buffer:
-    """The buffer of a snapshot called `name` in errors; `path` is that of a file-backed one. Raises SnapshotError."""
+    """The buffer of a snapshot called `name` in errors; `file` is that of a file-backed one. Raises SnapshotError."""
     try:
         spec = BufferSpec.from_json(snapshot.meta)
         if spec.num_envs * _MIN_ENV_BYTES > snapshot.size:
@@ -53,10 +53,10 @@ def restored(
         cls = class_of(spec)
         if not hasattr(cls, "_of_spec"):
             raise TypeError(f"{cls.__name__} is no ReplayBuffer")
-        buffer = cls._of_spec(spec, path)
+        buffer = cls._of_spec(spec, file)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise SnapshotError(f"{name}: the description of the buffer is not valid: {error}") from error
-    if path is None:
+    if file is None:
         buffer._core.load(snapshot)
     buffer._place_batches(*place)
     return buffer

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from mujigae import _core
-from mujigae.replay.arguments import as_path
+from mujigae.replay.arguments import as_bool, as_path
 from mujigae.replay.buffer import ReplayBuffer
 from mujigae.replay.prioritized import PrioritizedReplayBuffer
 from mujigae.replay.restoring import restored
@@ -16,7 +16,13 @@ from mujigae.replay.spec import BufferSpec
 __all__ = ["load"]
 
 
-def load(path: str | os.PathLike[str], *, device: Any = None, frames_on_device: bool = False) -> ReplayBuffer:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    device: Any = None,
+    frames_on_device: bool = False,
+    copy_on_write: bool = False,
+) -> ReplayBuffer:
     """Reads a buffer that `save` wrote, or reopens the file of one with `path`; it continues bit for bit.
 
     A file-backed buffer stays so, with the same path. After a kill it has every row that was flushed and not evicted since;
@@ -25,6 +31,8 @@ def load(path: str | os.PathLike[str], *, device: Any = None, frames_on_device: 
     Args:
         path: the file.
         device, frames_on_device: where batches and frames go, as in the constructor; not saved.
+        copy_on_write: leave the file of a buffer with `path` as it is: what changes stays in this process's memory and is
+            lost unless saved. The file need not be writable, and several may read it so at once. Of no effect for a snapshot.
 
     Returns a PrioritizedReplayBuffer where the sampler is `Proportional`, else a ReplayBuffer.
     Raises SnapshotError, saying what is wrong and where, for a file that is truncated, damaged, foreign or of another
@@ -32,8 +40,9 @@ def load(path: str | os.PathLike[str], *, device: Any = None, frames_on_device: 
     """
     name = as_path(path)
     snapshot = _core.Snapshot(name)
-    place, backing = (device, frames_on_device), name if snapshot.is_file_backed else None
-    return restored(os.fsdecode(name), snapshot, _class_of, place, backing)
+    file = (name, "copy" if as_bool("copy_on_write", copy_on_write) else "old")
+    backing = file if snapshot.is_file_backed else None
+    return restored(os.fsdecode(name), snapshot, _class_of, (device, frames_on_device), backing)
 
 
 def _class_of(spec: BufferSpec) -> type[ReplayBuffer]:

@@ -7,6 +7,7 @@
 //   part     plain memory, zero at first. It is sparse: what is not reserved has no place on the disk, and must not be touched
 //
 // The file is locked as long as it is open, and belongs to the process that opened it: a forked process must not touch it.
+// Opened with kCopy, it is read and never written: changes stay in this process's memory, and others may look at it too.
 // Errors of the system are std::system_error, a file that is damaged or no such file is a SnapshotError.
 // Threads: none; the owner locks.
 #pragma once
@@ -35,9 +36,12 @@ class MappedFile {
     std::vector<std::int64_t> words;
   };
 
+  enum class Changes { kKept, kCopy };  // what is written to the parts: kept in the file, or in memory only
+
   // A new file, which exists from publish() on; EEXIST if there is one. meta: the description that it begins with.
   static std::unique_ptr<MappedFile> create(const std::string& path, const std::string& meta);
-  static std::unique_ptr<MappedFile> open(const std::string& path, const std::string& meta);  // of which the description is known
+  // One of which the description is known.
+  static std::unique_ptr<MappedFile> open(const std::string& path, const std::string& meta, Changes changes = Changes::kKept);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -49,7 +53,7 @@ class MappedFile {
   State read_state() const;                           // the newest that is intact; it has the number of words given above
 
   void reserve(std::byte* memory, std::int64_t bytes);           // throws when the disk is full
-  void release(std::byte* memory, std::int64_t bytes) noexcept;  // zeros, and their place on the disk is free
+  void release(std::byte* memory, std::int64_t bytes) noexcept;  // zeros, and their place on the disk is free; in a copy nothing
 
   // Everything in the parts is on the disk, then a state that says so; is_closed: both records say it.
   void flush(std::span<const std::int64_t> words, bool is_closed);
@@ -82,6 +86,7 @@ class MappedFile {
   void sync(const Part& part) const;
 
   std::string path_, meta_;
+  Changes changes_ = Changes::kKept;
   std::optional<AsideFile> aside_;
   Descriptor file_;
   pid_t process_;
