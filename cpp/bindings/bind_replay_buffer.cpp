@@ -159,8 +159,9 @@ class BoundBuffer {
     return found;
   }
 
-  // (obs arrays [T + 1, ...], action [T, ...], reward, terminated, truncated, key, extras), or None when rows of it are gone.
-  py::object read_episode(std::int64_t env, std::int64_t first, std::int64_t count) {
+  // (obs arrays [T + 1, ...], action [T, ...], reward, terminated, truncated, key, extras), or None when rows of it are gone; without
+  // `with_obs` no obs arrays.
+  py::object read_episode(std::int64_t env, std::int64_t first, std::int64_t count, bool with_obs) {
     const auto new_array = [](const ArrayLayout& layout, std::int64_t rows) {
       Shape shape = {static_cast<py::ssize_t>(rows)};
       shape.insert(shape.end(), layout.shape.begin(), layout.shape.end());
@@ -170,7 +171,7 @@ class BoundBuffer {
     buffer_->check_episode({env, first, count, false});
     EpisodeView view{};
     py::list obs, extras;
-    for (const ArrayLayout& layout : layouts_.obs) {
+    for (const ArrayLayout& layout : with_obs ? layouts_.obs : std::vector<ArrayLayout>()) {
       py::array array = new_array(layout, count + 1);
       view.obs.push_back(bytes_of(array));
       obs.append(array);
@@ -222,6 +223,15 @@ class BoundBuffer {
     const auto priority_array = reals("priorities", priorities);
     const ReleasedGil release;
     return buffer_->update_priorities(copied(key_array), copied(priority_array));
+  }
+
+  py::array_t<double> priorities(const py::object& key) const {
+    const auto keys = copied(integers("key", key));
+    auto priorities = new_vector<double>(static_cast<py::ssize_t>(keys.size()));
+    const std::span<double> out(priorities.mutable_data(), keys.size());
+    const ReleasedGil release;  // nobody else has the array yet
+    buffer_->read_priorities(keys, out);
+    return priorities;
   }
 
   // The snapshot as arrays of bytes, one after the other.
@@ -319,7 +329,7 @@ void bind_buffer(py::module_& m) {
       .def("gather", &Bound::gather, py::arg("key"), py::arg("beta"))
       .def("next_key", &Bound::next_key, py::arg("key"))
       .def("last_key", &Bound::last_key).def("episodes", &Bound::episodes)
-      .def("read_episode", &Bound::read_episode, py::arg("env"), py::arg("first"), py::arg("count"))
+      .def("read_episode", &Bound::read_episode, py::arg("env"), py::arg("first"), py::arg("count"), py::arg("with_obs"))
       .def("reseed", [](Bound& self, const py::object& seed) {
              const Philox::Key key = philox_key(seed);
              const ReleasedGil unlocked;
@@ -329,6 +339,7 @@ void bind_buffer(py::module_& m) {
       .def("sample_mirrored", &Bound::sample_mirrored, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)
       .def("update_priorities", &Bound::update_priorities, py::arg("key"), py::arg("priorities"))
+      .def("priorities", &Bound::priorities, py::arg("key"))
       .def("end_episodes", [](Bound& self) { self.buffer().end_episodes(); }, release)
       .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
       .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },

@@ -52,25 +52,25 @@ def filled() -> Any:
 @pytest.mark.parametrize("env", [-1, 2, 2**62, -(2**63)])
 def test_episodes_of_no_environment_are_refused(env: int) -> None:
     with pytest.raises(IndexError, match=f"env: expected 0 <= env < 2, got {env}"):
-        filled().read_episode(env, 0, 1)
+        filled().read_episode(env, 0, 1, True)
 
 
 @pytest.mark.parametrize("first", [-1, -(2**63)])
 def test_episodes_that_begin_before_the_first_row_are_refused(first: int) -> None:
     with pytest.raises(ValueError, match=f"first: expected at least 0, got {first}"):
-        filled().read_episode(0, first, 1)
+        filled().read_episode(0, first, 1, True)
 
 
 @pytest.mark.parametrize("count", [0, -1, 10, 2**62, 2**63 - 1, -(2**63)])
 def test_episodes_of_more_rows_than_an_environment_has_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match=f"count: expected 1 to 9 rows, got {count}"):
-        filled().read_episode(0, 0, count)
+        filled().read_episode(0, 0, count, True)
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 5), (4, 1), (2**62, 9), (2**63 - 1, 9)])
 def test_rows_that_are_not_there_yet_are_none(first: int, count: int) -> None:
-    assert filled().read_episode(1, first, count) is None
-    assert filled().read_episode(1, 0, 4) is not None
+    assert filled().read_episode(1, first, count, True) is None
+    assert filled().read_episode(1, 0, 4, True) is not None
 
 
 @pytest.mark.parametrize("num_steps", [2**62, 2**63 - 1, -1, -(2**63)])

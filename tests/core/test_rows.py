@@ -158,6 +158,18 @@ def test_both_engines_list_the_same_episodes_and_each_key_once() -> None:
     assert len(np.unique(keys)) == len(keys)
 
 
+def test_episodes_without_observations_are_the_same_otherwise(impl: ModuleType) -> None:
+    whole, without = (list(filled(impl).episodes(with_obs=with_obs)) for with_obs in (True, False))
+    assert len(whole) == len(without)
+    for a, b in zip(whole, without, strict=True):
+        assert b.obs is None
+        assert (a.env_id, a.is_open) == (b.env_id, b.is_open)
+        for name in ("action", "reward", "terminated", "truncated", "key"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+        for name in EXTRAS:
+            np.testing.assert_array_equal(a.extras[name], b.extras[name])
+
+
 def test_an_episode_evicted_after_it_was_listed_is_left_out(impl: ModuleType) -> None:
     buffer = filled(impl)
     iterator = buffer.episodes()
@@ -188,6 +200,33 @@ def test_a_first_priority_is_the_rows_and_counts_for_the_largest(impl: ModuleTyp
         [by_action[t] for t in range(4)], np.array([0.5, 1.0, 3.0, 3.0]) / 7.5, rtol=1e-12
     )
     assert buffer.max_priority == 3.0
+
+
+@pytest.mark.parametrize("sampler", [mujigae.Proportional(), mujigae.RankBased()])
+def test_priorities_are_read_as_they_were_given(impl: ModuleType, sampler: Any) -> None:
+    buffer = impl.ReplayBuffer(8, ((), np.float32), ((), np.int64), seed=0, sampler=sampler, n_step=2)
+    assert buffer.priorities([]).tolist() == []
+    for t in range(6):
+        buffer.add(
+            np.float32(t), t, 0.0, np.float32(t + 1), False, False, priority=0.5 * t if t < 3 else None
+        )
+    (episode,) = buffer.episodes()
+    np.testing.assert_array_equal(buffer.priorities(episode.key), [0.0, 0.5, 1.0, 1.0, 1.0, 1.0])
+    buffer.update_priorities(
+        episode.key[[1, 5]], [7.0, 0.25]
+    )  # the last waits for its window, and has one all the same
+    np.testing.assert_array_equal(buffer.priorities(episode.key[::-1]), [0.25, 1.0, 1.0, 1.0, 7.0, 0.0])
+    with pytest.raises(IndexError, match=r"key\[1\]"):
+        buffer.priorities([episode.key[0], -1])
+    buffer.clear()
+    with pytest.raises(IndexError, match=r"key\[0\]: expected a row that is still there"):
+        buffer.priorities(episode.key)
+
+
+def test_a_uniform_buffer_has_no_priorities_to_read(impl: ModuleType) -> None:
+    buffer = impl.ReplayBuffer(8, ((), np.float32), ((), np.int64), seed=0)
+    with pytest.raises(TypeError, match="priorities: expected a sampler with priorities, got Uniform"):
+        buffer.priorities([])
 
 
 @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])

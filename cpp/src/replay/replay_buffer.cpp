@@ -88,6 +88,11 @@ std::int64_t ReplayBuffer::update_priorities(std::span<const std::int64_t> keys,
   return applied;
 }
 
+void ReplayBuffer::read_priorities(std::span<const std::int64_t> keys, std::span<double> out) const {
+  const auto locked = lock();
+  for (std::size_t i = 0; i < keys.size(); ++i) out[i] = sampler_->priority(held_slot(keys[i], i));
+}
+
 // --- settings that may change between samples
 
 void ReplayBuffer::announce_all() {

@@ -105,7 +105,7 @@ bool ReplayBuffer::read_episode(const EpisodeRows& rows, const EpisodeView& out)
     for (std::size_t x = 0; x < rows_.num_extras(); ++x) {
       copy_bytes(out.extras[x] + t * rows_.extra_bytes(x), rows_.extra(x, slot), static_cast<std::size_t>(rows_.extra_bytes(x)));
     }
-    read_stacks(rows.env, slot, t, t + 1 == rows.count, out);
+    if (!out.obs.empty()) read_stacks(rows.env, slot, t, t + 1 == rows.count, out);
   }
   lane.issued_end = std::max(lane.issued_end, rows.first + rows.count);
   return true;

@@ -53,7 +53,7 @@ class Episode(NamedTuple):
     """
 
     env_id: int
-    obs: Any  #: [T + 1, *obs_shape]: the last is the successor of the last row; dict and tuple spaces as in a batch
+    obs: Any  #: [T + 1, *obs_shape]: the last is the successor of the last row; dict and tuple spaces as in a batch; None without
     action: Any  #: [T, *action_shape]
     reward: Any  #: [T] float64, as they were added
     terminated: Any  #: [T] bool

@@ -38,6 +38,15 @@ class PriorityAccess:
             )
         return int(self._core.update_priorities(key, self._placement.to_numpy(priorities)))
 
+    def priorities(self, key: Any) -> Any:
+        """[B] float64: the priorities of the rows of these keys, as they were given.
+
+        Raises IndexError for a key whose row was overwritten or was never issued, and TypeError where the sampler has none.
+        """
+        if not isinstance(self._spec.sampler, PrioritySampler):
+            raise TypeError(f"priorities: expected a sampler with priorities, got {self._spec.sampler!r}")
+        return self._core.priorities(key)
+
     @property
     def sampler(self) -> Sampler:
         """How rows are chosen, with alpha and beta as they are now."""

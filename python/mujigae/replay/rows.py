@@ -62,18 +62,43 @@ class RowAccess(PriorityAccess):
         """
         return self._core.last_key()
 
-    def episodes(self) -> Iterator[Episode]:
+    def episodes(self, *, with_obs: bool = True) -> Iterator[Episode]:
         """All rows, episode by episode: closed ones first, by the number of their first row, then the open ones.
+
+        Args:
+            with_obs: False leaves out the observations, which are None then: for lengths, returns and keys, in much less time.
 
         The list of episodes is made when the iterator is; one of which rows are evicted before it is read is left out.
         """
         for env, first, count, is_open in self._core.episodes():
-            found = self._core.read_episode(env, first, count)
-            if found is not None:
-                obs, action, reward, terminated, truncated, key, extras = found
-                named = dict(zip((spec.name for spec in self._spec.extras), extras, strict=True))
-                tree = self._spec.obs.unflatten(obs)
-                yield Episode(env, tree, action, reward, terminated, truncated, named, key, is_open)
+            episode = self._read_episode(env, first, count, is_open, with_obs)
+            if episode is not None:
+                yield episode
+
+    def episode(self, number: int) -> Episode:
+        """One of `episodes()`, by its place there, from the end where negative; the others are not read.
+
+        Raises IndexError where there is none, or its rows are evicted before they are read.
+        """
+        listed = self._core.episodes()
+        if -len(listed) <= number < len(listed):
+            env, first, count, is_open = listed[number]
+            episode = self._read_episode(env, first, count, is_open, with_obs=True)
+            if episode is not None:
+                return episode
+        raise IndexError(f"number: expected that of one of {len(listed)} episodes, got {number}")
+
+    def _read_episode(
+        self, env: int, first: int, count: int, is_open: bool, with_obs: bool
+    ) -> Episode | None:
+        """None where rows of it are gone."""
+        found = self._core.read_episode(env, first, count, with_obs)
+        if found is None:
+            return None
+        obs, action, reward, terminated, truncated, key, extras = found
+        named = dict(zip((spec.name for spec in self._spec.extras), extras, strict=True))
+        tree = self._spec.obs.unflatten(obs) if with_obs else None
+        return Episode(env, tree, action, reward, terminated, truncated, named, key, is_open)
 
     def __iter__(self) -> Iterator[Episode]:
         """As `episodes`."""

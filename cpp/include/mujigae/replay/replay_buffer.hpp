@@ -63,7 +63,7 @@ struct EpisodeRows {
   bool is_open;  // its newest row has neither ended nor been interrupted
 };
 
-// Where such rows go: [T, ...] each, obs [T + 1, ...].
+// Where such rows go: [T, ...] each, obs [T + 1, ...], or no obs where nobody wants them.
 struct EpisodeView {
   std::vector<std::byte*> obs;
   std::byte* action;
@@ -119,6 +119,8 @@ class ReplayBuffer {
   void clear();
 
   std::int64_t update_priorities(std::span<const std::int64_t> keys, std::span<const double> priorities);
+  // The raw priorities of these rows; IndexError for a key that is stale or was never issued.
+  void read_priorities(std::span<const std::int64_t> keys, std::span<double> out) const;
   bool has_priorities() const { return sampler_->has_priorities(); }
   void set_alpha(double alpha);
   double alpha() const;

@@ -22,12 +22,12 @@ class PrioritySampler : public Sampler {
   bool has_priorities() const override { return true; }
   void check_priorities(const char* argument, std::span<const double> priorities) const override;
   void set_priority(std::int64_t slot, double priority) override;
+  double priority(std::int64_t slot) const override { return priorities_[slot]; }
   double max_priority() const override { return max_priority_; }
   double alpha() const override { return alpha_; }
   void set_alpha(double alpha) override;
   double beta() const override { return beta_; }
   void set_beta(double beta) override;
-  double priority(std::int64_t slot) const { return priorities_[slot]; }
 
   std::int64_t nbytes() const override { return priorities_.nbytes(); }
   std::string why_invalid(const RowRing& rows, const Span& span) const override;

@@ -50,6 +50,7 @@ class Sampler {
   virtual bool has_priorities() const { return false; }
   virtual void check_priorities(const char* /*argument*/, std::span<const double>) const {}
   virtual void set_priority(std::int64_t, double) {}
+  virtual double priority(std::int64_t) const { return 1.0; }  // raw, of a slot
   virtual double max_priority() const { return 1.0; }
   virtual double alpha() const { return 0.0; }
   virtual void set_alpha(double) {}  // the caller enters every row that can be drawn again

@@ -191,7 +191,8 @@ class Buffer:
         after = key, probability, self._extras_of(rows)
         return Drawn(counter, lambda weight: (*before, weight, *after), masses, probability)
 
-    def _extras_of(self, rows: list[Row]) -> dict[str, Any]:
+    def _extras_of(self, rows: list[Any]) -> dict[str, Any]:
+        """Of rows, or of sequences."""
         return {name: np.stack([row.extras[x] for row in rows]) for x, name in enumerate(self._extra_names)}
 
     def draw(self, batch_size: Any) -> tuple[Any, Any]:
@@ -224,18 +225,14 @@ class Buffer:
         found = [sequence_of(ready[i], shape, self._gamma) for i in positions]
         observations = [np.stack([one.obs[c] for one in found]) for c in range(len(self._stacks))]
         columns = {name: np.stack([getattr(one, name) for one in found]) for name in SEQUENCE_COLUMNS}
-        weight = weights(drawn.masses, self.beta if beta is None else beta)
-        extras = {
-            name: np.stack([one.extras[x] for one in found]) for x, name in enumerate(self._extra_names)
-        }
         key = np.array([lane.key(i) for lane, i in (ready[position] for position in positions)], np.int64)
         return SequenceBatch(
             obs=single(observations),
             **columns,
-            weight=weight,
+            weight=weights(drawn.masses, self.beta if beta is None else beta),
             key=key,
             probability=drawn.probability,
-            extras=extras,
+            extras=self._extras_of(found),
         )
 
     def next_key(self, key: Any) -> Any:
@@ -270,7 +267,7 @@ class Buffer:
                     first = i + 1
         return sorted(found, key=lambda episode: (episode[3], episode[1], episode[0]))
 
-    def read_episode(self, env: int, first: int, count: int) -> Any:
+    def read_episode(self, env: int, first: int, count: int, with_obs: bool) -> Any:
         lane = self._lanes[env]
         if first < lane.first or first + count > lane.first + len(lane.rows):
             return None
@@ -281,7 +278,7 @@ class Buffer:
         return (
             [
                 np.stack([row.obs[c] for row in rows] + [rows[-1].next_obs[c]])
-                for c in range(len(self._stacks))
+                for c in range(len(self._stacks) if with_obs else 0)
             ],
             np.stack([row.action for row in rows]),
             np.array([row.reward for row in rows]),
@@ -381,6 +378,10 @@ class Buffer:
                 held[one].priority = float(value)
                 self._new_priority = max(self._new_priority, float(value))
         return sum(one in held for one in keys)
+
+    def priorities(self, key: Any) -> Any:
+        found = [self._row_of(one, i) for i, one in enumerate(key)]
+        return np.array([lane.rows[i].priority for lane, i in found], np.float64)
 
     def _was_issued(self, key: int) -> bool:
         generation, slot = key >> self._slot_bits, key & ((1 << self._slot_bits) - 1)
