@@ -1,13 +1,14 @@
-"""The command line: `mujigae train | evaluate | record | plot | info`.
+"""The command line: `mujigae train | evaluate | record | plot | replay | info`.
 
 Every deliberate error is one line on stderr and exit status 2; --traceback or MUJIGAE_TRACEBACK=1 shows
-where it came from. Only `info` works without the train extra, and importing this module needs nothing but
-NumPy.
+where it came from. Only `info` and what `replay` prints work without the train extra, and importing this
+module needs nothing but NumPy.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import platform
 import select
@@ -25,6 +26,7 @@ from mujigae.config import options as cli_options
 from mujigae.config.checks import close_matches
 from mujigae.config.run import Run
 from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.replay.buffer import ReplayBuffer
 
 __all__ = ["main"]
 
@@ -37,6 +39,7 @@ usage: mujigae COMMAND ...
   evaluate RUN [--episodes N]               play whole games; ends with the mean return +- its standard error
   record RUN                                film one game, and draw what the agent expected of it
   plot RUN...                               draw learning curves into one picture
+  replay FILE                               what a saved buffer holds; a film of an episode; export to Minari
   info                                      versions, build, presets, families, devices
   --version                                 the version alone
 
@@ -92,8 +95,8 @@ def _run(args: list[str]) -> int:
 
 
 def _dispatch(args: list[str]) -> int:
-    if args[:1] == ["info"]:
-        return _info(args[1:])
+    if args[:1] in (["info"], ["replay"]):  # those that NumPy is enough for
+        return {"info": _info, "replay": _replay}[args[0]](args[1:])
     if args == ["--version"]:
         print(f"mujigae {_version('mujigae')}")
         return 0
@@ -107,7 +110,9 @@ def _dispatch(args: list[str]) -> int:
         "plot": _plot,
     }
     if args[0] not in commands:
-        raise ConfigError(f"unknown command {args[0]!r}{close_matches(args[0], [*commands, 'info'])}")
+        raise ConfigError(
+            f"unknown command {args[0]!r}{close_matches(args[0], [*commands, 'replay', 'info'])}"
+        )
     for package in ("torch", "gymnasium"):
         require(package, "train")
     _find_modules_of_the_current_folder()
@@ -229,6 +234,51 @@ def _plot(args: list[str]) -> int:
     out = options.out or (folders[0] / "curve.png" if len(folders) == 1 else Path("curves.png"))
     print((bands.plot_bands if options.bands else curves.plot)(folders, out))
     return 0
+
+
+def _replay(args: list[str]) -> int:
+    from mujigae.replay.contents import contents_of, lines, open_unchanged
+    from mujigae.runs.own_folders import find_replay
+
+    options = cli_options.parse(cli_options.ReplayOptions, args, "replay")
+    if options.export and (len(options.export) != 2 or options.export[0] != "minari"):
+        raise ConfigError(f"export: expected minari NAME, got {' '.join(options.export)}")
+    path = find_replay(options.file)
+    buffer = open_unchanged(path)
+    if options.video is not None:
+        _film(buffer, options)
+    if options.export:
+        _export(buffer, options.export[1])
+    if options.video is None and not options.export:
+        contents = contents_of(buffer, path)
+        print(json.dumps(contents, indent=2) if options.json else "\n".join(lines(contents)))
+    return 0
+
+
+def _film(buffer: ReplayBuffer, options: cli_options.ReplayOptions) -> None:
+    require("gymnasium", "train")
+    from mujigae.pictures.replayed import film_episode
+
+    assert options.video is not None
+    paths = film_episode(
+        buffer,
+        options.video,
+        number=options.episode,
+        name=options.array,
+        channels=options.channels,
+        fps=options.fps,
+    )
+    print(*paths, sep="\n")
+
+
+def _export(buffer: ReplayBuffer, name: str) -> None:
+    from mujigae.integrations.minari import to_minari
+
+    try:
+        dataset = to_minari(buffer, name)
+    except (OSError, ValueError) as error:  # a name that is taken, or that Minari does not accept
+        raise MujigaeError(f"export: {name} could not be written: {error}") from error
+    print(f"{dataset.id}: {dataset.total_episodes:,} episodes, {dataset.total_steps:,} steps")
 
 
 def _info(args: list[str]) -> int:

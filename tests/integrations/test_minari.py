@@ -16,6 +16,7 @@ from gymnasium import spaces  # noqa: E402
 from minari.data_collector import EpisodeBuffer  # noqa: E402
 
 import mujigae  # noqa: E402
+from mujigae import cli  # noqa: E402
 from mujigae.integrations.gymnasium import RecordTransitions  # noqa: E402
 from mujigae.integrations.minari import add_episodes, from_minari, to_minari  # noqa: E402
 
@@ -166,3 +167,24 @@ def test_nothing_is_refused() -> None:
 def test_example_learns_from_a_dataset() -> None:
     printed = output_of("minari_offline")
     assert printed.splitlines()[-1] == "the goal is reached in 6 steps"
+
+
+def test_a_saved_buffer_is_exported_by_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buffer = mujigae.ReplayBuffer(30, ((3,), np.float32), ((), np.int64))
+    for t in range(20):
+        obs, after = np.full(3, t, np.float32), np.full(3, t + 1, np.float32)
+        buffer.add(obs, t, float(t), after, t % 8 == 7, False)
+    buffer.save(tmp_path / "buffer")
+    command = ["replay", str(tmp_path / "buffer"), "--export", "minari"]
+    assert cli.main([*command, "mine/counts-v0"]) == 0
+    assert capsys.readouterr().out == "mine/counts-v0: 3 episodes, 20 steps\n"
+    loaded = from_minari("mine/counts-v0")
+    for mine, other in zip(loaded.episodes(), buffer.episodes(), strict=True):
+        np.testing.assert_array_equal(mine.obs, other.obs)
+        np.testing.assert_array_equal(mine.reward, other.reward)
+    for name in ("mine/counts-v0", "no version at all"):
+        assert cli.main([*command, name]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"mujigae: export: {name} could not be written: ")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import imageio.v3 as iio
-import imageio_ffmpeg
 import numpy as np
 import pytest
+from films import decode
 from PIL import Image
 
 from mujigae.errors import ConfigError, MujigaeError
@@ -224,17 +223,6 @@ def gif_frames(path: Path) -> tuple[list[np.ndarray], list[int], int]:
             frames.append(np.asarray(image.convert("RGB")))
             durations.append(image.info["duration"])
     return frames, durations, loop
-
-
-def decode(path: Path) -> tuple[np.ndarray, str]:
-    """All frames of a film [T, H, W, 3], and what ffmpeg says of the stream."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-    stream = next(line for line in done.stderr.decode().splitlines() if "Video:" in line)
-    size = re.search(r", (\d+)x(\d+)[ ,]", stream)
-    assert size is not None
-    width, height = map(int, size.groups())
-    return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width, 3), stream
 
 
 def test_short_film_keeps_every_frame_in_both_files(tmp_path: Path) -> None:

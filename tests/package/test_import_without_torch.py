@@ -5,6 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+import mujigae
 
 BLOCKER = """
 import sys
@@ -82,3 +87,16 @@ def test_an_adapter_without_its_library_names_the_pip_command() -> None:
         "mujigae.errors.MissingExtraError: stable_baselines3 is not"
     )
     assert 'python -m pip install "mujigae[sb3]"' in done.stderr
+
+
+def test_a_saved_buffer_is_looked_at_with_numpy_alone(tmp_path: Path) -> None:
+    buffer = mujigae.ReplayBuffer(8, ((2,), np.float32), ((), np.int64))
+    buffer.add(np.zeros(2, np.float32), 0, 1.0, np.ones(2, np.float32), True, False)
+    buffer.save(tmp_path / "buffer")
+    call = "import sys; from mujigae.cli import main; sys.exit(main(['replay', {0!r}{1}]))"
+    done = run_with_numpy_only(call.format(str(tmp_path / "buffer"), ""))
+    assert "1 of 8 can be drawn" in done.stdout
+    done = run_with_numpy_only(
+        call.format(str(tmp_path / "buffer"), ", '--video', 'film'"), expected_status=2
+    )
+    assert 'python -m pip install "mujigae[train]"' in done.stderr

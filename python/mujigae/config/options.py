@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NoReturn, TypeVar, Union
 from mujigae.config.checks import (
     Count,
     NotNegative,
+    Positive,
     check_fields,
     close_matches,
     describe,
@@ -28,7 +29,7 @@ from mujigae.config.run import PARTS, AgentConfig, Run, part_types
 from mujigae.errors import ConfigError
 
 __all__ = [
-    *("Early", "EvaluateOptions", "PlotOptions", "RecordOptions", "TrainOptions"),
+    *("Early", "EvaluateOptions", "PlotOptions", "RecordOptions", "ReplayOptions", "TrainOptions"),
     *("parse", "parse_train", "show_train_help", "early"),
 ]
 
@@ -125,6 +126,32 @@ class PlotOptions(Options):
     """The PNG to write."""
     bands: bool = False
     """One curve for each preset: the interquartile mean over its seeds, with a 95% bootstrap interval."""
+
+
+@dataclass(frozen=True)
+class ReplayOptions(Options):
+    """Prints what a saved buffer holds: rows, episodes, spaces, sampler, priorities, bytes. Its file is left as it is.
+
+    FILE is a snapshot (buffer.save), the file of a buffer with path= that no process has open, or a run, whose latest
+    checkpoint has one. Printing needs NumPy alone, --video the extra train, --export the library.
+    """
+
+    file: Path = field(metadata=POSITIONAL)
+    """A file with a buffer, a run's folder, or the name of a run below runs/."""
+    json: bool = False
+    """Print one JSON object instead."""
+    video: Path | None = None
+    """Write the frames of an episode to this path, once with .gif and once with .mp4, instead of printing."""
+    episode: int | None = None
+    """Which episode --video shows: 0 is the oldest, -1 the newest; None: the newest that has ended."""
+    array: str | None = None
+    """Which array of the observations --video shows; None: the only one that can be images."""
+    channels: Literal["auto", "first", "last"] = "auto"
+    """Axis of the channels in images of three axes; auto: as their shape says."""
+    fps: Positive = 15.0
+    """Frames per second of --video."""
+    export: tuple[str, ...] = ()
+    """`minari NAME`: write all episodes as a new local Minari dataset, instead of printing."""
 
 
 class Early(NamedTuple):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mujigae.errors import ConfigError
 
-__all__ = ["SMALLEST_SIDE", "Channels", "channels_first", "image_sides"]
+__all__ = ["SMALLEST_SIDE", "Channels", "channels_first", "channels_of", "image_sides"]
 
 Channels = Literal["auto", "first", "last"]
 
@@ -38,7 +38,7 @@ def image_sides(
     if len(shape) < 2 or (len(shape) == 2 and space.dtype not in _PIXELS):
         return None
     if len(shape) == 3:
-        where = _channels_of(shape, channels, is_pixels=space.dtype in _PIXELS)
+        where = channels_of(shape, channels, is_pixels=space.dtype in _PIXELS)
         shape = {"last": shape[:2], "first": shape[1:], None: (0, 0)}[where]
     return (shape[0], shape[1]) if min(shape) >= SMALLEST_SIDE else None
 
@@ -51,7 +51,7 @@ def channels_first(
     Floats of finite bounds are brought to [0, 1] by them; the network does that for uint8, which takes less memory.
     """
     shape = space.shape if stack is None else space.shape[1:]
-    is_last = len(shape) == 3 and _channels_of(shape, channels, is_pixels=True) == "last"
+    is_last = len(shape) == 3 and channels_of(shape, channels, is_pixels=True) == "last"
 
     low, high = space.low.min(), space.high.max()
     is_scaled = (
@@ -66,7 +66,7 @@ def channels_first(
     return spaces.Box(turned(space.low), turned(space.high), dtype=space.dtype.type), turned
 
 
-def _channels_of(shape: tuple[int, ...], channels: Channels, *, is_pixels: bool) -> str | None:
+def channels_of(shape: tuple[int, ...], channels: Channels, *, is_pixels: bool) -> str | None:
     """ "first" or "last" of an image's three axes; None where neither can be, or numbers that are no pixels do not say.
 
     Two equal sides are height and width; otherwise the smaller one of the outer axes has the channels.

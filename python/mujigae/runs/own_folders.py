@@ -27,6 +27,7 @@ __all__ = [
     "checkpoints",
     "delete_others",
     "find",
+    "find_replay",
     "put",
     "step_of",
 ]
@@ -61,6 +62,22 @@ def checkpoints(folder: Path) -> list[Path]:
 def find(final: Path) -> Path | None:
     """`final`, or the old one, aside, where a kill came before the new one's name."""
     return next((path for path in (final, _old(final)) if path.is_dir()), None)
+
+
+def find_replay(path: Path, root: Path = Path("runs")) -> Path:
+    """The file of a buffer that `path` means: itself, or that of the checkpoint or the run (also by its name below `root`)
+    that it is, the run's latest. Raises CheckpointError for any other folder, and for what does not exist.
+    """
+    for folder in (path, root / path):
+        if not os.path.isdir(folder):  # unlike Path's, False for a path that the system refuses
+            continue
+        for found in (folder, *reversed(checkpoints(folder))):
+            if os.path.lexists(found / REPLAY):
+                return found / REPLAY
+        raise CheckpointError(f"{folder}: no replay buffer in this folder, nor a checkpoint with one")
+    if os.path.lexists(path):
+        return path
+    raise CheckpointError(f"{path}: there is no such file, nor a run of this name")
 
 
 def aside_of(final: Path) -> Path:
