@@ -161,7 +161,14 @@ def _train_new(options: Any, changes: dict[str, Any]) -> int:
     from mujigae.runs.session import train_run
 
     config = resolve(options.preset or Run.preset, changes.pop("env_id", None), changes)
-    return _conclude(train_run(config, root=options.runs, name=options.name), options.eval_episodes)
+    outcome = train_run(config, root=options.runs, name=options.name, tracking=_tracking(options))
+    return _conclude(outcome, options.eval_episodes)
+
+
+def _tracking(options: cli_options.TrainOptions) -> Any:
+    from mujigae.runs.tracking.opening import Tracking
+
+    return None if options.track is None else Tracking(options.track, options.track_project)
 
 
 def _resume(options: Any, saved: Run, changes: dict[str, Any]) -> int:
@@ -173,7 +180,8 @@ def _resume(options: Any, saved: Run, changes: dict[str, Any]) -> int:
     if options.preset is not None:
         changes["preset"] = options.preset
     changes = {name: value for name, value in changes.items() if value != saved.flat()[name]}
-    outcome = resume_run(find(options.resume, options.runs), changes, trust_modules=options.trust_modules)
+    trust, tracking = options.trust_modules, _tracking(options)
+    outcome = resume_run(find(options.resume, options.runs), changes, trust_modules=trust, tracking=tracking)
     return _conclude(outcome, options.eval_episodes)
 
 

@@ -72,6 +72,10 @@ class TrainOptions(Options):
     """Folder of the runs."""
     eval_episodes: NotNegative = 0
     """Games to evaluate on at the end; 0: none."""
+    track: Literal["wandb", "mlflow", "trackio"] | None = None
+    """Send the curves there too, as the tracker's own variables say; a resumed run goes on with what it had."""
+    track_project: str = "mujigae"
+    """Project (of MLflow: experiment) that a run with --track belongs to."""
     trust_modules: bool = False
     """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 

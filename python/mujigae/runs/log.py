@@ -1,6 +1,6 @@
-"""What a run writes while it trains: progress.csv, episodes.csv and TensorBoard scalars.
+"""What a run writes while it trains: progress.csv, episodes.csv, TensorBoard scalars, and those of another tracker.
 
-All three are append-only. A resume first puts files without the lines past the checkpoint's step in their
+The first three are append-only. A resume first puts files without the lines past the checkpoint's step in their
 place, so that each is what the run would have written without the stop. A row of progress.csv closes a window of
 log_period_steps; so does every checkpoint, where a resumed run begins.
 """
@@ -19,9 +19,12 @@ from typing import Any
 import torch
 
 from mujigae.agents.agent import Agent
-from mujigae.errors import CheckpointError, ConfigError, require
+from mujigae.errors import CheckpointError, ConfigError
 from mujigae.runs.files import write_whole, written_to
 from mujigae.runs.reading import read_table
+from mujigae.runs.tracking.contract import TrackedRun, Tracker
+from mujigae.runs.tracking.opening import Tracking, open_tracker
+from mujigae.runs.tracking.tensorboard import TensorBoard
 from mujigae.training.loop import Progress, Training
 
 __all__ = ["EPISODE_COLUMNS", "Row", "RunLog", "Table", "Window", "progress_columns"]
@@ -30,7 +33,7 @@ EPISODE_COLUMNS = ["step", "frames", "seconds", "env_id", "score", "length_steps
 
 Row = dict[str, float | None]  # None: nothing to say yet, an empty cell
 
-_TENSORBOARD = {
+_TAGS = {
     "return/mean_20": "mean_return_20",
     "return/mean_100": "mean_return_100",
     "train/mean_priority": "mean_priority",
@@ -89,17 +92,18 @@ def progress_columns(agent: Agent) -> list[str]:
 class RunLog:
     """Takes every Progress of a run; `observe` returns the row that it closed, if it closed one."""
 
-    def __init__(self, folder: Path, training: Training) -> None:
+    def __init__(self, folder: Path, training: Training, tracking: Tracking | None = None) -> None:
         self._training = training
         step = training.counters.steps
-        tensorboard = require("torch.utils.tensorboard", "train")
         with ExitStack() as opened:  # closed again where one of them cannot be opened
             self._progress = Table(folder / "progress.csv", progress_columns(training.agent), step)
             opened.callback(self._progress.close)
             self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
             opened.callback(self._episodes.close)
-            with written_to(folder / "tensorboard") as path:
-                self._tensorboard = tensorboard.SummaryWriter(path, purge_step=step + 1 if step else None)
+            tracked = TrackedRun(folder, "", training.config.flat(), step, None)
+            self._trackers: list[Tracker] = [TensorBoard(tracked)]
+            if tracking is not None:
+                self._trackers.append(open_tracker(tracking, tracked))
             opened.pop_all()
         self._window = Window(step, training.counters.seconds)
 
@@ -111,7 +115,7 @@ class RunLog:
         if not (progress.is_checkpoint or self._is_due(progress.step)):
             return None
         row = make_row(self._training, progress, self._window)
-        self._log_row(row)
+        self._log_row(row, progress.step)
         self._window = Window(progress.step, progress.seconds)
         return row
 
@@ -119,11 +123,14 @@ class RunLog:
         """Puts every row on the disk; call it before a checkpoint is taken, which counts on them."""
         self._progress.sync()
         self._episodes.sync()
-        self._tensorboard.flush()
+        for tracker in self._trackers:
+            tracker.flush()
 
     def close(self) -> None:
-        for sink in (self._progress, self._episodes, self._tensorboard):
-            sink.close()
+        self._progress.close()
+        self._episodes.close()
+        for tracker in self._trackers:
+            tracker.close()
 
     def _is_due(self, step: int) -> bool:
         period = self._training.config.budget.log_period_steps
@@ -132,18 +139,22 @@ class RunLog:
     def _log_episode(self, progress: Progress, episode: Row) -> None:
         where: Row = {"step": progress.step, "frames": progress.frames, "seconds": round(progress.seconds, 3)}
         self._episodes.append(where | episode)
-        self._tensorboard.add_scalar("episode/score", episode["score"], progress.step)
-        self._tensorboard.add_scalar("episode/length_steps", episode["length_steps"], progress.step)
+        self._track({f"episode/{name}": episode[name] for name in ("score", "length_steps")}, progress.step)
 
-    def _log_row(self, row: Row) -> None:
+    def _log_row(self, row: Row, step: int) -> None:
         self._progress.append(row)
         self._progress.flush()
         self._episodes.flush()
         agent = self._training.agent
-        tags = _TENSORBOARD | {f"train/{name}": name for name in (*agent.metrics, *agent.scalars())}
-        for tag, column in tags.items():
-            if row[column] is not None:
-                self._tensorboard.add_scalar(tag, row[column], row["step"])
+        tags = _TAGS | {f"train/{name}": name for name in (*agent.metrics, *agent.scalars())}
+        self._track({tag: row[column] for tag, column in tags.items()}, step)
+        for tracker in self._trackers[1:]:
+            tracker.flush()
+
+    def _track(self, values: Row, step: int) -> None:
+        known = {tag: float(value) for tag, value in values.items() if value is not None}
+        for tracker in self._trackers:
+            tracker.log(known, step)
 
 
 def make_row(training: Training, progress: Progress, window: Window) -> Row:

@@ -24,6 +24,7 @@ from mujigae.runs.log import RunLog
 from mujigae.runs.reading import reason_of
 from mujigae.runs.record import record_run
 from mujigae.runs.stopping import Stop, stop_on_signals
+from mujigae.runs.tracking.opening import Tracking, require_tracker, saved_tracking
 from mujigae.seeds import child_seed
 from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, most_steps
 from mujigae.training.loop import Training, build, is_finished, run
@@ -47,23 +48,44 @@ class Outcome(NamedTuple):
     signal: Signals | None  # the one that stopped it; None: it is finished
 
 
-def train_run(config: Run, *, root: Path, name: str | None = None, say: Say = print) -> Outcome:
-    """A new run in `root/name`; everything that can be known to fail does so before anything is written."""
+def train_run(
+    config: Run,
+    *,
+    root: Path,
+    name: str | None = None,
+    say: Say = print,
+    tracking: Tracking | None = None,
+) -> Outcome:
+    """A new run in `root/name`; everything that can be known to fail does so before anything is written.
+
+    tracking: where its curves go beside its folder.
+    """
+    require_tracker(tracking)
     training = build(config)
     for package in ("torch.utils.tensorboard", "safetensors.torch"):
         require(package, "train")
     folder = run_folder.create(root, name or run_folder.default_name(config))
     with run_folder.locked(folder):
-        return _train(training, folder, say)
+        return _train(training, folder, say, tracking)
 
 
 def resume_run(
-    folder: Path, changes: dict[str, object], *, say: Say = print, trust_modules: bool = False
+    folder: Path,
+    changes: dict[str, object],
+    *,
+    say: Say = print,
+    trust_modules: bool = False,
+    tracking: Tracking | None = None,
 ) -> Outcome:
     """Continues the run in `folder` from its checkpoint, with other budgets or hardware if `changes` has some.
 
     A run that was stopped before its first checkpoint begins anew. On another device than CUDA, CUDA graphs are off.
+    tracking: None for what it was tracked with before, which it goes on with in any case where that is the same tracker.
     """
+    saved = saved_tracking(folder)
+    if tracking is None or (saved is not None and saved.tracker == tracking.tracker):
+        tracking = saved
+    require_tracker(tracking)
     config = run_folder.read_config(folder, trust_modules=trust_modules)
     fixed = sorted(changes.keys() - set(CHANGEABLE))
     if fixed:
@@ -81,7 +103,7 @@ def resume_run(
             say("no checkpoint yet: the run begins anew")
         else:
             checkpoint.restore(training, latest)
-        return _train(training, folder, say)
+        return _train(training, folder, say, tracking)
 
 
 def evaluate_run(
@@ -112,7 +134,7 @@ def evaluate_run(
         )
 
 
-def _train(training: Training, folder: Path, say: Say) -> Outcome:
+def _train(training: Training, folder: Path, say: Say, tracking: Tracking | None) -> Outcome:
     protocol = run_folder.protocol_line(training.config, training.environment)
     run_folder.write_config(folder, training.config, protocol)
     for line in (
@@ -127,7 +149,7 @@ def _train(training: Training, folder: Path, say: Say) -> Outcome:
         done = f"already finished at step {training.counters.steps:,}"
         say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
     with closed_in_the_end(training.environment), stop_on_signals(_stopping(training)) as stop:
-        _follow(training, folder, stop)
+        _follow(training, folder, stop, tracking)
     if stop.signal is None:
         _draw(folder, say)
     return Outcome(folder, stop.signal)
@@ -148,9 +170,10 @@ def _stopping(training: Training) -> str:
     return "stopping with a checkpoint; Ctrl-C again stops without one"
 
 
-def _follow(training: Training, folder: Path, stop: Stop) -> None:
+def _follow(training: Training, folder: Path, stop: Stop, tracking: Tracking | None) -> None:
     """Runs the loop. The logs reach the disk before the checkpoint that counts on them, and that before its games."""
-    with closing(RunLog(folder, training)) as log, Display(training) as display, ExitStack() as stack:
+    log = RunLog(folder, training, tracking)
+    with closing(log), Display(training) as display, ExitStack() as stack:
         best = None
         if training.config.budget.best_episodes:
             best = stack.enter_context(closing(BestSnapshot(folder, training)))

@@ -1,0 +1,106 @@
+"""Opens the tracker of a run, and goes on without it when it fails.
+
+tracking.json   {"tracker": "wandb", "project": "mujigae", "id": "..."}: what a run that is resumed goes on with
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mujigae.errors import CheckpointError, require
+from mujigae.runs.closing import warn
+from mujigae.runs.files import write_whole
+from mujigae.runs.reading import read_json, reason_of
+from mujigae.runs.tracking.contract import TrackedRun, Tracker
+
+__all__ = ["TRACKERS", "Tracking", "open_tracker", "require_tracker", "saved_tracking"]
+
+FILE = "tracking.json"
+TRACKERS = {
+    "wandb": "WandB",
+    "mlflow": "MLflow",
+    "trackio": "Trackio",
+}  # the class in the module of that name
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PROJECT = re.compile(r"[A-Za-z0-9._ -]{1,128}")
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Which tracker a run has."""
+
+    tracker: str
+    project: str = "mujigae"
+    id: str | None = None  # None: it has not been opened yet
+
+
+def require_tracker(tracking: Tracking | None) -> None:
+    """Raises MissingExtraError where its library is not installed."""
+    if tracking is not None:
+        require(tracking.tracker, tracking.tracker)
+
+
+def saved_tracking(folder: Path) -> Tracking | None:
+    """What the run in `folder` was tracked with, if it was; CheckpointError for a file that is none of ours."""
+    path = folder / FILE
+    if not os.path.lexists(path):
+        return None
+    values = read_json(path, CheckpointError)
+    tracker, project, id_ = (values.get(name) for name in ("tracker", "project", "id"))
+    is_ours = tracker in TRACKERS if isinstance(tracker, str) else False
+    for value, pattern in ((project, _PROJECT), (id_, _ID)):
+        is_ours = is_ours and isinstance(value, str) and pattern.fullmatch(value) is not None
+    if not is_ours:
+        raise CheckpointError(f"{path}: expected a tracker ({', '.join(TRACKERS)}), a project and an id")
+    return Tracking(str(tracker), str(project), str(id_))
+
+
+def open_tracker(tracking: Tracking, run: TrackedRun) -> Tracker:
+    """The tracker, which from now on stops at its first error, with one warning, and raises none."""
+    return _Guarded(tracking, replace(run, project=tracking.project, id=tracking.id))
+
+
+class _Guarded:
+    """A tracker of which an error is no reason to stop a run."""
+
+    def __init__(self, tracking: Tracking, run: TrackedRun) -> None:
+        self.id = tracking.id or ""
+        self._name = tracking.tracker
+        self._tracker: Tracker | None = None
+        with self._warned_of():
+            module: Any = import_module(f"mujigae.runs.tracking.{tracking.tracker}")
+            self._tracker = getattr(module, TRACKERS[tracking.tracker])(run)
+            self.id = self._tracker.id
+            values = {"tracker": tracking.tracker, "project": run.project, "id": self.id}
+            write_whole(run.folder / FILE, json.dumps(values) + "\n")
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self._call(lambda tracker: tracker.log(values, step))
+
+    def flush(self) -> None:
+        self._call(lambda tracker: tracker.flush())
+
+    def close(self) -> None:
+        self._call(lambda tracker: tracker.close())
+        self._tracker = None
+
+    def _call(self, what: Callable[[Tracker], None]) -> None:
+        if self._tracker is not None:
+            with self._warned_of():
+                what(self._tracker)
+
+    @contextmanager
+    def _warned_of(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._tracker = None
+            warn(f"{self._name}: the run goes on without it ({type(error).__name__}: {reason_of(error)})")
