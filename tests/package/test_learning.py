@@ -49,7 +49,7 @@ def test_each_run_has_the_parts_of_its_preset_and_is_like_the_others_besides(
 ) -> None:
     configs: dict[str, dict[str, Any]] = {}
 
-    def keep(config: Any, *, root: Path, name: str) -> Outcome:
+    def keep(config: Any, *, root: Path, name: str, tracking: Any) -> Outcome:
         configs[name] = config.flat()
         return Outcome(root / name, None)
 
