@@ -1,4 +1,4 @@
-"""The command line: `mujigae train | evaluate | record | plot | replay | info`.
+"""The command line: `mujigae train | evaluate | record | plot | push | pull | replay | info`.
 
 Every deliberate error is one line on stderr and exit status 2; --traceback or MUJIGAE_TRACEBACK=1 shows
 where it came from. Only `info` and what `replay` prints work without the train extra, and importing this
@@ -39,6 +39,8 @@ usage: mujigae COMMAND ...
   evaluate RUN [--episodes N]               play whole games; ends with the mean return +- its standard error
   record RUN                                film one game, and draw what the agent expected of it
   plot RUN...                               draw learning curves into one picture
+  push RUN DESTINATION                      a run's networks, configuration and card to a folder or to hf://USER/NAME
+  pull SOURCE                               a run from there, to evaluate and record
   replay FILE                               what a saved buffer holds; a film of an episode; export to Minari
   info                                      versions, build, presets, families, devices
   --version                                 the version alone
@@ -108,6 +110,8 @@ def _dispatch(args: list[str]) -> int:
         "evaluate": _evaluate,
         "record": _record,
         "plot": _plot,
+        "push": _push,
+        "pull": _pull,
     }
     if args[0] not in commands:
         raise ConfigError(
@@ -241,6 +245,24 @@ def _plot(args: list[str]) -> int:
     folders = [find(run) for run in options.runs]
     out = options.out or (folders[0] / "curve.png" if len(folders) == 1 else Path("curves.png"))
     print((bands.plot_bands if options.bands else curves.plot)(folders, out))
+    return 0
+
+
+def _push(args: list[str]) -> int:
+    from mujigae.runs.folder import find
+    from mujigae.runs.shared import push_run
+
+    options = cli_options.parse(cli_options.PushOptions, args, "push")
+    run, trust = find(options.run), options.trust_modules
+    print(push_run(run, options.destination, private=options.private, trust_modules=trust))
+    return 0
+
+
+def _pull(args: list[str]) -> int:
+    from mujigae.runs.shared import pull_run
+
+    options = cli_options.parse(cli_options.PullOptions, args, "pull")
+    print(pull_run(options.source, options.runs, options.name))
     return 0
 
 

@@ -29,7 +29,8 @@ from mujigae.config.run import PARTS, AgentConfig, Run, part_types
 from mujigae.errors import ConfigError
 
 __all__ = [
-    *("Early", "EvaluateOptions", "PlotOptions", "RecordOptions", "ReplayOptions", "TrainOptions"),
+    *("Early", "EvaluateOptions", "PlotOptions", "PullOptions", "PushOptions"),
+    *("RecordOptions", "ReplayOptions", "TrainOptions"),
     *("parse", "parse_train", "show_train_help", "early"),
 ]
 
@@ -130,6 +131,33 @@ class PlotOptions(Options):
     """The PNG to write."""
     bands: bool = False
     """One curve for each preset: the interquartile mean over its seeds, with a 95% bootstrap interval."""
+
+
+@dataclass(frozen=True)
+class PushOptions(Options):
+    """Writes what others need of a run to a new folder or to the Hugging Face hub: networks, configuration, tables,
+    pictures and a card, README.md. No replay. `pull` makes a run of it again."""
+
+    run: Path = field(metadata=POSITIONAL)
+    """Folder of a run."""
+    destination: str = field(metadata=POSITIONAL)
+    """A new folder, or hf://USER/NAME (extra hub): a repository that is made where there is none."""
+    private: bool = False
+    """Make a new repository private."""
+    trust_modules: bool = False
+    """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
+
+
+@dataclass(frozen=True)
+class PullOptions(Options):
+    """Takes a run that was pushed into a new folder below runs/, for `evaluate` and `record`. It runs nothing of it."""
+
+    source: str = field(metadata=POSITIONAL)
+    """A folder, or hf://USER/NAME or hf://USER/NAME@REVISION (extra hub)."""
+    name: str | None = None
+    """Name of the run's folder instead of the source's; a number is appended where it exists."""
+    runs: Path = Path("runs")
+    """Folder of the runs."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ __all__ = [
     "save",
     "save_agent",
     "step_of",
+    "verify",
 ]
 
 FORMAT = "mujigae checkpoint"
@@ -137,6 +138,15 @@ def restore_agent(agent: Any, checkpoint: Path) -> int:
     """Gives `agent` the saved weights without touching the replay; returns the checkpoint's step."""
     state = _read_state(checkpoint)
     _restore_agent(agent, checkpoint, state)
+    return _counters(checkpoint / STATE, state).steps
+
+
+def verify(checkpoint: Path) -> int:
+    """Raises CheckpointError unless state.json and the files that evaluation needs are as they were written; returns the step."""
+    state = _read_state(checkpoint)
+    _check_digest(checkpoint / AGENT, state)
+    if ENVIRONMENTS in (state.get("sha256") or {}):
+        _check_digest(checkpoint / ENVIRONMENTS, state)
     return _counters(checkpoint / STATE, state).steps
 
 

@@ -20,6 +20,7 @@ from mujigae.runs.files import sync_folder
 __all__ = [
     "AGENT",
     "BEST",
+    "CHECKPOINT_PATTERN",
     "ENVIRONMENTS",
     "REPLAY",
     "STATE",
@@ -36,7 +37,8 @@ BEST = "best"
 AGENT, STATE, REPLAY = "agent.safetensors", "state.json", "replay.mujigae"
 ENVIRONMENTS = "environments.safetensors"
 
-_CHECKPOINT = re.compile(r"checkpoint-(0|[1-9][0-9]{0,17})")
+CHECKPOINT_PATTERN = r"checkpoint-(0|[1-9][0-9]{0,17})"
+_CHECKPOINT = re.compile(CHECKPOINT_PATTERN)
 _LEFTOVER = re.compile(rf"({_CHECKPOINT.pattern}|{BEST})\.(tmp|old)")
 _FILE = re.compile(
     rf"{re.escape(AGENT)}|{re.escape(STATE)}|{re.escape(ENVIRONMENTS)}|{re.escape(REPLAY)}(\.[0-9]+-[0-9]+\.tmp)?"
