@@ -44,9 +44,10 @@ class Block(NamedTuple):
         return found[1] if found and self.language in PYTHON else None
 
 
-def blocks(page: Path, languages: Sequence[str]) -> list[Block]:
-    """The fenced blocks of these languages, in order."""
-    found = FENCE.finditer(page.read_text(encoding="utf-8"))
+def blocks(page: Path, languages: Sequence[str], after: str = "") -> list[Block]:
+    """The fenced blocks of these languages, in order; those behind the line `after`, if there is one."""
+    text = page.read_text(encoding="utf-8")
+    found = FENCE.finditer(text.partition(after)[2] if after else text)
     every = [Block(match["language"], match["body"], match["mark"] or "") for match in found]
     return [block for block in every if block.language in languages]
 

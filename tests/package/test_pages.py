@@ -90,6 +90,35 @@ def test_what_a_migration_page_imports_from_mujigae_is_there(page: Path) -> None
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
+# What a reader of a migration page has already, where its program can run without a download.
+READERS = {
+    "from-gymnasium.md": """
+import gymnasium, mujigae
+envs = gymnasium.make_vec("CartPole-v1", num_envs=8)
+buffer = mujigae.ReplayBuffer(100, envs.single_observation_space, envs.single_action_space, num_envs=8)
+policy = lambda obs: envs.action_space.sample()
+training = iter([True] * 200 + [False]).__next__
+""",
+    "from-stable-baselines3.md": """
+from stable_baselines3 import DQN
+from stable_baselines3.common.envs import BitFlippingEnv, FakeImageEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
+image = lambda: FakeImageEnv(screen_height=40, screen_width=40, n_channels=1, discrete=True, channel_first=True)
+env, goal_env = VecFrameStack(DummyVecEnv([image]), 4), BitFlippingEnv()
+""",
+    "from-torchrl.md": "from torchrl.data import TensorDictReplayBuffer\n",
+}
+
+
+@pytest.mark.parametrize("page", [page for page in DOCS if page.name in READERS], ids=name_of)
+def test_migrated_program_runs(page: Path, tmp_path: Path) -> None:
+    for library in re.findall(r"from (stable_baselines3|torchrl)", READERS[page.name]):
+        pytest.importorskip(library)
+    shown = "\n".join(block.body for block in blocks(page, PYTHON, after="## The one line"))
+    script = READERS[page.name] + shown.replace("while training:", "while training():")
+    run([sys.executable, "-W", "default", "-c", script], tmp_path, timeout_seconds=120)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from mujigae.cli import main
