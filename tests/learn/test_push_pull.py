@@ -108,6 +108,12 @@ def test_what_was_pulled_is_evaluated_and_filmed_as_the_run_itself(
     assert "replay.mujigae" in error_of(capsys, "train", "--resume", "again", "--steps", "300")
 
 
+def test_a_checkpoint_that_a_kill_left_aside_goes_under_its_own_name(run: Path) -> None:
+    (run / "checkpoint-200").rename(run / "checkpoint-200.old")
+    assert cli.main(["push", "run", "out"]) == 0
+    assert names_in(Path("out")) == PUSHED
+
+
 def test_nothing_is_overwritten(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["push", "run", "out"]) == 0
     capsys.readouterr()

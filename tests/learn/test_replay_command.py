@@ -63,6 +63,9 @@ def test_a_run_is_looked_at_by_its_folder_its_name_its_checkpoint_or_the_file(
     (text,) = said
     assert "runs/a/checkpoint-300/replay.mujigae: snapshot" in text
     assert "200 of 200 can be drawn" in text
+    episodes_of((20, 20)).save("a")  # a file here comes before a run of the same name
+    assert cli.main(["replay", "a"]) == 0
+    assert "10 of 50 can be drawn" in capsys.readouterr().out
     assert "proportional: alpha 0.6" in text
 
 

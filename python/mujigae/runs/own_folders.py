@@ -70,16 +70,19 @@ def find_replay(path: Path, root: Path = Path("runs")) -> Path:
     """The file of a buffer that `path` means: itself, or that of the checkpoint or the run (also by its name below `root`)
     that it is, the run's latest. Raises CheckpointError for any other folder, and for what does not exist.
     """
-    for folder in (path, root / path):
-        if not os.path.isdir(folder):  # unlike Path's, False for a path that the system refuses
-            continue
-        for found in (folder, *reversed(checkpoints(folder))):
-            if os.path.lexists(found / REPLAY):
-                return found / REPLAY
-        raise CheckpointError(f"{folder}: no replay buffer in this folder, nor a checkpoint with one")
-    if os.path.lexists(path):
-        return path
+    for place in (path, root / path):
+        if os.path.isdir(place):  # unlike Path's, False for a path that the system refuses
+            return _replay_in(place)
+        if os.path.lexists(place):
+            return place
     raise CheckpointError(f"{path}: there is no such file, nor a run of this name")
+
+
+def _replay_in(folder: Path) -> Path:
+    for found in (folder, *reversed(checkpoints(folder))):
+        if os.path.lexists(found / REPLAY):
+            return found / REPLAY
+    raise CheckpointError(f"{folder}: no replay buffer in this folder, nor a checkpoint with one")
 
 
 def aside_of(final: Path) -> Path:
