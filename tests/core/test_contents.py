@@ -81,7 +81,8 @@ def test_rows_episodes_and_settings_are_those_of_the_buffer(tmp_path: Path, in_f
     assert (contents["num_envs"], contents["n_step"], contents["gamma"]) == (2, 2, 0.99)
     assert contents["format_version"] == 2
     assert contents["bytes_on_disk"] == path.stat().st_blocks * 512
-    assert contents["bytes_in_memory"] == open_unchanged(path).nbytes
+    assert contents["bytes_held"] == open_unchanged(path).nbytes
+    assert any(("in memory and its file" in line) is in_file for line in lines(contents) if "on disk" in line)
 
 
 @pytest.mark.parametrize("sampler", ["proportional", "mixed", "rank_based"])

@@ -59,7 +59,7 @@ def contents_of(buffer: ReplayBuffer, path: Path) -> dict[str, Any]:
         "kind": "buffer file" if _core.Snapshot(os.fsencode(path)).is_file_backed else "snapshot",
         "format_version": _version(path),
         "bytes_on_disk": status.st_blocks * 512,
-        "bytes_in_memory": buffer.nbytes,
+        "bytes_held": buffer.nbytes,
         "rows": len(buffer),
         "rows_held": sum(len(episode.reward) for episode in episodes),
         "capacity": buffer.capacity,
@@ -103,7 +103,8 @@ def _facts(contents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _priority_facts(get("priorities"), get("rows"))
     yield "n-step", f"{get('n_step')}, gamma {get('gamma'):g}"
     frames = ", frames compressed" if get("compress") else ""
-    yield "bytes", f"{get('bytes_in_memory'):,} in memory, {get('bytes_on_disk'):,} on disk{frames}"
+    where = "in memory and its file" if get("kind") == "buffer file" else "in memory"
+    yield "bytes", f"{get('bytes_held'):,} {where}, {get('bytes_on_disk'):,} on disk{frames}"
 
 
 def _episode_facts(episodes: Mapping[str, Any], num_silent: int) -> Iterator[tuple[str, str]]:
