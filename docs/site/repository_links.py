@@ -2,7 +2,7 @@
 
 Pages are written for a reader of the repository, with links such as `../examples/random_agent.py`. Here every file that a page
 links to is added to the site under its path in the repository (those of docs/ without that folder), and the links are changed to
-match. A link to a folder leads to its README, and is plain text where there is none. Source files become pages. What grows with the repository is filled in:
+match. A link to a folder leads to its README or picture, and is plain text where there is none. Source files become pages. What grows with the repository is filled in:
 the pages for other libraries, the table of examples, the reference of adapters.
 """
 
@@ -26,6 +26,7 @@ NOTEBOOKS = sorted((ROOT / "examples/notebooks").glob("*.ipynb"))
 PROJECT = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
 ALWAYS = [FIRST_PAGE, *PROJECT, *EXAMPLES, *NOTEBOOKS]
 LIBRARIES = "From your library"
+SHOWN_OF_FOLDERS = ("README.md", "curve.png")
 SOURCES = {".py": "python", ".hpp": "cpp", ".ipynb": "python"}
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"(^```.*?^```$)", flags=re.MULTILINE | re.DOTALL)
@@ -134,13 +135,13 @@ def linked_files(page: Path) -> list[Path]:
 
 
 def destination(source: Path, target: str) -> Path | None:
-    """The file that a link leads to, None for a folder without a README.
+    """The file that a link leads to: of a folder its README, or the learning curve of a run; None where it has neither.
 
     Raises FileNotFoundError for a link that leads nowhere.
     """
     path = Path(os.path.normpath(source.parent / target))
     if path.is_dir():
-        return path / "README.md" if (path / "README.md").exists() else None
+        return next((path / name for name in SHOWN_OF_FOLDERS if (path / name).exists()), None)
     if not path.exists():
         raise FileNotFoundError(f"{source.relative_to(ROOT)} links to {target}, which does not exist")
     return path
