@@ -13,7 +13,7 @@ from stable_baselines3.common.envs import BitFlippingEnv
 from stable_baselines3.common.evaluation import evaluate_policy
 
 # from stable_baselines3 import HerReplayBuffer
-from mujigae.integrations.stable_baselines3_her import HerReplayBuffer  # the one line
+from mujigae.integrations.stable_baselines3 import HerReplayBuffer  # the one line
 
 NUM_BITS = 8
 

@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 FIRST_PAGE = ROOT / "README.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-ADAPTERS = sorted((ROOT / "python/mujigae/integrations").glob("[a-z]*.py"))
+INTEGRATIONS = ROOT / "python/mujigae/integrations"
+ADAPTERS = sorted(INTEGRATIONS.rglob("[a-z]*.py"))
 NOTEBOOKS = sorted((ROOT / "examples/notebooks").glob("*.ipynb"))
 PROJECT = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
 ALWAYS = [FIRST_PAGE, *PROJECT, *EXAMPLES, *NOTEBOOKS]
@@ -95,10 +96,8 @@ def table_of_examples() -> str:
 def adapters() -> str:
     """What mkdocstrings is to write of each adapter."""
     options = "show_root_heading: false, show_root_toc_entry: false, heading_level: 3"
-    parts = [
-        f"## {path.stem}\n\n::: mujigae.integrations.{path.stem}\n    options: {{{options}}}"
-        for path in ADAPTERS
-    ]
+    names = [".".join(path.relative_to(INTEGRATIONS).with_suffix("").parts) for path in ADAPTERS]
+    parts = [f"## {name}\n\n::: mujigae.integrations.{name}\n    options: {{{options}}}" for name in names]
     return "\n\n".join(parts)
 
 

@@ -13,11 +13,11 @@ import pytest
 from mujigae.errors import UnsupportedVersionError, require
 
 ROOT = Path(__file__).parents[2]
-NEEDED = re.compile(r'require\("(\w+)", "(\w+)"(?:, first="([\d.]+)", below="([\d.]+)")?\)')
-ADAPTERS = {
-    path.stem: NEEDED.search(path.read_text(encoding="utf-8"))
-    for path in sorted((ROOT / "python/mujigae/integrations").glob("[!_]*.py"))
-}
+NEEDED = re.compile(r'require\("(\w+)", "([\w-]+)"(?:, first="([\d.]+)", below="([\d.]+)")?\)')
+INTEGRATIONS = ROOT / "python/mujigae/integrations"
+SOURCES = {path.stem: path for path in INTEGRATIONS.glob("[!_]*.py")}
+SOURCES |= {path.parent.name: path for path in INTEGRATIONS.glob("*/__init__.py")}
+ADAPTERS = {name: NEEDED.search(SOURCES[name].read_text(encoding="utf-8")) for name in sorted(SOURCES)}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "optional-dependencies"
 ]

@@ -140,7 +140,7 @@ def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixtu
 def test_every_extra_that_is_installed_exists(page: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = re.findall(
-        r"(?:pip install[^\n]*?|\")(?:\.|mujigae)\[([\w,]+)\]", page.read_text(encoding="utf-8")
+        r"(?:pip install[^\n]*?|\")(?:\.|mujigae)\[([\w,-]+)\]", page.read_text(encoding="utf-8")
     )
     assert {extra for names in named for extra in names.split(",")} <= set(extras)
 

@@ -11,25 +11,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from stable_baselines3 import her
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY, GoalSelectionStrategy
 
-from mujigae.errors import require
-
-# First: without it, the imports below would fail less clearly.
-require("stable_baselines3", "sb3", first="2.9", below="3")
-
-from stable_baselines3 import her  # noqa: E402
-from stable_baselines3.common.type_aliases import DictReplayBufferSamples  # noqa: E402
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize  # noqa: E402
-from stable_baselines3.her.goal_selection_strategy import (  # noqa: E402
-    KEY_TO_GOAL_STRATEGY,
-    GoalSelectionStrategy,
-)
-
-from mujigae.integrations.stable_baselines3 import ReplayBuffer  # noqa: E402
+from mujigae.integrations.stable_baselines3.replay import ReplayBuffer
 
 __all__ = ["HerReplayBuffer"]
 
-_OPEN = np.iinfo(np.int64).max  # the end of an episode that goes on
+_OPEN = -1  # how many rows follow in an episode that goes on
 
 
 class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
@@ -44,14 +35,15 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
         **options: further ones of `mujigae.integrations.stable_baselines3.ReplayBuffer`, but for n_steps.
 
     An episode that is still open counts as ending with its newest row, so that batches can be drawn before the first end; one whose
-    oldest rows were overwritten begins with the oldest that is left. Where SB3 keeps each observation twice, it is kept once.
+    oldest rows were overwritten begins with the oldest that is left. Where SB3 keeps each observation twice, it is kept once;
+    `float32=True` halves float64 observations, and `compress=True` keeps a goal image that does not change about once an episode.
     """
 
     infos: Any  # [buffer_size, E] dicts
     _keys: Any  # [buffer_size, E]: of row t, at place t % buffer_size
-    _starts: Any  # [buffer_size, E]: the first row of its episode
-    _ends: Any  # [buffer_size, E]: the last one
-    _start: Any  # [E]: of the open episodes
+    _num_before: Any  # [buffer_size, E] int32: rows of its episode that come before it
+    _num_after: Any  # [buffer_size, E] int32: and after it, or _OPEN
+    _start: Any  # [E]: the first rows of the open episodes
     _last: dict[str, Any]  # the newest successors [E, ...]
     _num_steps: int
 
@@ -96,7 +88,8 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
         super().add(obs, next_obs, action, reward, done, infos)
         place = self._num_steps % self.buffer_size
         self._start[was_reset] = self._num_steps
-        self._keys[place], self._starts[place], self._ends[place] = self.replay.last_key(), self._start, _OPEN
+        self._keys[place] = self.replay.last_key()
+        self._num_before[place], self._num_after[place] = self._num_steps - self._start, _OPEN
         if self.copy_info_dict:
             self.infos[place] = infos
         self._num_steps += 1
@@ -147,18 +140,21 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
     def _goal_rows(self, rows: Any, envs: Any) -> Any:
         """[B] rows of the same episodes, whose achieved goals become the desired ones."""
         places = rows % self.buffer_size
-        ends = np.minimum(self._ends[places, envs], self._num_steps - 1)
+        num_after = self._num_after[places, envs]
+        ends = np.where(num_after == _OPEN, self._num_steps - 1, rows + num_after)
         if self.goal_selection_strategy == GoalSelectionStrategy.FINAL:
             return ends
         if self.goal_selection_strategy == GoalSelectionStrategy.FUTURE:
             return self._random.integers(rows, ends + 1)
-        return self._random.integers(np.maximum(self._starts[places, envs], self._first), ends + 1)
+        starts = np.maximum(rows - self._num_before[places, envs], self._first)
+        return self._random.integers(starts, ends + 1)
 
     def _close(self, which: Any, end: int) -> None:
         """The open episodes of these environments [E] end with row `end`."""
         for e in np.flatnonzero(which):
-            rows = np.arange(max(self._starts[end % self.buffer_size, e], self._first), end + 1)
-            self._ends[rows % self.buffer_size, e] = end
+            start = end - self._num_before[end % self.buffer_size, e]
+            rows = np.arange(max(start, self._first), end + 1)
+            self._num_after[rows % self.buffer_size, e] = end - rows
 
     def _differs_from_last(self, obs: Any) -> Any:
         """bool [E]: the environment was reset without an end, as at the beginning of another `learn`."""
@@ -168,13 +164,20 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
         return differs & (self._start < self._num_steps)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of everything that is stored, without the infos."""
+        places: int = sum(array.nbytes for array in (self._keys, self._num_before, self._num_after))
+        return self.replay.nbytes + places
+
+    @property
     def _first(self) -> int:
         """The oldest row that is held."""
         return max(0, self._num_steps - self.buffer_size)
 
     def _forget(self) -> None:
         shape = self.buffer_size, self.n_envs
-        self._keys, self._starts, self._ends = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+        self._keys = np.zeros(shape, dtype=np.int64)
+        self._num_before, self._num_after = (np.zeros(shape, dtype=np.int32) for _ in range(2))
         self.infos = np.empty(shape if self.copy_info_dict else (0, 0), dtype=object)
         self._start = np.zeros(self.n_envs, dtype=np.int64)
         self._last = {}

@@ -1,7 +1,4 @@
-"""mujigae's replay buffers inside Stable-Baselines3, and the prioritized DQN that it does not have (as of 2.9.2).
-
-    DQN("CnnPolicy", env, replay_buffer_class=ReplayBuffer, replay_buffer_kwargs={"frame_stack": 4})
-    PrioritizedDQN("MlpPolicy", "CartPole-v1")
+"""Uniform and prioritized replay buffers for Stable-Baselines3's algorithms, on mujigae's engine.
 
 One transition's way through it:
 
@@ -15,34 +12,20 @@ One transition's way through it:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common import buffers
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
 
 import mujigae
-from mujigae.errors import require
+from mujigae.integrations.stable_baselines3.observations import PLAIN, parts_of
 
-# First: without it, the imports below would fail less clearly.
-require("stable_baselines3", "sb3", first="2.9", below="3")
-
-import torch as th  # noqa: E402
-from gymnasium import spaces  # noqa: E402
-from stable_baselines3 import DQN  # noqa: E402
-from stable_baselines3.common import buffers  # noqa: E402
-from stable_baselines3.common.preprocessing import (  # noqa: E402
-    get_obs_shape,
-    is_image_space,
-    is_image_space_channels_first,
-)
-from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples  # noqa: E402
-from stable_baselines3.common.vec_env import VecNormalize  # noqa: E402
-from torch.nn import functional as F  # noqa: E402, N812
-
-__all__ = ["PrioritizedDQN", "PrioritizedReplayBuffer", "PrioritizedSamples", "ReplayBuffer"]
-
-_PLAIN = "obs"  # the engine's name for an observation that is not a dict
+__all__ = ["PrioritizedReplayBuffer", "PrioritizedSamples", "ReplayBuffer"]
 
 
 class ReplayBuffer(buffers.ReplayBuffer):
@@ -59,6 +42,8 @@ class ReplayBuffer(buffers.ReplayBuffer):
             for Dict spaces. (Images reach a buffer channels first, since SB3 wraps them in VecTransposeImage.)
         n_steps: steps in a return. SB3's own argument of this name does not reach a custom buffer.
         gamma: discount of one step, the same as the algorithm's; needed when n_steps > 1, and unused otherwise.
+        float32: keep float64 observations as float32, in half the bytes. SB3's networks read float32 whatever it is; rewards that
+            HerReplayBuffer has computed for other goals are those of the rounded goals.
         seed: of the buffer's generator; None draws it from NumPy's global generator, which SB3 seeds with the model's
             seed: a seeded run is repeatable.
         **options: further ones of `mujigae.ReplayBuffer`.
@@ -83,6 +68,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         channels_order: str | Mapping[str, str | None] | None = None,
         n_steps: int = 1,
         gamma: float | None = None,
+        float32: bool = False,
         seed: int | None = None,
         **options: Any,
     ) -> None:
@@ -99,7 +85,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         self.buffer_size = max(buffer_size // n_envs, 1)
         self.optimize_memory_usage = optimize_memory_usage
         self.handle_timeout_termination = handle_timeout_termination
-        self._parts = _parts(observation_space, frame_stack, channels_order)
+        self._parts = parts_of(observation_space, frame_stack, channels_order, float32)
         self.replay = self._make_replay(
             max(buffer_size, n_envs),
             {name: (part.stored_shape, part.dtype) for name, part in self._parts.items()},
@@ -163,7 +149,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
     ) -> ReplayBufferSamples | DictReplayBufferSamples:
         """Draws a batch with replacement, normalised by `env` if given; B is the batch size.
 
-        Observations are [B, *obs_shape] in the space's dtype; actions [B, action_dim]; rewards, dones (terminated only) and
+        Observations are [B, *obs_shape] in the space's dtype (see float32); actions [B, action_dim]; rewards, dones (terminated only) and
         discounts [B, 1] float32. discounts is gamma^m for a window of m steps, 0 where terminated, and None for n_steps=1.
         Raises ValueError when no row can be drawn yet.
         """
@@ -189,13 +175,13 @@ class ReplayBuffer(buffers.ReplayBuffer):
 
     def _stored(self, obs: Any) -> dict[str, Any]:
         """An observation as the engine takes it."""
-        arrays = obs if self._is_dict else {_PLAIN: obs}
+        arrays = obs if self._is_dict else {PLAIN: obs}
         return {name: part.stored(arrays[name], self.n_envs) for name, part in self._parts.items()}
 
     def _restored(self, obs: dict[str, Any], env: VecNormalize | None) -> Any:
         """A batch of observations as SB3 takes it."""
         arrays = {name: part.restored(obs[name]) for name, part in self._parts.items()}
-        normalized: Any = self._normalize_obs(arrays if self._is_dict else arrays[_PLAIN], env)
+        normalized: Any = self._normalize_obs(arrays if self._is_dict else arrays[PLAIN], env)
         if self._is_dict:
             return {name: self.to_torch(array, copy=False) for name, array in normalized.items()}
         return self.to_torch(normalized, copy=False)
@@ -228,7 +214,7 @@ class PrioritizedSamples(NamedTuple):
 
 
 class PrioritizedReplayBuffer(ReplayBuffer):
-    """Draws transitions in proportion to their priorities. For `PrioritizedDQN`: SB3's algorithms would ignore the weights.
+    """Draws transitions in proportion to their priorities. For the prioritized agents of this package: SB3's own would ignore the weights.
 
     Args: as `ReplayBuffer`; **options are those of `mujigae.PrioritizedReplayBuffer`: alpha, beta, eps, stratified.
     """
@@ -249,150 +235,3 @@ class PrioritizedReplayBuffer(ReplayBuffer):
     def update_priorities(self, keys: np.ndarray, priorities: Any) -> int:
         """Sets the priorities [B] of the rows with these keys; returns how many were still there."""
         return self.replay.update_priorities(keys, priorities)
-
-
-class PrioritizedDQN(DQN):
-    """SB3's DQN with prioritized replay (Schaul et al. 2016, proportional variant), n-step returns and, if wanted, double Q.
-
-    Args: as `DQN`, and
-        alpha: priority exponent; 0.6 in the paper.
-        beta: importance-sampling exponent at the start; 0.4 in the paper.
-        final_beta: the same at the end, approached linearly over the `total_timesteps` of `learn`; 1 in the paper.
-        double_q: let the online network choose the action that the target network values (van Hasselt et al. 2016).
-
-    The paper divides the learning rate of its uniform agent by four. A priority is |TD error|, neither weighted nor
-    clipped. `n_steps` is DQN's argument and does reach this buffer, as `gamma` does; `replay_buffer_kwargs` goes to
-    `PrioritizedReplayBuffer` (frame_stack, eps, stratified, ...). Saved and loaded as every model of SB3.
-    """
-
-    def __init__(
-        self,
-        policy: Any,
-        env: Any,
-        *args: Any,
-        alpha: float = 0.6,
-        beta: float = 0.4,
-        final_beta: float = 1.0,
-        double_q: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        for name, value in (("beta", beta), ("final_beta", final_beta)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a number from 0 to 1, got {value!r}")
-        self.alpha, self.beta, self.final_beta, self.double_q = alpha, beta, final_beta, double_q
-        super().__init__(policy, env, *args, **kwargs)
-
-    def _setup_model(self) -> None:
-        self.replay_buffer_class = self.replay_buffer_class or PrioritizedReplayBuffer
-        if not issubclass(self.replay_buffer_class, PrioritizedReplayBuffer):
-            raise TypeError(
-                f"replay_buffer_class: expected a PrioritizedReplayBuffer, got {self.replay_buffer_class.__name__}"
-            )
-        settings = {"alpha": self.alpha, "n_steps": self.n_steps, "gamma": self.gamma}
-        self.replay_buffer_kwargs = settings | self.replay_buffer_kwargs
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="`n_steps=")  # it does reach this buffer: see above
-            super()._setup_model()
-
-    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Draws `gradient_steps` batches; each is one update of the network and of its rows' priorities.
-
-        Does nothing while no window of n_steps is complete.
-        """
-        if len(self._prioritized.replay) == 0:
-            return
-        self.policy.set_training_mode(True)
-        self._update_learning_rate(self.policy.optimizer)
-        beta = self.final_beta + (self.beta - self.final_beta) * self._current_progress_remaining
-        losses = [self._update(batch_size, beta) for _ in range(gradient_steps)]
-        self._n_updates += gradient_steps
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/beta", beta)
-        self.logger.record("train/loss", np.mean(losses))
-
-    @property
-    def _prioritized(self) -> PrioritizedReplayBuffer:
-        assert isinstance(self.replay_buffer, PrioritizedReplayBuffer)
-        return self.replay_buffer
-
-    def _update(self, batch_size: int, beta: float) -> float:
-        buffer = self._prioritized
-        data = buffer.sample(batch_size, self._vec_normalize_env, beta)
-        target = self._target(data)  # [B, 1]
-        value = self.q_net(data.observations).gather(1, data.actions.long())  # [B, 1]
-        loss = (data.weights * F.smooth_l1_loss(value, target, reduction="none")).mean()
-        self.policy.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
-        buffer.update_priorities(data.keys, (target - value).detach().abs().flatten())
-        return loss.item()
-
-    @th.no_grad()
-    def _target(self, data: PrioritizedSamples) -> th.Tensor:
-        discounts = self.gamma if data.discounts is None else data.discounts
-        values = self.q_net_target(data.next_observations)  # [B, A]
-        judges = self.q_net(data.next_observations) if self.double_q else values
-        best: th.Tensor = values.gather(1, judges.argmax(dim=1, keepdim=True))
-        return data.rewards + (1 - data.dones) * discounts * best
-
-
-class _Part(NamedTuple):
-    """One array of an observation, and its stack: k frames of `num_channels` along axis 0, or along the last one."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-    stack: int
-    is_last: bool
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        return (self.shape[-1], *self.shape[:-1]) if self.is_last else self.shape
-
-    def stored(self, array: Any, num_envs: int) -> Any:
-        """[E, *stored_shape]; a view if the stack has to be turned, which the engine then copies once."""
-        shaped = np.asarray(array, dtype=self.dtype).reshape(num_envs, *self.shape)
-        return np.moveaxis(shaped, -1, 1) if self.is_last else shaped
-
-    def restored(self, array: Any) -> Any:
-        """[B, *shape] out of [B, *stored_shape]."""
-        return np.ascontiguousarray(np.moveaxis(array, 1, -1)) if self.is_last else array
-
-    def mended(self, stored: Any, next_stored: Any, is_final: Any) -> Any:
-        """Final stacks with their older frames out of `stored`: VecNormalize returns them rounded and clipped."""
-        if self.stack == 1:
-            return next_stored
-        num_channels = self.stored_shape[0] // self.stack
-        mended = next_stored.copy()
-        mended[is_final, :-num_channels] = stored[is_final, num_channels:]
-        return mended
-
-
-def _parts(space: Any, frame_stack: Any, channels_order: Any) -> dict[str, _Part]:
-    """The arrays of an observation by name; ValueError or TypeError for options that do not fit the space."""
-    if not isinstance(space, spaces.Dict):
-        return {_PLAIN: _part(space, frame_stack, channels_order)}
-    stacks, orders = (
-        _by_name("frame_stack", frame_stack, space),
-        _by_name("channels_order", channels_order, space),
-    )
-    return {name: _part(child, stacks.get(name), orders.get(name)) for name, child in space.spaces.items()}
-
-
-def _by_name(argument: str, value: Any, space: spaces.Dict) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not set(value) <= set(space.spaces):
-        raise ValueError(f"{argument}: expected a dict with keys among {list(space.spaces)}, got {value!r}")
-    return value
-
-
-def _part(space: Any, frame_stack: int | None, channels_order: str | None) -> _Part:
-    if channels_order not in (None, "first", "last"):
-        raise ValueError(f"channels_order: expected 'first', 'last' or None, got {channels_order!r}")
-    shape: Any = get_obs_shape(space)
-    stack = 1 if frame_stack is None else frame_stack
-    is_first = channels_order == "first"
-    if channels_order is None and is_image_space(space):
-        is_first = is_image_space_channels_first(space)
-    return _Part(tuple(shape), space.dtype, stack, is_last=stack != 1 and len(shape) > 1 and not is_first)
