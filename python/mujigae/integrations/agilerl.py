@@ -1,0 +1,192 @@
+"""AgileRL 2.58: its replay buffers on mujigae's engine, for `train_off_policy` and loops of your own.
+
+    from mujigae.integrations.agilerl import PrioritizedReplayBuffer, ReplayBuffer      # instead of agilerl.components
+
+A successor is stored once, a frame of a stack once. AgileRL does not tell its buffers that an episode was cut: the engine sees it
+where the next observation is not the successor before it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import mujigae
+from mujigae.errors import require
+
+# First: without it, the imports below would fail less clearly.
+require("agilerl", "agilerl", first="2.58", below="2.59")
+
+import torch  # noqa: E402
+from agilerl.components import replay_buffer as theirs  # noqa: E402
+from tensordict import TensorDict  # noqa: E402
+
+__all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
+
+_NO_INDEX = 1 << 62  # put on keys: an n-step memory of AgileRL, which takes idxs for indices, refuses them
+
+
+class ReplayBuffer(theirs.ReplayBuffer):
+    """For `agilerl.components.ReplayBuffer`; draws with replacement.
+
+    Args:
+        max_size: rows over all environments.
+        device: of the batches.
+        dtype: accepted; the dtypes of what is added are kept, as they are by AgileRL's.
+        **options: further ones of mujigae's buffers: frame_stack, compress, path, prefetch, validate, seed.
+
+    `replay` is the engine's buffer, which has the shapes and dtypes of the first row; None before it.
+    """
+
+    replay: mujigae.ReplayBuffer | None
+    _kind: Any = mujigae.ReplayBuffer
+
+    def __init__(
+        self, max_size: int, device: Any = "cpu", dtype: Any = torch.float32, **options: Any
+    ) -> None:
+        theirs.ReplayBuffer.__init__(self, max_size, device, dtype)  # without the tree of the prioritized one
+        if "n_step" in options:
+            raise TypeError("n_step: expected none, since AgileRL's agents discount by one step, got one")
+        self._options = options
+        self._dtypes: dict[str, Any] = {}
+        self.replay = None
+
+    def __len__(self) -> int:
+        """Rows that can be drawn."""
+        return 0 if self.replay is None else len(self.replay)
+
+    @property
+    def size(self) -> int:
+        """Rows that can be drawn."""
+        return len(self)
+
+    @property
+    def storage(self) -> None:
+        """None: rows lie in the engine, in `replay`."""
+        return None
+
+    def add(self, data: Any) -> None:
+        """Adds one row of each environment: a TensorDict of obs, action, next_obs, reward and done, [E, ...]; done is terminal.
+
+        Raises ValueError for more environments than there were in the first rows.
+        """
+        num_envs = int(data.shape[0])
+        obs, next_obs = _numpy(data["obs"]), _numpy(data["next_obs"])
+        action = data["action"].cpu().numpy()
+        if self.replay is None:
+            self._dtypes = {name: data[name].dtype for name in ("reward", "done")}
+            self.replay = self._kind(
+                self.max_size,
+                _layout(obs),
+                _layout(action),
+                num_envs=num_envs,
+                device=str(self.device),
+                **self._options,
+            )
+        reward, done = (data[name].cpu().numpy().reshape(num_envs) for name in ("reward", "done"))
+        no = np.zeros(num_envs, bool)
+        self.replay.add(
+            obs, action, reward.astype(np.float64), next_obs, done.astype(bool), no, np.arange(num_envs)
+        )
+        self.counter += num_envs
+        self.initialized = True
+
+    def sample(self, batch_size: int, return_idx: bool = False, *, beta: float = 0.4) -> Any:
+        """A TensorDict of rows [B, ...] under the names of `add`, reward and done [B, 1].
+
+        Raises ValueError before the first row, and for `return_idx`, which asks for indices into an n-step memory.
+        """
+        if return_idx:
+            raise ValueError(
+                "return_idx: expected False, since rows have no index in an n-step memory, got True"
+            )
+        return self._sample(batch_size)[0]
+
+    def clear(self) -> None:
+        """Forgets every row."""
+        super().clear()
+        if self.replay is not None:
+            self.replay.clear()
+
+    def _sample(self, batch_size: int, beta: float | None = None) -> tuple[Any, mujigae.Batch]:
+        if self.replay is None:
+            raise ValueError("sample: expected at least one row, got none")
+        batch = self.replay.sample(batch_size) if beta is None else self.replay.sample(batch_size, beta)
+        rows = {
+            "obs": _tensors(batch.obs, batch_size),
+            "action": _column(batch.action),
+            "next_obs": _tensors(batch.next_obs, batch_size),
+            "reward": batch.reward[:, None].to(self._dtypes["reward"]),
+            "done": batch.terminated[:, None].to(self._dtypes["done"]),
+        }
+        return TensorDict(rows, [batch_size], device=self.device), batch
+
+
+class PrioritizedReplayBuffer(ReplayBuffer, theirs.PrioritizedReplayBuffer):
+    """For `agilerl.components.PrioritizedReplayBuffer`, in float64, drawn in strata.
+
+    Args:
+        max_size, device, dtype, **options: as `ReplayBuffer`; `eps` too, 0 unless given, since the agents add their own.
+        alpha: priority exponent.
+    """
+
+    replay: mujigae.PrioritizedReplayBuffer | None
+    _kind = mujigae.PrioritizedReplayBuffer
+
+    def __init__(
+        self,
+        max_size: int,
+        alpha: float = 0.6,
+        device: Any = "cpu",
+        dtype: Any = torch.float32,
+        **options: Any,
+    ) -> None:
+        ReplayBuffer.__init__(self, max_size, device, dtype, **{"eps": 0.0, **options, "alpha": alpha})
+        self.alpha = alpha
+
+    @property
+    def max_priority(self) -> float:
+        """The largest priority so far, which new rows get."""
+        return 1.0 if self.replay is None else self.replay.max_priority
+
+    def sample(self, batch_size: int, return_idx: bool = False, *, beta: float = 0.4) -> Any:
+        """As `ReplayBuffer.sample`, by priority, with weights and idxs [B, 1]: for `update_priorities` only."""
+        rows, batch = self._sample(batch_size, beta)
+        rows["weights"] = batch.weight[:, None]
+        rows["idxs"] = torch.as_tensor(batch.key + _NO_INDEX, device=self.device)[:, None]
+        return rows
+
+    def update_priorities(self, indices: Any, priorities: Any) -> None:
+        """Sets the priorities [B], at least 1e-5, of the rows of a batch that are still there."""
+        if self.replay is None:
+            raise ValueError("update_priorities: expected at least one row, got none")
+        key = torch.as_tensor(indices).flatten().cpu().numpy() - _NO_INDEX
+        raw = torch.as_tensor(priorities, dtype=torch.float64).flatten().cpu().numpy()
+        self.replay.update_priorities(key, np.maximum(raw, 1e-5))
+
+
+def _numpy(value: Any) -> Any:
+    """Arrays, or dicts of arrays, of a tensor or a TensorDict."""
+    if isinstance(value, TensorDict):
+        return {name: _numpy(part) for name, part in value.items()}
+    return value.cpu().numpy()
+
+
+def _layout(tree: Any) -> Any:
+    """The shapes and dtypes of rows [E, ...], as a buffer takes them."""
+    if isinstance(tree, dict):
+        return {name: _layout(part) for name, part in tree.items()}
+    return tree.shape[1:], tree.dtype
+
+
+def _tensors(tree: Any, batch_size: int) -> Any:
+    if isinstance(tree, dict):
+        parts = {name: _tensors(part, batch_size) for name, part in tree.items()}
+        return TensorDict(parts, [batch_size])
+    return _column(tree)
+
+
+def _column(tensor: Any) -> Any:
+    """AgileRL's buffers hand out [B, 1] for what was added as [E]."""
+    return tensor[:, None] if tensor.ndim == 1 else tensor

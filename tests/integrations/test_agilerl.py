@@ -1,0 +1,138 @@
+"""AgileRL: its agents find the same rows in the engine's buffers as in its own, and its training loop runs on them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("agilerl")
+
+import torch
+from example_runs import output_of
+
+with warnings.catch_warnings():  # AgileRL's own, as it is imported
+    warnings.simplefilter("ignore")
+    from agilerl.algorithms import DQN, RainbowDQN
+    from agilerl.components import MultiStepReplayBuffer
+    from agilerl.components import PrioritizedReplayBuffer as TheirPrioritized
+    from agilerl.components import ReplayBuffer as TheirBuffer
+    from agilerl.components.data import Transition
+    from agilerl.components.sampler import Sampler
+    from agilerl.training.train_off_policy import train_off_policy, transition_to_tensordict
+    from agilerl.utils.utils import make_vect_envs
+
+    import mujigae
+    from mujigae.integrations.agilerl import PrioritizedReplayBuffer, ReplayBuffer
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # AgileRL's own, and the cuts that it does not tell
+
+NUM_ENVS = 3
+BUFFERS = [(ReplayBuffer, TheirBuffer), (PrioritizedReplayBuffer, TheirPrioritized)]
+
+
+def step(t: int, structure: str = "array") -> Any:
+    """A step of environments whose episodes end after five steps; the reward is the time."""
+    obs = np.array([[e, t // 5, t % 5] for e in range(NUM_ENVS)], np.float32)
+    next_obs = obs + np.array([0, 0, 1], np.float32)
+    done = np.array([t % 5 == 4 and e == 0 for e in range(NUM_ENVS)])
+    if structure == "dict":
+        obs, next_obs = ({"where": array, "number": array[:, 0].astype(int)} for array in (obs, next_obs))
+    reward, action = np.full(NUM_ENVS, float(t)), np.full(NUM_ENVS, t % 4)
+    row = transition_to_tensordict(Transition(obs, action, next_obs, reward, done))
+    row.batch_size = torch.Size([NUM_ENVS])
+    return row
+
+
+def rows_of(batch: Any) -> set[tuple[float, ...]]:
+    names = ("obs", "action", "reward", "next_obs", "done")
+    return {tuple(row) for row in torch.cat([batch[name].float() for name in names], dim=1).tolist()}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), BUFFERS)
+def test_rows_are_those_of_the_buffer_of_agilerl(ours: Any, theirs: Any) -> None:
+    held = []
+    for kind in (ours, theirs):
+        buffer = kind(60)
+        for t in range(33):
+            buffer.add(step(t))
+        beta = [0.4] if ours is PrioritizedReplayBuffer else []
+        batch = Sampler(memory=buffer).sample(60 if kind is TheirBuffer else 2000, *beta)
+        shapes = {name: (tensor.dtype, tensor.shape[1:]) for name, tensor in batch.items()}
+        held.append((shapes, rows_of(batch), len(buffer), buffer.size, buffer.counter))
+    assert held[0] == held[1]
+
+
+def test_observations_in_dicts_come_back_in_tensordicts() -> None:
+    buffer = ReplayBuffer(60)
+    for t in range(10):
+        buffer.add(step(t, "dict"))
+    batch = buffer.sample(50)
+    assert batch["obs", "number"].shape == (50, 1)
+    assert torch.equal(batch["obs", "where"][:, 2] + 1, batch["next_obs", "where"][:, 2])
+
+
+def test_priorities_reach_the_rows_of_their_batch() -> None:
+    buffer = PrioritizedReplayBuffer(300, alpha=1.0)
+    for t in range(20):
+        buffer.add(step(t))
+    every = buffer.sample(3000)
+    is_chosen = (every["reward"] == 7.0).float()
+    buffer.update_priorities(every["idxs"], 1e9 * is_chosen)
+    batch = buffer.sample(30, beta=1.0)
+    assert set(batch["reward"].flatten().tolist()) == {7.0}
+    assert buffer.max_priority == 1e9
+
+
+def test_idxs_are_refused_by_an_n_step_memory() -> None:
+    buffer, n_step = PrioritizedReplayBuffer(60), MultiStepReplayBuffer(60, n_step=2)
+    for t in range(6):
+        n_step.add(step(t))
+        buffer.add(step(t))
+    with pytest.raises(IndexError):
+        n_step.sample_from_indices(buffer.sample(4)["idxs"])
+    with pytest.raises(ValueError, match="return_idx: expected False"):
+        ReplayBuffer(60).sample(4, return_idx=True)
+
+
+def test_cleared_buffer_and_empty_buffer_are_refused() -> None:
+    buffer = ReplayBuffer(60)
+    with pytest.raises(ValueError, match="sample: expected at least one row, got none"):
+        buffer.sample(4)
+    buffer.add(step(0))
+    buffer.clear()
+    assert len(buffer) == 0
+    with pytest.raises(TypeError, match="n_step: expected none"):
+        ReplayBuffer(60, n_step=3)
+
+
+@pytest.mark.parametrize(("agent", "kind"), [(DQN, ReplayBuffer), (RainbowDQN, PrioritizedReplayBuffer)])
+def test_training_loop_of_agilerl_runs_on_the_engine(agent: Any, kind: Any) -> None:
+    env = make_vect_envs("CartPole-v1", num_envs=2)
+    spaces = env.single_observation_space, env.single_action_space
+    memory = kind(1000)
+    train_off_policy(
+        env,
+        "CartPole-v1",
+        "DQN",
+        [agent(*spaces, batch_size=16, learn_step=2)],
+        memory,
+        max_steps=200,
+        evo_steps=200,
+        eval_steps=10,
+        learning_delay=20,
+        wb=False,
+        verbose=False,
+    )
+    env.close()
+    assert isinstance(memory.replay, mujigae.ReplayBuffer)
+    assert len(memory) >= 190
+    assert memory.replay.num_envs == 2
+
+
+@pytest.mark.learns
+@pytest.mark.parametrize("options", [(), ("--theirs",)], ids=["ours", "theirs"])
+def test_example_learns_cartpole_with_either_buffer(options: tuple[str, ...]) -> None:
+    assert float(output_of("agilerl_dqn", *options).split()[-1]) > 100
