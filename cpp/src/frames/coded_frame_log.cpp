@@ -18,14 +18,15 @@ std::int64_t max_record_bytes(std::int64_t frame_bytes) { return 2 * FrameEncode
 
 }  // namespace
 
-CodedFrameLog::CodedFrameLog(std::int64_t frame_bytes, std::int64_t row_bytes, std::int64_t num_recent, std::int64_t num_frames_hint)
+CodedFrameLog::CodedFrameLog(std::int64_t frame_bytes, std::int64_t row_bytes, std::int64_t num_recent, std::int64_t num_frames_hint,
+                             PagePool* pool)
     : FrameLog(frame_bytes),
       row_bytes_(row_bytes),
       num_recent_(num_recent),
       record_bytes_(max_record_bytes(frame_bytes)),
       records_per_chunk_(std::clamp<std::int64_t>(num_frames_hint / 512, 4, std::max<std::int64_t>((2 << 20) / record_bytes_, 4))),
-      chunks_(records_per_chunk_ * record_bytes_),
-      addresses_(sizeof(std::int64_t), num_frames_hint),
+      chunks_(records_per_chunk_ * record_bytes_, pool),
+      addresses_(sizeof(std::int64_t), num_frames_hint, pool),
       encoder_(frame_bytes, row_bytes),
       recent_(static_cast<std::size_t>((num_recent + 1) * frame_bytes)),
       key_(static_cast<std::size_t>(frame_bytes)) {

@@ -22,11 +22,11 @@ std::int64_t choose_frames_per_chunk(std::int64_t frame_bytes, std::int64_t num_
 
 }  // namespace
 
-PlainFrameLog::PlainFrameLog(std::int64_t frame_bytes, std::int64_t num_frames_hint)
+PlainFrameLog::PlainFrameLog(std::int64_t frame_bytes, std::int64_t num_frames_hint, PagePool* pool)
     : FrameLog(frame_bytes),
       frames_per_chunk_(choose_frames_per_chunk(frame_bytes, num_frames_hint)),
       chunk_shift_(std::countr_zero(static_cast<std::uint64_t>(frames_per_chunk_))),
-      chunks_(frames_per_chunk_ * frame_bytes) {}
+      chunks_(frames_per_chunk_ * frame_bytes, pool) {}
 
 void PlainFrameLog::reserve(std::int64_t num_frames) {
   if (num_frames > 0) chunks_.reserve(chunk_of(end_ + num_frames - 1) + 1);

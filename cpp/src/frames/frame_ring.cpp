@@ -31,11 +31,11 @@ std::int64_t max_log_bytes(const FrameLayout& layout, bool compress) {
   return kPlainBytes + (is_coded(layout.frame_bytes, compress) ? layout.bytes() + kEncoderFrames * layout.frame_bytes : 0);
 }
 
-std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t num_frames_hint, bool compress) {
+std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t num_frames_hint, bool compress, PagePool* pool) {
   if (is_coded(layout.frame_bytes, compress)) {
-    return std::make_unique<CodedFrameLog>(layout.frame_bytes, layout.row_bytes, layout.stack, num_frames_hint);
+    return std::make_unique<CodedFrameLog>(layout.frame_bytes, layout.row_bytes, layout.stack, num_frames_hint, pool);
   }
-  return std::make_unique<PlainFrameLog>(layout.frame_bytes, num_frames_hint);
+  return std::make_unique<PlainFrameLog>(layout.frame_bytes, num_frames_hint, pool);
 }
 
 // --- StackLane

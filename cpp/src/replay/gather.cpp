@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <utility>
+
+#include "mujigae/replay/single_frame_reader.hpp"
 
 namespace mujigae {
 namespace {
@@ -22,30 +24,59 @@ class BlockReader {
       block_[i] = keyed_rows_[slots[i]];
       source_.rows.load_ahead(slots[i], {0, source_.settings.n_step - 1});
     }
-    for (std::size_t i = 0; i < slots.size(); ++i) read_row(slots[i], block_[i], first + static_cast<std::int64_t>(i), copies);
+    read_windows(first, slots);
+    read_payloads(first, slots);
+    if (out_.wants_mirror_slots) return;
+    for (std::size_t c = 0; c < out_.obs.size(); ++c) locate(c, first, slots, copies);
   }
 
  private:
-  void read_row(std::int64_t slot, const RowRing::KeyedRow& keyed, std::int64_t to, std::vector<FrameCopy>& copies) const {
-    const RowRing& rows = source_.rows;
-    const Lane& lane = rows.lane(keyed.row.lane);
-    std::int64_t last_slot = slot;
-    const Window window = rows.window(lane, last_slot, source_.settings.n_step, source_.settings.gamma);
-    out_.reward[to] = static_cast<float>(window.reward);
-    out_.discount[to] = static_cast<float>(window.discount);
-    out_.terminated[to] = window.terminated;
-    out_.key[to] = keyed.key;
-    copy_bytes(out_.action + to * rows.action_bytes(), rows.action(slot), static_cast<std::size_t>(rows.action_bytes()));
-    for (std::size_t x = 0; x < rows.num_extras(); ++x) {
-      copy_bytes(out_.extras[x] + to * rows.extra_bytes(x), rows.extra(x, slot), static_cast<std::size_t>(rows.extra_bytes(x)));
+  void read_windows(std::int64_t first, std::span<const std::int64_t> slots) {
+    const RowRing::Fields fields = source_.rows.fields();
+    const Lane* const lanes = &source_.rows.lane(0);
+    const auto [n_step, gamma] = std::pair(source_.settings.n_step, source_.settings.gamma);
+    float *const reward = out_.reward + first, *const discount = out_.discount + first;
+    bool* const terminated = out_.terminated + first;
+    std::int64_t* const key = out_.key + first;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      std::int64_t last_slot = slots[i];
+      const Window window = fields.window(lanes[block_[i].row.lane], last_slot, n_step, gamma);
+      last_slots_[i] = last_slot;
+      reward[i] = static_cast<float>(window.reward);
+      discount[i] = static_cast<float>(window.discount);
+      terminated[i] = window.terminated;
+      key[i] = block_[i].key;
     }
-    if (out_.wants_mirror_slots) return;
-    for (std::size_t c = 0; c < out_.obs.size(); ++c) {
-      const StackLane& stacks = source_.stacks[static_cast<std::size_t>(keyed.row.lane)][c];
-      const auto obs = static_cast<std::int64_t>(c);
-      const std::int64_t at = to * source_.settings.obs[c].bytes();
-      const Stack last = stacks.successor(rows.stack(obs, last_slot));
-      stacks.locate_both(rows.stack(obs, slot), out_.obs[c] + at, last, out_.next_obs[c] + at, copies);
+  }
+
+  void read_payloads(std::int64_t first, std::span<const std::int64_t> slots) const {
+    const RowRing& rows = source_.rows;
+    copy_payloads(out_.action + first * rows.action_bytes(), 0, rows.action_bytes(), slots);
+    for (std::size_t x = 0; x < rows.num_extras(); ++x) {
+      copy_payloads(out_.extras[x] + first * rows.extra_bytes(x), rows.extra_offset(x), rows.extra_bytes(x), slots);
+    }
+  }
+
+  void copy_payloads(std::byte* to, std::int64_t offset, std::int64_t bytes, std::span<const std::int64_t> slots) const {
+    const RowRing::Fields fields = source_.rows.fields();
+    for (const std::int64_t slot : slots) {
+      copy_bytes(to, fields.payload(slot) + offset, static_cast<std::size_t>(bytes));
+      to += bytes;
+    }
+  }
+
+  // The frames of both stacks of observation `c`.
+  void locate(std::size_t c, std::int64_t first, std::span<const std::int64_t> slots, std::vector<FrameCopy>& copies) const {
+    const RowRing::Fields fields = source_.rows.fields();
+    const auto obs = static_cast<std::int64_t>(c);
+    const std::int64_t bytes = source_.settings.obs[c].bytes();
+    std::byte *obs_out = out_.obs[c] + first * bytes, *next_out = out_.next_obs[c] + first * bytes;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const StackLane& stacks = source_.stacks[static_cast<std::size_t>(block_[i].row.lane)][c];
+      const Stack last = stacks.successor(fields.stack(obs, last_slots_[i]));
+      stacks.locate_both(fields.stack(obs, slots[i]), obs_out, last, next_out, copies);
+      obs_out += bytes;
+      next_out += bytes;
     }
   }
 
@@ -53,6 +84,7 @@ class BlockReader {
   const BatchView& out_;
   RowRing::KeyedRows keyed_rows_;
   std::array<RowRing::KeyedRow, kBlock> block_;
+  std::array<std::int64_t, kBlock> last_slots_;  // of the windows
 };
 
 // Rows begin ... end of the batch, block by block; after each, after_block(copies of its frames).
@@ -77,6 +109,7 @@ Stores stores_for(const GatherSource& source, const BatchView& out) {
 }
 
 void gather_rows(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out, std::size_t begin, std::size_t end) {
+  if (SingleFrameReader::can_read(source, out)) return SingleFrameReader(source, slots, out).read(begin, end);
   std::vector<FrameCopy> copies;
   const Stores stores = stores_for(source, out);
   for_each_block(source, slots, out, begin, end, copies, [&] {

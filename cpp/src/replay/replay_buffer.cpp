@@ -17,6 +17,14 @@ std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const 
   return file;
 }
 
+// Less than that is found fast enough in pages of 4 KiB, of which the cache for addresses has thousands; huge ones would cost memory.
+bool wants_huge_pages(const BufferSettings& settings) {
+  constexpr std::int64_t kManyBytes = std::int64_t{1} << 25;
+  std::int64_t row_bytes = 0;
+  for (const ObsLayout& obs : settings.obs) row_bytes += obs.frame_bytes;
+  return row_bytes >= kManyBytes / settings.capacity;
+}
+
 }  // namespace
 
 ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sampler, std::unique_ptr<MappedFile> file)
@@ -30,9 +38,10 @@ ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sa
       random_(settings.key),
       ahead_(settings.prefetch, schema_),
       num_reset_steps_(static_cast<std::size_t>(settings.num_envs)) {
+  PagePool* const pool = wants_huge_pages(settings) ? &frame_pool_ : nullptr;
   for (std::int64_t e = 0; e < settings.num_envs; ++e) {
     for (const ObsLayout& obs : settings.obs) {
-      stacks_[static_cast<std::size_t>(e)].emplace_back(make_frame_log(obs, rows_.lane(e).slots, settings.compress), obs.stack);
+      stacks_[static_cast<std::size_t>(e)].emplace_back(make_frame_log(obs, rows_.lane(e).slots, settings.compress, pool), obs.stack);
     }
   }
   if (!file_) return;
@@ -186,7 +195,7 @@ std::int64_t ReplayBuffer::num_doubtful_starts() const {
 
 std::int64_t ReplayBuffer::nbytes() const {
   const std::lock_guard lock(mutex_);
-  std::int64_t bytes = rows_.nbytes() + sampler_->nbytes() + ahead_.nbytes();
+  std::int64_t bytes = rows_.nbytes() + sampler_->nbytes() + ahead_.nbytes() + frame_pool_.nbytes();
   for (const auto& lane : stacks_) {
     for (const StackLane& stack_lane : lane) bytes += stack_lane.log().nbytes();
   }

@@ -49,7 +49,7 @@ void ReplayBuffer::fill_mirror_slots(std::span<const std::int64_t> slots, const 
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::int64_t slot = slots[i], lane = rows_.row_in(slot).lane;
     std::int64_t last_slot = slot;
-    rows_.window(rows_.lane(lane), last_slot, settings_.n_step, settings_.gamma);
+    rows_.fields().window(rows_.lane(lane), last_slot, settings_.n_step, settings_.gamma);
     for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
       const auto obs = static_cast<std::int64_t>(c), to = static_cast<std::int64_t>(i);
       put_mirror_slots(lane, c, rows_.stack(obs, slot), out.obs[c], to);

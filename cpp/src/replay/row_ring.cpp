@@ -16,15 +16,17 @@ RowRing::RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spa
                  std::int64_t num_obs, MappedFile* file, std::span<const std::int64_t> extra_bytes)
     : action_bytes_(action_bytes), num_obs_(num_obs), extra_offsets_{action_bytes}, is_in_file_(file != nullptr) {
   for (const std::int64_t bytes : extra_bytes) extra_offsets_.push_back(extra_offsets_.back() + bytes);
-  record_bytes_ = round_up_to(sizeof(double), flags_at() + 1 + payload_bytes());
+  fields_.flags_at = checksum_at() + static_cast<std::int64_t>(sizeof(std::uint32_t));
+  fields_.record_bytes = round_up_to(sizeof(double), fields_.flags_at + 1 + payload_bytes());
   for (std::int64_t e = 0; e < num_lanes; ++e) {
     const std::int64_t share = capacity / num_lanes + (e < capacity % num_lanes ? 1 : 0);
     lanes_.push_back({num_slots_, share, share + spare_slots});
     num_slots_ += share + spare_slots;
   }
   slot_bits_ = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(num_slots_ - 1)));
-  const std::int64_t bytes = num_slots_ * record_bytes_;
+  const std::int64_t bytes = num_slots_ * fields_.record_bytes;
   records_ = Column<std::byte>(bytes, file ? file->map_part(bytes, true) : nullptr);
+  fields_.records = records_.data();
 }
 
 std::int64_t RowRing::append(std::int64_t lane_index, double reward, std::uint8_t flags, const std::byte* action_bytes) {
@@ -158,7 +160,7 @@ bool RowRing::is_ready(const Row& row, const Span& span) const {
 Window RowRing::window(const Row& row, std::int64_t n_step, double gamma) const {
   const Lane& lane = lanes_[index(row.lane)];
   std::int64_t slot = lane.slot(row.row);
-  return window(lane, slot, n_step, gamma);
+  return fields_.window(lane, slot, n_step, gamma);
 }
 
 std::int64_t RowRing::nbytes() const {

@@ -4,19 +4,21 @@
 
 namespace mujigae {
 
-ReadyRows::ReadyRows(const RowRing& rows, const Span& span) : rows_(rows), span_(span) {
-  for (std::int64_t e = 0, end = 0; e < rows.num_lanes(); ++e) ends_.push_back(end += rows.lane(e).num_ready(span));
+ReadyRows::ReadyRows(const RowRing& rows, const Span& span) : rows_(rows) {
+  for (std::int64_t e = 0, begin = 0; e < rows.num_lanes(); ++e) {
+    const Lane& lane = rows.lane(e);
+    lanes_.push_back({begin, begin + lane.num_ready(span), lane.offset, lane.slots, lane.first % lane.slots});
+    begin = lanes_.back().end;
+  }
 }
 
-std::int64_t ReadyRows::slot(std::int64_t position) const {
-  const auto e = ends_.size() == 1 ? 0 : std::upper_bound(ends_.begin(), ends_.end(), position) - ends_.begin();
-  const Lane& lane = rows_.lane(e);
-  return lane.slot(lane.ready_end(span_) - (ends_[static_cast<std::size_t>(e)] - position));
+std::vector<ReadyRows::OfLane>::const_iterator ReadyRows::lane_at(std::int64_t position) const {
+  return std::upper_bound(lanes_.begin(), lanes_.end(), position, [](std::int64_t value, const OfLane& lane) { return value < lane.end; });
 }
 
 std::int64_t ReadyRows::position(std::int64_t slot) const {
   const RowRing::Row row = rows_.row_in(slot);
-  return ends_[static_cast<std::size_t>(row.lane)] - (rows_.lane(row.lane).ready_end(span_) - row.row);
+  return lanes_[static_cast<std::size_t>(row.lane)].begin + (row.row - rows_.lane(row.lane).first);
 }
 
 }  // namespace mujigae

@@ -11,6 +11,7 @@ Chunks::Chunk Chunks::make(std::int64_t chunk) {
     slots_.file->reserve(slot_of(chunk), slot_bytes());
     return {slot_of(chunk), {}};
   }
+  if (pool_ != nullptr) return {pool_->take(chunk_bytes_), {}};
   Pages memory = spare_ ? std::move(spare_) : Pages(chunk_bytes_);
   std::byte* const begin = memory.get();
   return {begin, std::move(memory)};
@@ -25,13 +26,23 @@ void Chunks::reserve(std::int64_t end) {
 
 void Chunks::drop_before(std::int64_t chunk) {
   while (first_ < chunk && !chunks_.empty()) {
-    if (chunk_bytes_ >= Pages::kHugePage / 2) spare_ = std::move(chunks_.front().memory);
-    chunks_.pop_front();
+    if (pool_ != nullptr) {
+      pool_->give_back(chunks_.front().begin, chunk_bytes_);
+    } else if (chunk_bytes_ >= Pages::kHugePage / 2) {
+      spare_ = std::move(chunks_.front().memory);
+    }
+    chunks_.erase(chunks_.begin());
     release_slots(first_++, 1);
   }
 }
 
+void Chunks::give_back_to_pool() {
+  if (pool_ == nullptr) return;
+  for (const Chunk& chunk : chunks_) pool_->give_back(chunk.begin, chunk_bytes_);
+}
+
 void Chunks::restart_at(std::int64_t chunk) {
+  give_back_to_pool();
   chunks_.clear();
   spare_ = {};
   first_ = chunk;
@@ -40,6 +51,7 @@ void Chunks::restart_at(std::int64_t chunk) {
 
 void Chunks::put_in(const FileSlots& slots, std::int64_t chunk_bytes) {
   slots_ = slots;
+  pool_ = nullptr;
   chunk_bytes_ = chunk_bytes;
 }
 

@@ -30,7 +30,8 @@ class CodedFrameLog final : public FrameLog {
   // Smaller frames are not worth it: what a record takes beside the frame would be more than 1 %.
   static constexpr std::int64_t kMinFrameBytes = 1024;
 
-  CodedFrameLog(std::int64_t frame_bytes, std::int64_t row_bytes, std::int64_t num_recent, std::int64_t num_frames_hint);
+  CodedFrameLog(std::int64_t frame_bytes, std::int64_t row_bytes, std::int64_t num_recent, std::int64_t num_frames_hint,
+                PagePool* pool = nullptr);
 
   void reserve(std::int64_t num_frames) override;
   std::int64_t append(const std::byte* frame) override;

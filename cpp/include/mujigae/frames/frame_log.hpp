@@ -61,8 +61,8 @@ class FrameLog {
 
 class PlainFrameLog final : public FrameLog {
  public:
-  // About `num_frames_hint` frames will be held at a time.
-  PlainFrameLog(std::int64_t frame_bytes, std::int64_t num_frames_hint);
+  // About `num_frames_hint` frames will be held at a time. pool: as of Chunks.
+  PlainFrameLog(std::int64_t frame_bytes, std::int64_t num_frames_hint, PagePool* pool = nullptr);
 
   void reserve(std::int64_t num_frames) override;
   std::int64_t append(const std::byte* frame) override;

@@ -35,7 +35,7 @@ struct FrameLayout {
 };
 
 // Compressed, if `compress` is set and the frames are large enough (CodedFrameLog::kMinFrameBytes).
-std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t num_frames_hint, bool compress);
+std::unique_ptr<FrameLog> make_frame_log(const FrameLayout& layout, std::int64_t num_frames_hint, bool compress, PagePool* pool = nullptr);
 std::int64_t min_stored_bytes(std::int64_t frame_bytes, bool compress);  // that a frame takes in it
 std::int64_t max_log_bytes(const FrameLayout& layout, bool compress);    // that an empty one takes
 
@@ -85,6 +85,8 @@ class StackLane {
     locate(stack, out, copies);
     locate(later, later_out, copies);
   }
+  bool is_plain() const { return plain_ != nullptr; }                                        // frames lie as they are
+  const std::byte* plain_frame(std::int64_t position) const { return (*plain_)[position]; }  // where, if they do
   void drop_before(std::int64_t position) { log_->drop_before(position); }
   bool frees_before(std::int64_t position) const { return plain_ != nullptr && plain_->frees_before(position); }  // what was located
   void clear();
@@ -114,7 +116,7 @@ class StackLane {
     for (std::int64_t position = stack.oldest(); position <= stack.newest();) {
       const PlainFrameLog::Run run = plain_->run(position, stack.newest() - position + 1);
       copies.push_back({run.frames, out, static_cast<std::size_t>(run.count * plain_->frame_bytes())});
-      load_ahead(copies.back());
+      load_ahead(run.frames, copies.back().bytes);
       position += run.count;
       out += run.count * plain_->frame_bytes();
     }

@@ -208,6 +208,7 @@ class ReplayBuffer {
   std::unique_ptr<MappedFile> file_;  // what follows lies in it
   Schema schema_;
   RowRing rows_;
+  PagePool frame_pool_;  // of the stacks, which go before it
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   std::unique_ptr<Sampler> sampler_;
   Philox random_;

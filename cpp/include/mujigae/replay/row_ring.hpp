@@ -71,6 +71,7 @@ struct Lane {
 
 class RowRing {
  public:
+  static constexpr std::int64_t kStacksAt = sizeof(double);  // in a record
   enum Flag : std::uint8_t { kTerminated = 1, kTruncated = 2, kInterrupted = 4 };  // interrupted: reset behind our back
   static bool are_flags(std::uint8_t flags) { return flags == 0 || flags == kTerminated || flags == kTruncated || flags == kInterrupted; }
   struct Row {
@@ -79,6 +80,28 @@ class RowRing {
   struct KeyedRow {
     Row row;
     std::int64_t key;
+  };
+
+  // Where the fields of the records lie. A loop that writes bytes keeps a copy of its own in registers; members it would load again.
+  struct Fields {
+    const std::byte* records = nullptr;
+    std::int64_t record_bytes = 0, flags_at = 0;
+
+    const std::byte* record(std::int64_t slot) const { return records + slot * record_bytes; }
+    double reward(std::int64_t slot) const { return *reinterpret_cast<const double*>(record(slot)); }
+    const Stack& stack(std::int64_t obs, std::int64_t slot) const { return reinterpret_cast<const Stack*>(record(slot) + kStacksAt)[obs]; }
+    std::uint8_t flags(std::int64_t slot) const { return *reinterpret_cast<const std::uint8_t*>(record(slot) + flags_at); }
+    const std::byte* payload(std::int64_t slot) const { return record(slot) + flags_at + 1; }  // the action, then the extras
+
+    // The window of the row in `slot`, which becomes the slot of the window's last row.
+    Window window(const Lane& lane, std::int64_t& slot, std::int64_t n_step, double gamma) const {
+      std::int64_t next = slot;
+      return n_step_window(n_step, gamma, [&](std::int64_t) {
+        slot = next;
+        next = slot + 1 == lane.offset + lane.slots ? lane.offset : slot + 1;
+        return StepOutcome{reward(slot), (flags(slot) & kTerminated) != 0, flags(slot) != 0};
+      });
+    }
   };
 
   // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
@@ -126,15 +149,6 @@ class RowRing {
   bool is_ready(const Row& row, const Span& span) const;
 
   Window window(const Row& row, std::int64_t n_step, double gamma) const;
-  // ... of the row in `slot`, which becomes the slot of the window's last row.
-  Window window(const Lane& lane, std::int64_t& slot, std::int64_t n_step, double gamma) const {
-    std::int64_t next = slot;
-    return n_step_window(n_step, gamma, [&](std::int64_t) {
-      slot = next;
-      next = slot + 1 == lane.offset + lane.slots ? lane.offset : slot + 1;
-      return StepOutcome{reward(slot), (flags(slot) & kTerminated) != 0, flags(slot) != 0};
-    });
-  }
   // Begins to load the row in the slot and those after it into cache.
   void load_ahead(std::int64_t slot, const Span& span) const {
     const std::byte* const first = record(slot);
@@ -148,13 +162,14 @@ class RowRing {
   void reopen_episode(std::int64_t lane);  // the newest row was not interrupted after all
 
   double& reward(std::int64_t slot) { return *reinterpret_cast<double*>(record(slot)); }
-  double reward(std::int64_t slot) const { return *reinterpret_cast<const double*>(record(slot)); }
+  double reward(std::int64_t slot) const { return fields_.reward(slot); }
   Stack& stack(std::int64_t obs, std::int64_t slot) { return reinterpret_cast<Stack*>(record(slot) + kStacksAt)[obs]; }
-  const Stack& stack(std::int64_t obs, std::int64_t slot) const { return reinterpret_cast<const Stack*>(record(slot) + kStacksAt)[obs]; }
-  std::uint8_t& flags(std::int64_t slot) { return *reinterpret_cast<std::uint8_t*>(record(slot) + flags_at()); }
-  std::uint8_t flags(std::int64_t slot) const { return *reinterpret_cast<const std::uint8_t*>(record(slot) + flags_at()); }
-  std::byte* action(std::int64_t slot) { return record(slot) + flags_at() + 1; }
-  const std::byte* action(std::int64_t slot) const { return record(slot) + flags_at() + 1; }
+  const Stack& stack(std::int64_t obs, std::int64_t slot) const { return fields_.stack(obs, slot); }
+  std::uint8_t& flags(std::int64_t slot) { return *reinterpret_cast<std::uint8_t*>(record(slot) + fields_.flags_at); }
+  std::uint8_t flags(std::int64_t slot) const { return fields_.flags(slot); }
+  std::byte* action(std::int64_t slot) { return record(slot) + fields_.flags_at + 1; }
+  const std::byte* action(std::int64_t slot) const { return fields_.payload(slot); }
+  const Fields& fields() const { return fields_; }
 
   // A field of a row that the user has added; all payload, action and extras, lies in one piece.
   std::byte* extra(std::size_t x, std::int64_t slot) { return action(slot) + extra_offsets_[x]; }
@@ -167,18 +182,18 @@ class RowRing {
   std::int64_t num_obs() const { return num_obs_; }
   std::int64_t action_bytes() const { return action_bytes_; }
   std::size_t num_extras() const { return extra_offsets_.size() - 1; }
+  std::int64_t extra_offset(std::size_t x) const { return extra_offsets_[x]; }  // from the action on
   std::int64_t extra_bytes(std::size_t x) const { return extra_offsets_[x + 1] - extra_offsets_[x]; }
   std::int64_t payload_bytes() const { return extra_offsets_.back(); }
   std::int64_t nbytes() const;
 
  private:
-  static constexpr std::int64_t kLine = 64, kStacksAt = sizeof(double);
+  static constexpr std::int64_t kLine = 64;
 
   static std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
   std::int64_t checksum_at() const { return kStacksAt + num_obs_ * static_cast<std::int64_t>(sizeof(Stack)); }
-  std::int64_t flags_at() const { return checksum_at() + static_cast<std::int64_t>(sizeof(std::uint32_t)); }
-  std::byte* record(std::int64_t slot) { return records_.data() + slot * record_bytes_; }
-  const std::byte* record(std::int64_t slot) const { return records_.data() + slot * record_bytes_; }
+  std::byte* record(std::int64_t slot) { return records_.data() + slot * fields_.record_bytes; }
+  const std::byte* record(std::int64_t slot) const { return fields_.record(slot); }
   std::uint32_t& checksum(std::int64_t slot) { return *reinterpret_cast<std::uint32_t*>(record(slot) + checksum_at()); }
   std::uint32_t checksum(std::int64_t slot) const { return *reinterpret_cast<const std::uint32_t*>(record(slot) + checksum_at()); }
 
@@ -186,7 +201,8 @@ class RowRing {
   std::uint32_t right_checksum(const Row& row, std::uint8_t flags) const;
   void seal(const Row& row);
 
-  std::int64_t action_bytes_, num_obs_, record_bytes_;
+  std::int64_t action_bytes_, num_obs_;
+  Fields fields_;
   std::vector<std::int64_t> extra_offsets_;  // from the action on; the last is the end
   bool is_in_file_;
   std::vector<Lane> lanes_;

@@ -17,14 +17,24 @@ class ReadyRows {
  public:
   ReadyRows(const RowRing& rows, const Span& span);
 
-  std::int64_t size() const { return ends_.back(); }
-  std::int64_t slot(std::int64_t position) const;
+  std::int64_t size() const { return lanes_.back().end; }
+  std::int64_t slot(std::int64_t position) const {
+    const OfLane& lane = lanes_.size() == 1 ? lanes_.front() : *lane_at(position);
+    const std::int64_t at = lane.first_at + (position - lane.begin);
+    return lane.offset + (at < lane.slots ? at : at - lane.slots);
+  }
   std::int64_t position(std::int64_t slot) const;  // of a row that can be drawn
 
  private:
+  struct OfLane {
+    std::int64_t begin, end;              // positions of its rows
+    std::int64_t offset, slots, first_at;  // its slots in the buffer, and which of them has its oldest row
+  };
+
+  std::vector<OfLane>::const_iterator lane_at(std::int64_t position) const;
+
   const RowRing& rows_;
-  Span span_;
-  std::vector<std::int64_t> ends_;  // of each lane's rows
+  std::vector<OfLane> lanes_;
 };
 
 }  // namespace mujigae

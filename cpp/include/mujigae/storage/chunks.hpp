@@ -1,22 +1,28 @@
 // Memory in chunks of one size, numbered from 0 for ever: new ones come at the end, old ones go at the front.
 //
-// In memory (pages.hpp), where a large one that was dropped is kept to be used again; or each in a slot of a mapped file: chunk n lies in
+// In memory (pages.hpp, page_pool.hpp), where a large one that was dropped is kept to be used again; or each in a slot of a mapped file: chunk n lies in
 // slot n % num_slots. A slot takes up space on the disk from reserve on until its chunk is dropped.
 // O(1) everything. Threads: none; the owner locks.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <vector>
 
 #include "mujigae/storage/mapped_file.hpp"
+#include "mujigae/storage/page_pool.hpp"
 #include "mujigae/storage/pages.hpp"
 
 namespace mujigae {
 
 class Chunks {
  public:
-  explicit Chunks(std::int64_t chunk_bytes) : chunk_bytes_(chunk_bytes) {}
+  // pool: where chunks smaller than a huge page come from, if it is given; it outlives them.
+  explicit Chunks(std::int64_t chunk_bytes, PagePool* pool = nullptr)
+      : chunk_bytes_(chunk_bytes), pool_(chunk_bytes < Pages::kHugePage ? pool : nullptr) {}
+  Chunks(const Chunks&) = delete;
+  Chunks& operator=(const Chunks&) = delete;
+  ~Chunks() { give_back_to_pool(); }
 
   std::byte* operator[](std::int64_t chunk) const { return chunks_[static_cast<std::size_t>(chunk - first_)].begin; }
   void reserve(std::int64_t end);  // all chunks before `end` are there
@@ -43,17 +49,19 @@ class Chunks {
 
   struct Chunk {
     std::byte* begin;
-    Pages memory;  // none in a file
+    Pages memory;  // none in a file, or of a pool
   };
 
   std::int64_t slot_bytes() const { return slot_bytes(chunk_bytes_); }
   std::byte* slot_of(std::int64_t chunk) const { return slots_.begin + chunk % slots_.count * slot_bytes(); }
   Chunk make(std::int64_t chunk);
+  void give_back_to_pool();
   void release_slots(std::int64_t first, std::int64_t count) const;
 
   std::int64_t chunk_bytes_;
+  PagePool* pool_;
   std::int64_t first_ = 0;
-  std::deque<Chunk> chunks_;
+  std::vector<Chunk> chunks_;  // few: to move them along when the first one goes costs nothing beside it
   Pages spare_;
   FileSlots slots_;
 };
