@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damage import KINDS, damaged, snapshot
 
 import mujigae
 from mujigae.errors import MujigaeError
@@ -179,3 +180,16 @@ def test_what_is_no_buffer_is_one_line(tmp_path: Path) -> None:
             open_unchanged(tmp_path / name)
         assert "\n" not in str(caught.value)
         assert name.partition("\0")[0] in str(caught.value)
+
+
+def test_a_file_that_lies_is_described_or_refused(rounds: Any, tmp_path: Path) -> None:
+    for seed in rounds(few=8 * len(KINDS)):
+        path, kind = tmp_path / "buffer", list(KINDS)[seed % len(KINDS)]
+        path.write_bytes(damaged(snapshot(kind, path), np.random.default_rng(seed)))
+        try:
+            contents = look(path)
+        except mujigae.SnapshotError:
+            rounds.count("forged files refused")
+        else:
+            assert all(line.isprintable() for line in lines(contents))
+            rounds.count("forged files described")
