@@ -5,7 +5,7 @@
     minari (mujigae[minari])          envpool (mujigae[envpool])
     jax (mujigae[jax])                sb3_contrib (mujigae[sb3-contrib])
     agilerl (mujigae[agilerl])        d3rlpy (mujigae[d3rlpy])
-    rllib (mujigae[rllib])
+    rllib (mujigae[rllib])            skrl (mujigae[skrl])
 
 `docs/from-<library>.md` shows what to change in a program that uses the library's own buffer.
 """

@@ -1,0 +1,137 @@
+"""skrl: its agents find the same columns in the engine's memory as in its own, and learn from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("skrl")
+
+import gymnasium
+import torch
+from example_runs import output_of
+from skrl.memories.torch import RandomMemory
+
+from mujigae.integrations.skrl import ReplayMemory
+
+NAMES = ["observations", "states", "actions", "rewards", "next_observations", "next_states", "terminated"]
+IMAGE = gymnasium.spaces.Box(0, 255, (4, 3, 2), np.uint8)
+
+
+def made(kind: Any = ReplayMemory, size: int = 4, num_envs: int = 2, **options: Any) -> Any:
+    """A memory with the columns of skrl's DQN."""
+    memory = kind(memory_size=50, num_envs=num_envs, device="cpu", **options)
+    for name in NAMES:
+        width = {"actions": 1, "rewards": 1, "terminated": 1, "states": None, "next_states": None}
+        dtype = {"actions": torch.int64, "terminated": torch.bool}.get(name, torch.float32)
+        memory.create_tensor(name=name, size=width.get(name, size), dtype=dtype)
+    return memory
+
+
+def steps(num_steps: int, num_envs: int = 2) -> list[dict[str, Any]]:
+    """Steps of environments whose episodes end after five steps, of the second by a cut that skrl does not tell."""
+    found = []
+    for t in range(num_steps):
+        where = torch.tensor([[e, t // 5, t % 5, 0.0] for e in range(num_envs)])
+        later = where + torch.tensor([0.0, 0.0, 1.0, 0.0])
+        found.append(
+            {
+                "observations": where,
+                "states": None,
+                "actions": torch.full((num_envs, 1), t % 3),
+                "rewards": torch.full((num_envs, 1), float(t)),
+                "next_observations": later,
+                "next_states": None,
+                "terminated": torch.tensor([[t % 5 == 4 and e == 0] for e in range(num_envs)]),
+            }
+        )
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:.*reset without:UserWarning", "ignore:.*boundar.*")
+def test_rows_are_those_of_the_memory_of_skrl() -> None:
+    held = []
+    for kind in (ReplayMemory, RandomMemory):
+        memory = made(kind)
+        for step in steps(80):
+            memory.add_samples(**step)
+        (columns,) = memory.sample(NAMES, batch_size=3000)
+        assert columns[1] is columns[5] is None
+        parts = [column for column in columns if column is not None]
+        assert [part.shape[1] for part in parts] == [4, 1, 1, 4, 1]
+        rows = torch.cat([part.float() for part in parts], dim=1)
+        held.append(({part.dtype for part in parts}, {tuple(row) for row in rows.tolist()}))
+        assert len(memory) == 100
+    assert held[0] == held[1]
+
+
+def test_mini_batches_are_parts_of_a_batch() -> None:
+    memory = made()
+    for step in steps(9):
+        memory.add_samples(**step)
+    parts = memory.sample(["rewards", "states"], batch_size=7, mini_batches=3)
+    assert [len(part[0]) for part in parts] == [3, 2, 2]
+    assert [part[1] for part in parts] == [None] * 3
+
+
+def test_frames_are_stored_once_and_come_back_as_skrl_gives_them() -> None:
+    memory = made(size=24, num_envs=1, observation_space=IMAGE, frame_stack=4, seed=0)
+    rng = np.random.default_rng(0)
+    frames = torch.as_tensor(rng.integers(0, 256, (30, 3, 2)))
+    for t in range(20):
+        obs, next_obs = (frames[i : i + 4].reshape(1, 24).float() for i in (t, t + 1))
+        memory.add_samples(
+            observations=obs,
+            next_observations=next_obs,
+            actions=torch.zeros(1, 1),
+            rewards=torch.full((1, 1), float(t)),
+            terminated=torch.zeros(1, 1, dtype=torch.bool),
+        )
+    obs, rewards, next_obs = memory.sample(["observations", "rewards", "next_observations"], batch_size=64)[0]
+    for row, t, later in zip(obs, rewards[:, 0].long().tolist(), next_obs, strict=True):
+        assert torch.equal(row, frames[t : t + 4].reshape(24).float())
+        assert torch.equal(later, frames[t + 1 : t + 5].reshape(24).float())
+    with pytest.raises(ValueError, match="observations: expected values of uint8, got float32"):
+        memory.add_samples(
+            observations=torch.full((1, 24), 0.5),
+            next_observations=torch.full((1, 24), 0.5),
+            actions=torch.zeros(1, 1),
+            rewards=torch.zeros(1, 1),
+            terminated=torch.zeros(1, 1, dtype=torch.bool),
+        )
+
+
+def test_saved_memory_goes_on(tmp_path: Path) -> None:
+    memory = made(seed=3)
+    for step in steps(4):
+        memory.add_samples(**step)
+    memory.save(str(tmp_path))
+    other = made()
+    other.load(str(tmp_path / "memories" / "memory.mujigae"))
+    for first, second in zip(*(m.sample(NAMES, batch_size=9)[0] for m in (memory, other)), strict=True):
+        assert first is second is None or torch.equal(first, second)
+    memory.reset()
+    assert (len(memory), len(other)) == (0, 8)
+
+
+def test_what_an_off_policy_agent_does_not_ask_for_is_refused() -> None:
+    memory = made()
+    with pytest.raises(ValueError, match=r"name: expected one of .* got 'log_prob'"):
+        memory.create_tensor(name="log_prob", size=1)
+    with pytest.raises(ValueError, match="sample: expected rows, one at a time, got 0 rows"):
+        memory.sample(NAMES, batch_size=2)
+    with pytest.raises(NotImplementedError, match="sample_all"):
+        memory.sample_all(NAMES)
+    with pytest.raises(ValueError, match="rewards: expected a row of each of 2 environments, got 1"):
+        memory.add_samples(**{name: None if v is None else v[:1] for name, v in steps(1)[0].items()})
+    with pytest.raises(TypeError, match="n_step: expected none"):
+        made(n_step=3)
+
+
+@pytest.mark.learns
+@pytest.mark.parametrize("options", [(), ("--theirs",)], ids=["ours", "theirs"])
+def test_example_learns_cartpole_with_either_memory(options: tuple[str, ...]) -> None:
+    assert float(output_of("skrl_dqn", *options).split()[-1]) > 100
