@@ -56,6 +56,12 @@ PEERS = {
     "cleanrl-dqn": Peer(
         "bench.peers.stable_baselines3:CleanDqnAdapter", ("torch==2.13.0", "stable-baselines3==2.9.2")
     ),
+    "agilerl": Peer("bench.peers.agilerl:ConformanceAdapter", ("torch==2.13.0", "agilerl==2.58.0", "peft")),
+    "d3rlpy": Peer("bench.peers.d3rlpy:ConformanceAdapter", ("torch==2.13.0", "d3rlpy==2.8.1")),
+    "flashbax": Peer("bench.peers.flashbax:ConformanceAdapter", ("flashbax==0.1.3", "jax==0.10.2")),
+    "lerobot": Peer("bench.peers.lerobot:ConformanceAdapter", ("torch==2.10.0", "lerobot==0.4.4")),
+    "rlox": Peer("bench.peers.rlox:ConformanceAdapter", ("torch==2.13.0", "rlox==1.2.0")),
+    "skrl": Peer("bench.peers.skrl:ConformanceAdapter", ("torch==2.13.0", "skrl==2.1.1", "gymnasium==1.4.0")),
     "cleanrl-rainbow": Peer("bench.peers.cleanrl:ConformanceAdapter", ("torch==2.13.0", "numpy")),
 }
 
