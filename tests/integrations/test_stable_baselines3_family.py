@@ -1,4 +1,8 @@
-"""The agents of the packages around Stable-Baselines3 on mujigae's replay buffer: sb3-contrib (PyTorch) and SBX (JAX)."""
+"""The agents of the packages around Stable-Baselines3 on mujigae's replay buffer: sb3-contrib (PyTorch) and SBX (JAX).
+
+The test marked `learns` trains SBX's with their buffer and with ours, from the same seed, with the hyperparameters of RL Baselines3
+Zoo: ours has to solve the environment, or to be as good as theirs where that does not.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from sb3_agents import small, weights
+from sb3_agents import CARTPOLE, score, small, weights
 from sb3_streams import all_rows
 
 from mujigae.integrations.stable_baselines3 import ReplayBuffer
@@ -88,3 +92,28 @@ def test_agent_trains_on_returns_of_three_steps(agent: Agent) -> None:
     model.learn(30, reset_num_timesteps=False)
     assert not all(np.array_equal(old, new) for old, new in zip(before, parameters(model), strict=True))
     assert model.replay_buffer.replay.n_step == 3
+
+
+# --- learning ---
+
+SOLVED = {"CartPole-v1": 475.0, "Pendulum-v1": -200.0}
+
+
+@pytest.mark.learns
+@pytest.mark.parametrize(
+    ("agent", "num_steps", "settings"),
+    [
+        (AGENTS[3], 50_000, CARTPOLE),
+        (AGENTS[4], 6_000, {"learning_rate": 1e-3}),
+    ],
+    ids=["sbx.DQN", "sbx.SAC"],
+)
+def test_agent_learns_as_well_as_with_its_own_buffer(
+    agent: Agent, num_steps: int, settings: dict[str, Any]
+) -> None:
+    theirs, ours = (
+        score(agent.make(seed=1, **settings, **options).learn(num_steps), agent.env_id)
+        for options in ({}, OURS)
+    )
+    print(f"{agent}: {theirs:.1f} with its own buffer, {ours:.1f} with ours")
+    assert ours >= min(theirs, SOLVED[agent.env_id])
