@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import struct
 import sys
@@ -95,6 +96,16 @@ def test_names_with_nul_do_not_reach_another_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="path: expected a name without NUL"):
         filled().save(f"{tmp_path}/x\0y")
     assert (tmp_path / "x").read_text() == "mine"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Any) -> None:
+    """A pipe would keep whoever opens it until somebody writes."""
+    path = tmp_path / "buffer"
+    make(path)
+    for options in ({}, {"copy_on_write": True}):
+        with pytest.raises((mujigae.SnapshotError, OSError)):
+            mujigae.load(path, **options)
 
 
 def test_accumulators_are_shared_by_threads_without_a_standstill() -> None:

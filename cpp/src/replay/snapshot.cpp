@@ -129,7 +129,7 @@ void SnapshotWriter::commit() {
 
 // --- SnapshotReader
 
-SnapshotReader::SnapshotReader(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+SnapshotReader::SnapshotReader(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {  // a pipe would wait for a writer
   if (!file_) fail_system("cannot open " + path);
   read_head();
 }

@@ -52,7 +52,7 @@ std::unique_ptr<MappedFile> MappedFile::open(const std::string& path, const std:
   std::unique_ptr<MappedFile> file(new MappedFile(path));
   file->changes_ = changes;
   const bool is_copy = changes == Changes::kCopy;
-  file->file_ = Descriptor(::open(path.c_str(), (is_copy ? O_RDONLY : O_RDWR) | O_CLOEXEC));
+  file->file_ = Descriptor(::open(path.c_str(), (is_copy ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_CLOEXEC));
   if (!file->file_) fail_system("cannot open " + path);
   if (::flock(*file->file_, (is_copy ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
     fail_system(errno == EWOULDBLOCK ? "path: expected a file that no other buffer or process has open, got " + path
