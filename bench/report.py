@@ -20,7 +20,7 @@ if __name__ == "__main__":
     # The root of the repository instead of this folder.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from bench import headline, learning_table, rates_table, speed_plots, speed_table
+from bench import headline, learning_table, libraries_table, rates_table, speed_plots, speed_table
 from bench.core import comparison
 from bench.speed_results import Results, machines
 
@@ -105,6 +105,10 @@ def stable_baselines3() -> str:
         f"grow by {ours['million_resident_bytes'] / 1e9:.2f} GB with this buffer, and by "
         f"{theirs['million_resident_bytes'] / 1e9:.2f} GB with its own ({cost['num_transitions']:,} measured, then scaled)."
     )
+
+
+def libraries() -> str:
+    return libraries_table.section(json.loads((RESULTS / "drop_in.json").read_text()), table)
 
 
 def peers() -> list[dict[str, Any]]:
@@ -277,6 +281,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rates": rates,
     "memory": memory,
     "stable_baselines3": stable_baselines3,
+    "libraries": libraries,
     "conformance": conformance,
 }
 PAGES: dict[str, Callable[[], str]] = {"conformance.md": conformance_page}
