@@ -13,6 +13,9 @@ import pytest
 from command_line import error_of, train
 
 from mujigae import cli
+from mujigae.errors import MujigaeError
+from mujigae.runs.log import Table
+from mujigae.runs.tracking import opening
 from mujigae.runs.tracking.contract import TrackedRun
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own", "without_pictures")
@@ -122,6 +125,44 @@ def test_a_tracker_that_is_not_installed_is_one_line_and_nothing_is_written(
     assert 'wandb is not installed; it comes with: python -m pip install "mujigae[wandb]"' in said
     assert not Path("runs").exists()
     assert "track: expected one of wandb, mlflow, trackio" in error_of(capsys, "train", "dqn", "--track", "x")
+
+
+@pytest.mark.parametrize("project", ["a/b", "", "x" * 129, "a\nb"])
+def test_a_project_that_a_resumed_run_could_not_read_back_is_one_line_and_nothing_is_written(
+    recorder: type[Recorder], capsys: pytest.CaptureFixture[str], project: str
+) -> None:
+    said = error_of(capsys, "train", "dqn", "--track", "trackio", "--track-project", project)
+    assert "track_project: expected" in said
+    assert not Path("runs").exists()
+    assert not recorder.opened
+
+
+def test_a_tracker_whose_id_cannot_be_kept_is_closed(
+    recorder: type[Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise MujigaeError(f"{path}: could not be written (No space left on device)")
+
+    monkeypatch.setattr(opening, "write_whole", full)
+    assert train("dqn", "--steps", "100", "--name", "a", "--track", "trackio") == 0
+    (tracker,) = recorder.opened
+    assert tracker.calls == [("init",), ("close",)]
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_a_table_that_cannot_be_closed_leaves_no_tracker_open(
+    recorder: type[Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close = Table.close
+
+    def full(table: Table) -> None:
+        close(table)
+        raise MujigaeError("progress.csv: could not be written (No space left on device)")
+
+    monkeypatch.setattr(Table, "close", full)
+    assert train("dqn", "--steps", "100", "--name", "a", "--track", "trackio") == 2
+    assert recorder.opened[0].calls[-1] == ("close",)
+    assert "No space left on device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

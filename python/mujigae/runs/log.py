@@ -102,9 +102,11 @@ class RunLog:
             opened.callback(self._episodes.close)
             tracked = TrackedRun(folder, "", training.config.flat(), step, None)
             self._trackers: list[Tracker] = [TensorBoard(tracked)]
+            opened.callback(self._trackers[0].close)
             if tracking is not None:
                 self._trackers.append(open_tracker(tracking, tracked))
-            opened.pop_all()
+                opened.callback(self._trackers[1].close)
+            self._opened = opened.pop_all()
         self._window = Window(step, training.counters.seconds)
 
     def observe(self, progress: Progress) -> Row | None:
@@ -127,10 +129,8 @@ class RunLog:
             tracker.flush()
 
     def close(self) -> None:
-        self._progress.close()
-        self._episodes.close()
-        for tracker in self._trackers:
-            tracker.close()
+        """Closes every one of them, also where closing another raises."""
+        self._opened.close()
 
     def _is_due(self, step: int) -> bool:
         period = self._training.config.budget.log_period_steps

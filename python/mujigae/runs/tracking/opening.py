@@ -9,13 +9,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mujigae.errors import CheckpointError, require
+from mujigae.errors import CheckpointError, ConfigError, require
 from mujigae.runs.closing import warn
 from mujigae.runs.files import write_whole
 from mujigae.runs.reading import read_json, reason_of
@@ -35,11 +35,18 @@ _PROJECT = re.compile(r"[A-Za-z0-9._ -]{1,128}")
 
 @dataclass(frozen=True)
 class Tracking:
-    """Which tracker a run has."""
+    """Which tracker a run has. Raises ConfigError for a project that a resumed run would not read back."""
 
     tracker: str
     project: str = "mujigae"
     id: str | None = None  # None: it has not been opened yet
+
+    def __post_init__(self) -> None:
+        if _PROJECT.fullmatch(self.project) is None:
+            raise ConfigError(
+                "track_project: expected 1 to 128 letters, digits, spaces and . _ -, all of them ASCII, "
+                f"got {self.project[:130]!r}"
+            )
 
 
 def require_tracker(tracking: Tracking | None) -> None:
@@ -75,12 +82,14 @@ class _Guarded:
         self.id = tracking.id or ""
         self._name = tracking.tracker
         self._tracker: Tracker | None = None
-        with self._warned_of():
+        with self._warned_of(), ExitStack() as opened:
             module: Any = import_module(f"mujigae.runs.tracking.{tracking.tracker}")
-            self._tracker = getattr(module, TRACKERS[tracking.tracker])(run)
-            self.id = self._tracker.id
+            self._tracker = tracker = getattr(module, TRACKERS[tracking.tracker])(run)
+            opened.callback(tracker.close)  # where its id cannot be written
+            self.id = tracker.id
             values = {"tracker": tracking.tracker, "project": run.project, "id": self.id}
             write_whole(run.folder / FILE, json.dumps(values) + "\n")
+            opened.pop_all()
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._call(lambda tracker: tracker.log(values, step))
