@@ -23,7 +23,9 @@ class FakeHub:
         self.commits: dict[str, list[dict[str, bytes]]] = {}
         self.is_private: dict[str, bool] = {}
         self.requests: list[tuple[str, str]] = []
-        self.claimed_bytes: dict[str, int] = {}  # sizes that the hub says in the place of the real ones
+        self.claimed_bytes: dict[
+            str, int | None
+        ] = {}  # sizes that the hub says in the place of the real ones
 
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
         repo = f"{body['organization']}/{body['name']}" if body.get("organization") else body["name"]
@@ -54,7 +56,14 @@ class FakeHub:
             for name, data in files.items()
         ]
         number = len(self.commits[repo]) - 1 if revision == "main" else int(revision, 16)
-        return {"id": repo, "sha": f"{number:040x}", "siblings": siblings, "tags": [], "downloads": 0}
+        return {
+            "id": repo,
+            "sha": f"{number:040x}",
+            "siblings": siblings,
+            "private": self.is_private[repo],
+            "tags": [],
+            "downloads": 0,
+        }
 
     def files(self, repo: str, revision: str) -> dict[str, bytes] | None:
         commits = self.commits.get(repo, [])

@@ -108,6 +108,16 @@ def test_a_later_push_takes_the_place_of_the_checkpoint_before_and_a_revision_ke
     assert (root / "runs/first/checkpoint-100").is_dir()
 
 
+def test_a_private_push_to_a_public_repository_uploads_nothing(
+    hub: tuple[str, FakeHub], command: Command
+) -> None:
+    _, served = hub
+    command("push", "run", "hf://me/poles")
+    done = command("push", "longer", "hf://me/poles", "--private", status=2)
+    assert "private: expected a new or a private repository, got a public one" in done.stderr
+    assert len(served.commits["me/poles"]) == 1
+
+
 def test_what_is_not_there_or_not_allowed_is_one_line_and_nothing_is_written(
     root: Path, hub: tuple[str, FakeHub], command: Command
 ) -> None:
@@ -129,6 +139,8 @@ def test_a_foreign_repository_is_not_believed(root: Path, hub: tuple[str, FakeHu
     good = dict(files_of(served))
     served.claimed_bytes = {"checkpoint-100/agent.safetensors": 2**40}
     assert "expected at most 4,294,967,296 bytes" in command("pull", "hf://me/poles", status=2).stderr
+    served.claimed_bytes = {"checkpoint-100/agent.safetensors": None}
+    assert "agent.safetensors: expected a size, got none" in command("pull", "hf://me/poles", status=2).stderr
     served.claimed_bytes = {}
     served.commits["me/poles"].append(good | {"checkpoint-100/agent.safetensors": b"x" * 100})
     assert "checksum does not match" in command("pull", "hf://me/poles", status=2).stderr

@@ -229,6 +229,30 @@ def test_a_place_that_cannot_be_written_leaves_nothing_behind(
     assert not list(Path().glob(".mujigae-*"))
 
 
+@pytest.mark.parametrize("name", ["curve.png", "best/agent.safetensors"])
+def test_a_link_in_a_run_folder_takes_no_other_file_along(
+    run: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    Path("secret").write_bytes((run / name).read_bytes())
+    (run / name).unlink()
+    (run / name).symlink_to(Path("secret").resolve())
+    before = everything()
+    assert f"runs/run/{name}: expected a file, got a link" in error_of(capsys, "push", "run", "out")
+    assert everything() == before
+
+
+def test_a_best_snapshot_that_is_a_link_stays_where_it_is(run: Path) -> None:
+    (run / "best").rename("elsewhere")
+    (run / "best").symlink_to(Path("elsewhere").resolve())
+    assert cli.main(["push", "run", "out"]) == 0
+    assert names_in(Path("out")) == {name for name in PUSHED if not name.startswith("best/")}
+
+
+def test_a_folder_cannot_be_made_private(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "private: expected hf://user/name" in error_of(capsys, "push", "run", "out", "--private")
+    assert not Path("out").exists()
+
+
 def test_names_in_a_configuration_are_only_text_on_the_card(run: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     config["preset"] = "x`\n---\n# [evil](javascript:1)\ud800"

@@ -143,7 +143,7 @@ class PushOptions(Options):
     destination: str = field(metadata=POSITIONAL)
     """A new folder, or hf://USER/NAME (extra hub): a repository that is made where there is none."""
     private: bool = False
-    """Make a new repository private."""
+    """Make a new repository private; refused for a repository that is public."""
     trust_modules: bool = False
     """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 

@@ -38,10 +38,15 @@ def parse(place: str) -> Repo | None:
 
 
 def upload(folder: Path, repo: Repo, *, private: bool) -> str:
-    """Makes the repository's files those of `folder`, in one commit; returns the page's address."""
+    """Puts the files of `folder` into the repository in one commit, in the place of older checkpoints; returns the page's address.
+
+    Raises ConfigError where a private repository is wanted and there is a public one, MujigaeError for what the library raises.
+    """
     api = require("huggingface_hub", "hub").HfApi()
     with _named(repo):
         api.create_repo(repo.id, private=private or None, exist_ok=True)  # None: as the account has it
+        if private and not api.model_info(repo.id).private:
+            raise ConfigError(f"private: expected a new or a private repository, got a public one, {repo.id}")
         api.upload_folder(
             repo_id=repo.id,
             folder_path=str(folder),
@@ -52,11 +57,18 @@ def upload(folder: Path, repo: Repo, *, private: bool) -> str:
 
 
 def download(repo: Repo, folder: Path, is_wanted: Callable[[str], bool], most: int) -> None:
-    """Puts the files with wanted names into `folder`; CheckpointError where they have more than `most` bytes."""
+    """Puts the files with wanted names into `folder`.
+
+    Raises CheckpointError where they have more than `most` bytes, or the hub does not say how many, MujigaeError for what the
+    library raises.
+    """
     library = require("huggingface_hub", "hub")
     with _named(repo):
         info = library.HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True)
-        files = {one.rfilename: one.size or 0 for one in info.siblings or () if is_wanted(one.rfilename)}
+        files = {one.rfilename: one.size for one in info.siblings or () if is_wanted(one.rfilename)}
+        for name, size in files.items():
+            if size is None:
+                raise CheckpointError(f"{_SCHEME}{repo.id}: {name}: expected a size, got none")
         if sum(files.values()) > most:
             raise CheckpointError(
                 f"{_SCHEME}{repo.id}: expected at most {most:,} bytes, got {sum(files.values()):,}"

@@ -38,10 +38,13 @@ _IN_CHECKPOINTS = (own_folders.AGENT, own_folders.STATE, own_folders.ENVIRONMENT
 def push_run(folder: Path, destination: str, *, private: bool = False, trust_modules: bool = False) -> str:
     """Writes what others need of the run in `folder`, and a card, to a new folder or to hf://user/name; returns where it is.
 
-    Raises ConfigError or CheckpointError for a run that is damaged or has no network yet, MujigaeError where it cannot be
-    written; nothing is, then.
+    private: make the repository private where it is new; not for a folder.
+    Raises ConfigError or CheckpointError for a run that is damaged or has no network yet, ConfigError for a private push to a
+    public repository, MujigaeError where it cannot be written; no file is, then.
     """
     repo = hub.parse(destination)
+    if repo is None and private:
+        raise ConfigError(f"private: expected hf://user/name to be pushed to, got {destination}")
     if repo is not None and repo.revision is not None:
         raise ConfigError(f"push: expected hf://user/name without a revision, got {destination}")
     config = run_folder.read_config(folder, trust_modules=trust_modules)
@@ -111,7 +114,10 @@ def _names_in(folder: Path) -> Iterator[str]:
 def _places(folder: Path) -> list[Path]:
     """The latest checkpoint and the best snapshot, those that there are."""
     best = own_folders.find(folder / own_folders.BEST)
-    return [*own_folders.checkpoints(folder)[-1:], *([] if best is None else [best])]
+    found = own_folders.checkpoints(folder)[-1:]
+    if best is not None and not best.is_symlink():
+        found.append(best)
+    return found
 
 
 def _take(folder: Path, staging: Path) -> None:
@@ -124,7 +130,9 @@ def _take(folder: Path, staging: Path) -> None:
 
 
 def _copy(path: Path, target: Path, most: int) -> int:
-    """Returns how many bytes it had; CheckpointError for what is no file, or has more than `most` bytes."""
+    """Returns how many bytes it had; CheckpointError for what is no file, as a link is none, or has more than `most` bytes."""
+    if path.is_symlink():  # to any file of whoever pushes a run folder of somebody else
+        raise CheckpointError(f"{path}: expected a file, got a link")
     try:
         with open_regular(path) as source:
             size = os.fstat(source.fileno()).st_size
