@@ -225,6 +225,15 @@ def test_a_prioritized_model_is_saved_and_loaded_with_its_settings_and_buffer(
     loaded.learn(50, reset_num_timesteps=False)
 
 
+def test_a_model_that_is_loaded_with_other_settings_has_them_in_its_buffer(tmp_path: Path) -> None:
+    agent = PrioritizedDQN("MlpPolicy", "CartPole-v1", **small(n_steps=3, gamma=0.9, alpha=0.7))
+    agent.save(tmp_path / "model")
+    loaded = PrioritizedDQN.load(tmp_path / "model", env=agent.get_env(), n_steps=2, gamma=0.5, alpha=0.2)
+    assert isinstance(loaded.replay_buffer, PrioritizedReplayBuffer)
+    replay = loaded.replay_buffer.replay
+    assert (replay.n_step, replay.gamma, replay.alpha) == (2, 0.5, 0.2)
+
+
 @every_agent
 def test_a_prioritized_model_plays_as_the_plain_agent(name: str, tmp_path: Path) -> None:
     cls, plain_agent, env_id, own = pair(name)

@@ -39,7 +39,7 @@ class Prioritized(OffPolicyAlgorithm):
     `n_steps` is the algorithm's argument and does reach this buffer, as `gamma` does; `replay_buffer_kwargs` goes to
     `PrioritizedReplayBuffer` (frame_stack, eps, stratified, ...). Saved and loaded as every model of SB3.
 
-    Raises ValueError for an exponent outside of [0, 1], TypeError for a replay_buffer_class without priorities.
+    Raises ValueError for a beta or final_beta outside of [0, 1], TypeError for a replay_buffer_class without priorities.
     """
 
     def __init__(
@@ -65,10 +65,14 @@ class Prioritized(OffPolicyAlgorithm):
                 f"replay_buffer_class: expected a PrioritizedReplayBuffer, got {self.replay_buffer_class.__name__}"
             )
         settings = {"alpha": self.alpha, "n_steps": self.n_steps, "gamma": self.gamma}
-        self.replay_buffer_kwargs = settings | self.replay_buffer_kwargs
+        given = self.replay_buffer_kwargs
+        self.replay_buffer_kwargs = settings | given
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`n_steps=")  # it does reach this buffer: see above
             super()._setup_model()
+        self.replay_buffer_kwargs = (
+            given  # so that a model that is loaded with another gamma has it in its buffer too
+        )
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Draws `gradient_steps` batches; each is one update of the networks and of its rows' priorities.
