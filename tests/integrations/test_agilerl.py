@@ -74,6 +74,31 @@ def test_observations_in_dicts_come_back_in_tensordicts() -> None:
     assert torch.equal(batch["obs", "where"][:, 2] + 1, batch["next_obs", "where"][:, 2])
 
 
+def test_steps_in_which_stacked_environments_reset_themselves_are_no_rows() -> None:
+    buffer, counts, true = ReplayBuffer(300, frame_stack=3), [0, 0], set()
+    lengths = (3, 4)  # of episodes: the first are cut, the others end in a terminal state
+    for _ in range(30):
+        after = [0 if count == length else count + 1 for count, length in zip(counts, lengths, strict=True)]
+        true |= {(a, b) for a, b in zip(counts, after, strict=True) if b > a}
+        done = np.array([False, after[1] == 4])
+        row = transition_to_tensordict(
+            Transition(stacks(counts), np.zeros(2, int), stacks(after), np.zeros(2), done)
+        )
+        row.batch_size = torch.Size([2])
+        buffer.add(row)
+        counts = after
+    batch = buffer.sample(1000)
+    newest = torch.stack([batch[name][:, -1, 0] for name in ("obs", "next_obs")], dim=1).int()
+    assert {tuple(pair) for pair in newest.tolist()} == true
+    assert len(buffer) == 23 + 24
+
+
+def stacks(counts: list[int]) -> Any:
+    """The newest three frames [E, 3, 2] of episodes whose frames are a count; the first is repeated."""
+    frames = np.array([[max(count - back, 0) for back in (2, 1, 0)] for count in counts], np.float32)
+    return np.repeat(frames[:, :, None], 2, axis=2)
+
+
 def test_priorities_reach_the_rows_of_their_batch() -> None:
     buffer = PrioritizedReplayBuffer(300, alpha=1.0)
     for t in range(20):

@@ -104,6 +104,65 @@ def test_frames_are_stored_once_and_come_back_as_skrl_gives_them() -> None:
         )
 
 
+def stacked_steps(
+    lengths: tuple[int, ...], num_steps: int
+) -> tuple[list[dict[str, Any]], set[tuple[int, ...]]]:
+    """Steps of vector environments with episodes of these lengths, which reset themselves in the step after an end.
+
+    Frames are filled with a count that begins anew in every episode. Returns the true rows too, as (env, obs, next_obs).
+    """
+    counts, found, true = [0] * len(lengths), [], set()
+    for _ in range(num_steps):
+        are_over = [count == length for count, length in zip(counts, lengths, strict=True)]
+        after = [0 if over else count + 1 for count, over in zip(counts, are_over, strict=True)]
+        true |= {(e, counts[e], after[e]) for e, over in enumerate(are_over) if not over}
+        found.append(
+            {
+                "observations": stack_of(counts),
+                "next_observations": stack_of(after),
+                "actions": torch.arange(len(lengths))[:, None],
+                "rewards": torch.zeros(len(lengths), 1),
+                "terminated": torch.tensor(
+                    [[a == n and n % 2 == 0] for a, n in zip(after, lengths, strict=True)]
+                ),
+            }
+        )
+        counts = after
+    return found, true
+
+
+def stack_of(counts: list[int]) -> Any:
+    """The newest four frames [E, 24] of episodes, of which the first is repeated."""
+    frames = torch.tensor([[max(count - back, 0) for back in (3, 2, 1, 0)] for count in counts])
+    return frames[:, :, None].expand(-1, -1, 6).reshape(len(counts), 24).float()
+
+
+@pytest.mark.filterwarnings("ignore:.*reset without:UserWarning", "ignore:.*boundar.*")
+def test_steps_in_which_stacked_environments_reset_themselves_are_no_rows() -> None:
+    memory = made(size=24, num_envs=3, observation_space=IMAGE, frame_stack=4)
+    played, true = stacked_steps((3, 4, 4), 30)  # the first is cut, the others end in a terminal state
+    for step in played:
+        memory.add_samples(**step)
+    obs, action, next_obs = memory.sample(["observations", "actions", "next_observations"], batch_size=2000)[
+        0
+    ]
+    rows = torch.cat([action, obs[:, -1:], next_obs[:, -1:]], dim=1).int()
+    assert {tuple(row) for row in rows.tolist()} == true
+    assert len(memory) == 23 + 24 + 24
+
+
+def test_stacks_that_are_none_are_refused_all_the_same() -> None:
+    memory = made(size=24, num_envs=1, observation_space=IMAGE, frame_stack=4)
+    (step, *_), _ = stacked_steps((9,), 1)
+    stacks = [torch.full((1, 24), float(i)) for i in range(4)]
+    with pytest.raises(ValueError, match="next_obs"):
+        memory.add_samples(**step | {"observations": stacks[0], "next_observations": stacks[1]})
+    memory.add_samples(**step | {"observations": stacks[0], "next_observations": stacks[0]})
+    memory.add_samples(**step | {"observations": stacks[0], "next_observations": stacks[1]})
+    with pytest.raises(ValueError, match="next_obs"):
+        memory.add_samples(**step | {"observations": stacks[1], "next_observations": stacks[2]})
+
+
 def test_saved_memory_goes_on(tmp_path: Path) -> None:
     memory = made(seed=3)
     for step in steps(4):

@@ -3,7 +3,8 @@
     from mujigae.integrations.agilerl import PrioritizedReplayBuffer, ReplayBuffer      # instead of agilerl.components
 
 A successor is stored once, a frame of a stack once. AgileRL does not tell its buffers that an episode was cut: the engine sees it
-where the next observation is not the successor before it.
+where the next observation is not the successor before it. With `frame_stack=k`, the step in which a vector environment resets itself is
+left out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ require("agilerl", "agilerl", first="2.58", below="2.59")
 import torch  # noqa: E402
 from agilerl.components import replay_buffer as theirs  # noqa: E402
 from tensordict import TensorDict  # noqa: E402
+
+from mujigae.envs.reset_steps import ResetSteps  # noqa: E402
 
 __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
@@ -49,6 +52,8 @@ class ReplayBuffer(theirs.ReplayBuffer):
         if "n_step" in options:
             raise TypeError("n_step: expected none, since AgileRL's agents discount by one step, got one")
         self._options = options
+        stack = options.get("frame_stack")
+        self._reset_steps = ResetSteps(stack) if isinstance(stack, int) and stack > 1 else None
         self._dtypes: dict[str, Any] = {}
         self.replay = None
 
@@ -85,12 +90,22 @@ class ReplayBuffer(theirs.ReplayBuffer):
                 **self._options,
             )
         reward, done = (data[name].cpu().numpy().reshape(num_envs) for name in ("reward", "done"))
-        no = np.zeros(num_envs, bool)
-        self.replay.add(
-            obs, action, reward.astype(np.float64), next_obs, done.astype(bool), no, np.arange(num_envs)
-        )
+        self._add(obs, action, reward.astype(np.float64), next_obs, done.astype(bool))
         self.counter += num_envs
         self.initialized = True
+
+    def _add(self, obs: Any, action: Any, reward: Any, next_obs: Any, done: Any) -> None:
+        """Adds the rows [E] that are no resets."""
+        assert self.replay is not None
+        no, ids = np.zeros(len(done), bool), np.arange(len(done))
+        if self._reset_steps is None:
+            self.replay.add(obs, action, reward, next_obs, done, no, ids)
+            return
+        found = self._reset_steps.find(obs, next_obs)
+        ids = ids[~found]
+        if len(ids):
+            self.replay.add(obs[ids], action[ids], reward[ids], next_obs[ids], done[ids], no[ids], ids)
+        self._reset_steps.keep(next_obs, found)
 
     def sample(self, batch_size: int, return_idx: bool = False, *, beta: float = 0.4) -> Any:
         """A TensorDict of rows [B, ...] under the names of `add`, reward and done [B, 1].

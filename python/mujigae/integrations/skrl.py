@@ -5,7 +5,7 @@
 
 skrl's own memories hold every observation twice, as float32. Here a successor is stored once, a frame of a stack once, and
 both in the dtype of the space. skrl's agents do not tell their memory that an episode was cut: the engine sees it where the next
-observation is not the successor before it.
+observation is not the successor before it. With `frame_stack`, the step in which a vector environment resets itself is left out.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ require("skrl", "skrl", first="2.1", below="2.2")
 torch: Any = require("torch", "skrl")
 
 from skrl.memories.torch import Memory  # noqa: E402
+
+from mujigae.envs.reset_steps import ResetSteps  # noqa: E402
 
 __all__ = ["ReplayMemory"]
 
@@ -61,6 +63,8 @@ class ReplayMemory(Memory):
             raise TypeError("n_step: expected none, since skrl's agents discount by one step, got one")
         self._space, self._options = observation_space, options
         self._dtypes: dict[str, Any] = {}  # torch dtypes, by the name of a column
+        stack = options.get("frame_stack")
+        self._reset_steps = None if stack in (None, 1) else ResetSteps(stack)
         self.replay = None
 
     def __len__(self) -> int:
@@ -80,7 +84,11 @@ class ReplayMemory(Memory):
         return is_new
 
     def add_samples(self, **tensors: Any) -> None:
-        """Adds one row of each environment, tensors [E, size]."""
+        """Adds one row of each environment, tensors [E, size].
+
+        Raises ValueError for rows of another number of environments, observations that their space cannot hold, and what
+        `mujigae.ReplayBuffer.add` refuses.
+        """
         rows = {name: _array(tensor) for name, tensor in tensors.items() if name in self._dtypes}
         if len(rows["rewards"]) != self.num_envs:
             raise ValueError(
@@ -93,8 +101,26 @@ class ReplayMemory(Memory):
             {name: self._stored(name, rows[pair if is_next else name]) for name, pair in self._pairs()}
             for is_next in (False, True)
         )
-        ends = (rows.get(name, no).astype(bool)[:, 0] for name in ("terminated", "truncated"))
-        self.replay.add(obs, rows["actions"], rows["rewards"][:, 0], next_obs, *ends)
+        terminated, truncated = (
+            rows.get(name, no).astype(bool)[:, 0] for name in ("terminated", "truncated")
+        )
+        self._add(obs, rows["actions"], rows["rewards"][:, 0], next_obs, terminated, truncated)
+
+    def _add(
+        self, obs: Any, action: Any, reward: Any, next_obs: Any, terminated: Any, truncated: Any
+    ) -> None:
+        """Adds the rows [E] that are no resets."""
+        assert self.replay is not None
+        if self._reset_steps is None:
+            self.replay.add(obs, action, reward, next_obs, terminated, truncated)
+            return
+        stacks, next_stacks = obs["observations"], next_obs["observations"]
+        found = self._reset_steps.find(stacks, next_stacks)
+        ids = np.flatnonzero(~found)
+        if len(ids):
+            obs, next_obs = ({name: array[ids] for name, array in one.items()} for one in (obs, next_obs))
+            self.replay.add(obs, action[ids], reward[ids], next_obs, terminated[ids], truncated[ids], ids)
+        self._reset_steps.keep(next_stacks, found)
 
     def sample(
         self, names: list[str], *, batch_size: int, mini_batches: int = 1, sequence_length: int = 1
@@ -109,7 +135,7 @@ class ReplayMemory(Memory):
             )
         batch = self.replay.sample(batch_size)
         found = {"actions": batch.action, "rewards": batch.reward, "terminated": batch.terminated}
-        found["truncated"] = torch.zeros_like(batch.terminated)
+        found["truncated"] = torch.zeros_like(batch.terminated)  # a row that was cut bootstraps
         for name, pair in self._pairs():
             found |= {name: batch.obs[name], pair: batch.next_obs[name]}
         columns = [
