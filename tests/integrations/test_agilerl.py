@@ -122,13 +122,19 @@ def test_idxs_are_refused_by_an_n_step_memory() -> None:
         ReplayBuffer(60).sample(4, return_idx=True)
 
 
-def test_cleared_buffer_and_empty_buffer_are_refused() -> None:
+def test_batches_of_an_empty_or_a_cleared_buffer_are_refused() -> None:
     buffer = ReplayBuffer(60)
     with pytest.raises(ValueError, match="sample: expected at least one row, got none"):
         buffer.sample(4)
     buffer.add(step(0))
+    assert len(buffer) == NUM_ENVS
     buffer.clear()
     assert len(buffer) == 0
+    with pytest.raises(ValueError, match="sample"):
+        buffer.sample(4)
+
+
+def test_an_n_step_of_the_buffer_is_refused() -> None:
     with pytest.raises(TypeError, match="n_step: expected none"):
         ReplayBuffer(60, n_step=3)
 

@@ -213,9 +213,9 @@ def test_uniform_buffer_learns_too() -> None:
         assert np.isfinite(result["learners"][DEFAULT_MODULE_ID]["qf_loss"])
 
 
-def test_remote_env_runners_and_learner_are_served() -> None:
+def test_a_remote_env_runner_is_served() -> None:
     made = config(num_steps_sampled_before_learning_starts=50)
-    made = made.env_runners(num_env_runners=1, num_envs_per_env_runner=2).learners(num_learners=0)
+    made = made.env_runners(num_env_runners=1, num_envs_per_env_runner=2)
     made = made.reporting(min_sample_timesteps_per_iteration=200)
     for algorithm in built(made):
         algorithm.train()
