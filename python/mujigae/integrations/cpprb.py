@@ -320,7 +320,9 @@ class _Columns:
         return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if name in self.stacked else array
 
     def _as_given(self, name: str, array: Any) -> Any:
-        return np.moveaxis(array, 1, -1) if name in self.stacked else array  # a view: the copy would take longer than the draw
+        return (
+            np.moveaxis(array, 1, -1) if name in self.stacked else array
+        )  # a view: the copy would take longer than the draw
 
 
 def _names(names: Any) -> tuple[str, ...]:
