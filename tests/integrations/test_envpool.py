@@ -159,6 +159,17 @@ def test_some_environments_of_a_synchronous_pool_may_be_stepped_and_reset() -> N
     assert lengths == [(1, 1), (1, 1), (4, 2)]
 
 
+def test_a_reset_environment_that_begins_where_it_was_begins_another_episode() -> None:
+    env = pool("FrozenLake-v1")
+    recorder = RecordTransitions(env, buffer_of(env))
+    recorder.reset()
+    obs, *_ = recorder.step(np.zeros(NUM_ENVS, np.int32))
+    (e, *_) = np.flatnonzero(obs == 0)  # it stands where every episode begins
+    recorder.reset(np.array([e], np.int32))
+    recorder.step(np.zeros(1, np.int32), np.array([e]))
+    assert [len(one.reward) for one in recorder.buffer.episodes() if one.env_id == e] == [1, 1]
+
+
 def test_reset_of_all_environments_cuts_the_open_episodes() -> None:
     env = pool()
     recorder = RecordTransitions(env, buffer_of(env))

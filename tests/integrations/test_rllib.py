@@ -122,10 +122,11 @@ def test_pieces_of_episodes_make_the_windows_of_whole_ones(is_prioritized: bool,
     assert set(first) == {*range(10), *range(100, 110)}
 
 
-def test_episode_that_never_ends_gives_up_its_lane() -> None:
+@pytest.mark.parametrize("first", [50, 2], ids=["elsewhere", "where the other stopped"])
+def test_episode_that_never_ends_gives_up_its_lane(first: int) -> None:
     buffer = EpisodeBuffer(False, 1, 100, seed=0)
     buffer.add(pieces(4, [2], is_terminated=True)[:1])
-    buffer.add(pieces(3, [], is_terminated=True, first=50))
+    buffer.add(pieces(3, [], is_terminated=True, first=first))
     ends = [(len(episode.reward), bool(episode.truncated[-1])) for episode in buffer.replay.episodes()]
     assert ends == [(2, True), (3, False)]
 

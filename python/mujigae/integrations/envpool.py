@@ -37,9 +37,10 @@ class RecordTransitions(VectorEnv[Any, Any, Any]):
         env: of `envpool.make(..., env_type="gymnasium")`.
         buffer: a buffer of mujigae with the spaces of one environment, and `num_envs=E`.
 
-    Every method returns what the pool's returns. A reset of all environments ends their open episodes as truncated. At most one
-    action is under way in an environment; actions are arrays. Spaces are the pool's, whose `observation_space` and
-    `action_space` are those of one environment.
+    Every method returns what the pool's returns. A reset of all environments ends their open episodes as truncated; so does one
+    of some environments, of which one begins with the very observation that it had. At most one action is under way in an
+    environment; actions are arrays. Spaces are the pool's, whose `observation_space` and `action_space` are those of one
+    environment.
 
     Raises TypeError for anything but such a pool or for action spaces that are no single array, and ValueError for pools with
     several players or a buffer of another number of environments, before anything is stepped.
@@ -84,9 +85,12 @@ class RecordTransitions(VectorEnv[Any, Any, Any]):
         mask = (keywords.get("options") or {}).get("reset_mask")
         given = env_id if mask is None else np.flatnonzero(mask)
         ids = self._idle("reset", given)
+        before, were_open = _take(self._obs, ids), ~self._begins[ids]
         answer = self.env.reset(*() if env_id is None else (env_id,), **keywords)
         self._begin(ids, is_all=given is None)
         self._read(answer)
+        if (were_open & _equal(before, _take(self._obs, ids))).any():
+            self.buffer.end_episodes()  # the buffer sees a reset by another observation only
         return answer
 
     def async_reset(self) -> None:
@@ -201,6 +205,15 @@ def _put(what: str, store: Any, ids: NDArray[np.int64], values: Any) -> None:
     if not np.can_cast(array.dtype, store.dtype, "same_kind"):
         raise TypeError(f"{what}: expected {store.dtype}, got {array.dtype}")
     store[ids] = array
+
+
+def _equal(rows: Any, others: Any) -> NDArray[np.bool_]:
+    """bool [R]: which rows of two stores have the same numbers."""
+    if isinstance(rows, dict):
+        equal: NDArray[np.bool_] = np.logical_and.reduce([_equal(rows[name], others[name]) for name in rows])
+        return equal
+    same: NDArray[np.bool_] = (rows == others).all(axis=tuple(range(1, rows.ndim)))
+    return same
 
 
 def _take(store: Any, ids: NDArray[np.int64]) -> Any:

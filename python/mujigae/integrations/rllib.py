@@ -238,10 +238,19 @@ class EpisodeBuffer:
         lane = self._lanes.pop(name, None)
         if lane is None:
             free = set(range(self._options["num_envs"])) - set(self._lanes.values())
-            lane = min(free) if free else self._lanes.pop(next(iter(self._lanes)))
+            lane = min(free) if free else self._given_up()
         if not is_over:
             self._lanes[name] = lane
         return lane
+
+    def _given_up(self) -> int:
+        """The lane of the episode which has been quiet for longest.
+
+        The buffer can end all open episodes or none: the windows of the others end early too, this once.
+        """
+        assert self.replay is not None
+        self.replay.end_episodes()
+        return self._lanes.pop(next(iter(self._lanes)))
 
 
 def _num_steps(batch: mujigae.Batch, gamma: float, n_step: int) -> NDArray[np.float32]:
