@@ -22,13 +22,13 @@ CodedFrameLog::CodedFrameLog(std::int64_t frame_bytes, std::int64_t row_bytes, s
                              PagePool* pool)
     : FrameLog(frame_bytes),
       row_bytes_(row_bytes),
-      num_recent_(num_recent),
+      num_recent_(std::max<std::int64_t>(num_recent, 2)),  // the frame before stays there while the next one is encoded
       record_bytes_(max_record_bytes(frame_bytes)),
       records_per_chunk_(std::clamp<std::int64_t>(num_frames_hint / 512, 4, std::max<std::int64_t>((2 << 20) / record_bytes_, 4))),
       chunks_(records_per_chunk_ * record_bytes_, pool),
       addresses_(sizeof(std::int64_t), num_frames_hint, pool),
       encoder_(frame_bytes, row_bytes),
-      recent_(static_cast<std::size_t>((num_recent + 1) * frame_bytes)),
+      recent_(static_cast<std::size_t>(num_recent_ * frame_bytes)),
       key_(static_cast<std::size_t>(frame_bytes)) {
   record_.reserve(static_cast<std::size_t>(record_bytes_));
 }

@@ -58,7 +58,7 @@ class CodedFrameLog final : public FrameLog {
 
   using Bytes = std::vector<std::byte>;
 
-  std::int64_t offset_of(std::int64_t position) const { return position % (num_recent_ + 1) * frame_bytes_; }  // within recent_
+  std::int64_t offset_of(std::int64_t position) const { return position % num_recent_ * frame_bytes_; }  // within recent_
   static std::int64_t group_of(std::int64_t position) { return position / kGroup * kGroup; }
   std::int64_t num_chunks(std::int64_t num_records) const { return (num_records + records_per_chunk_ - 1) / records_per_chunk_; }
   std::int64_t max_chunks(std::int64_t max_frames) const { return num_chunks(max_frames + kGroup) + 3; }
