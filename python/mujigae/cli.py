@@ -273,6 +273,8 @@ def _replay(args: list[str]) -> int:
     options = cli_options.parse(cli_options.ReplayOptions, args, "replay")
     if options.export and (len(options.export) != 2 or options.export[0] != "minari"):
         raise ConfigError(f"export: expected minari NAME, got {' '.join(options.export)}")
+    if options.json and (options.video is not None or options.export):
+        raise ConfigError("json: expected without --video and --export, which print no contents")
     path = find_replay(options.file)
     buffer = open_unchanged(path)
     if options.video is not None:

@@ -115,6 +115,21 @@ def test_episodes_do_not_reach_over_a_reset_without_an_end() -> None:
     np.testing.assert_array_equal(ours._goal_rows(np.arange(3), np.zeros(3, int)), [1, 1, 2])
 
 
+def test_missing_numbers_do_not_cut_an_episode() -> None:
+    """NaN differs from itself as a number, not as bytes."""
+    goal = Fetch()
+    arguments = 100, goal.space, spaces.Box(-1, 1, (4,), np.float32)
+    ours = HerReplayBuffer(*arguments, env=None, device="cpu", goal_selection_strategy="final")
+    obs = goal.reset()
+    for _ in range(3):
+        obs["observation"][0, 0] = np.nan
+        after = goal.step(obs)
+        after["observation"][0, 0] = np.nan
+        ours.add(obs, after, np.zeros((1, 4)), np.zeros(1), np.zeros(1, bool), [{}])
+        obs = after
+    np.testing.assert_array_equal(ours._goal_rows(np.arange(3), np.zeros(3, int)), [2, 2, 2])
+
+
 @pytest.mark.parametrize(
     ("goal", "options", "share"),
     [

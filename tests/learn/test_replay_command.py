@@ -41,6 +41,15 @@ def film(capsys: pytest.CaptureFixture[str], *options: str) -> Any:
     return decode(Path("film.mp4"))[0]
 
 
+@pytest.mark.parametrize("more", [["--video", "film.mp4"], ["--export", "minari", "mine/game-v0"]])
+def test_contents_as_json_are_not_asked_for_beside_a_film_or_an_export(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    episodes_of((8, 8, 3)).save("buffer")
+    assert "json: expected without --video" in error_of(capsys, "replay", "buffer", "--json", *more)
+    assert os.listdir() == ["buffer"]
+
+
 def test_a_buffer_is_printed_for_people_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     episodes_of((4,), np.float32).save("buffer")
     assert cli.main(["replay", "buffer"]) == 0

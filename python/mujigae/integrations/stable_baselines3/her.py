@@ -160,7 +160,9 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
         """bool [E]: the environment was reset without an end, as at the beginning of another `learn`."""
         differs = np.zeros(self.n_envs, dtype=bool)
         for name, last in self._last.items():
-            differs |= (np.asarray(obs[name]) != last).reshape((self.n_envs, -1)).any(axis=1)
+            differs |= [
+                a.tobytes() != b.tobytes() for a, b in zip(np.asarray(obs[name]), last, strict=True)
+            ]  # NaN is NaN
         return differs & (self._start < self._num_steps)
 
     @property
