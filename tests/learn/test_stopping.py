@@ -63,6 +63,7 @@ def test_exact_run_goes_on_from_its_last_periodic_checkpoint() -> None:
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_first_signal_is_noted_and_a_second_ctrl_c_interrupts(first: signal.Signals) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     was_interrupted = False
     with stop_on_signals("stopping") as stop:
         os.kill(os.getpid(), first)
@@ -74,8 +75,9 @@ def test_first_signal_is_noted_and_a_second_ctrl_c_interrupts(first: signal.Sign
         except KeyboardInterrupt:
             was_interrupted = True
     assert was_interrupted
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert {
+        number: signal.getsignal(number) for number in before
+    } == before  # SIGINT may be ignored, in a shell's background
 
 
 @pytest.mark.parametrize("first", ["SIGTERM", "SIGINT"])
