@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ def test_what_a_migration_page_imports_from_mujigae_is_there(page: Path) -> None
     for block in blocks(page, PYTHON):
         for node in ast.walk(ast.parse(block.body)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mujigae"):
+                assert find_spec(node.module or "") is not None, f"{page.name} imports {node.module}"
                 try:
                     module = importlib.import_module(node.module or "")
                 except ImportError as error:
@@ -116,6 +118,7 @@ def test_migrated_program_runs(page: Path, tmp_path: Path) -> None:
     script = READERS[page.name] + shown.replace("while training:", "while training():")
     for node in ast.walk(ast.parse(script)):
         if isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("mujigae") or find_spec(node.module or "") is not None
             pytest.importorskip(node.module or "", exc_type=ImportError)
     run([sys.executable, "-W", "default", "-c", script], tmp_path, timeout_seconds=120)
 

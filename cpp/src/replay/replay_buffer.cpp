@@ -17,7 +17,7 @@ std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const 
   return file;
 }
 
-// Less than that is found fast enough in pages of 4 KiB, of which the cache for addresses has thousands; huge ones would cost memory.
+// Whether the frames take 32 MiB or more. Fewer lie in pages of 4 KiB whose addresses the processor's cache holds; huge ones would cost memory.
 bool wants_huge_pages(const BufferSettings& settings) {
   constexpr std::int64_t kManyBytes = std::int64_t{1} << 25;
   std::int64_t row_bytes = 0;

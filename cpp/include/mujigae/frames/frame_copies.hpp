@@ -26,7 +26,7 @@ struct FrameCopy {
   std::size_t bytes;
 };
 
-// memcpy, without a call for what fits into a few registers.
+// memcpy, without a call for 8 bytes and for 16 to 256 bytes, the sizes of actions and vectors.
 inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) {
   constexpr std::size_t kRegister = 16, kFew = 256;
   if (bytes == 8) {
