@@ -92,6 +92,6 @@ TEST_CASE_TEMPLATE("a batch of any size has the frames of its rows", S, Uniform,
 }
 
 TEST_CASE_TEMPLATE("so has one whose observations are single frames", S, Uniform, Proportional) {
-  for (const std::int64_t bytes : {1, 4, 8, 16, 17, 68, 256, 257, 5000}) check_batches<S>({{bytes, 1}, {12, 1}}, false);
+  for (const std::int64_t bytes : {1, 4, 8, 16, 17, 68, 256, 257, 4095, 4096}) check_batches<S>({{bytes, 1}, {12, 1}}, false);
   check_batches<S>({{5000, 1}}, true);
 }

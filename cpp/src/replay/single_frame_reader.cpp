@@ -6,7 +6,9 @@ namespace mujigae {
 
 bool SingleFrameReader::can_read(const GatherSource& source, const BatchView& out) {
   const std::vector<StackLane>& stacks = source.stacks.front();
-  return !out.wants_mirror_slots && std::all_of(stacks.begin(), stacks.end(), [](const StackLane& one) { return one.stack() == 1 && one.is_plain(); });
+  return !out.wants_mirror_slots && std::all_of(stacks.begin(), stacks.end(), [](const StackLane& one) {
+    return one.stack() == 1 && one.is_plain() && one.log().frame_bytes() < kLargeFrameBytes;
+  });
 }
 
 SingleFrameReader::SingleFrameReader(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out)

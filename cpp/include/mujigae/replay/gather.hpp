@@ -4,7 +4,7 @@
 //
 // A row is a record and one or two runs of frames, each a trip to memory. So the rows of a block begin to load into cache all at
 // once, then they are read, then their frames begin to load all at once.
-// Rows without stacks are read one by one instead (single_frame_reader.hpp).
+// Rows of small frames without stacks are read one by one instead (single_frame_reader.hpp).
 // O(B (n + bytes)). Threads: none; the owner locks. What is left to be copied may be by anybody (frame_copies.hpp), as long as the
 // frame logs keep the frames.
 #pragma once

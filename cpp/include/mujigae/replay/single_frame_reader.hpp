@@ -1,4 +1,5 @@
-// Rows of a batch whose observations are single frames that lie as they are: vectors, and images without a stack.
+// Rows of a batch whose observations are single frames of less than a page that lie as they are: vectors, and small images without a
+// stack. Copies of larger ones are loaded further ahead, and written past the caches where a batch is large (frame_copies.hpp).
 //
 //   row i + 32   its record begins to load into cache
 //   row i + 16   its window is worked out, and its frames begin to load
@@ -30,6 +31,7 @@ class SingleFrameReader {
 
  private:
   static constexpr std::size_t kAhead = 16;  // rows
+  static constexpr std::int64_t kLargeFrameBytes = 4096;
 
   struct Frames {
     const std::byte *obs, *next_obs;
