@@ -12,10 +12,10 @@ from torch import Tensor
 
 from mujigae.agents.dqn.agent import DQN
 from mujigae.agents.dqn.config import DQNConfig
-from mujigae.agents.dqn.learner import persistent_state, step_target
 from mujigae.config.run import Run
 from mujigae.errors import ConfigError
 from mujigae.exploration import explore
+from mujigae.networks.targets import persistent_state, step_target
 
 torch.set_num_threads(1)  # small tensors; a second thread only waits
 

@@ -3,6 +3,8 @@
 agent.py       Agent, the Protocol that the loop knows, and what its methods return
 registry.py    agents by name: those of this package, those that `register` adds, entry points, module:Class
 presets.py     from a preset, an environment and options to a whole configuration
+compiled.py    torch.compile, applied to a learner's functions from outside
+tensors.py     the tensors of a checkpoint, checked before they are taken back
 dqn/           the DQN family
 
 An agent of your own derives from `Agent` and is reached from the command line in one of three ways:

@@ -5,7 +5,6 @@ presets.py       dqn, double, ... rainbow, pong, and what suits which family of 
 agent.py         DQN: acts, learns, is saved and restored
 learner.py       one gradient step as functions of tensors
 return_heads.py  which return head a configuration asks for
-compiled.py      torch.compile, applied to the learner's functions from outside
 graphs.py        CUDA graphs, applied to them from outside
 spaces.py        which spaces it can handle
 """

@@ -18,25 +18,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mujigae.agents.agent import ActionValues, Agent, Update
-from mujigae.agents.dqn.compiled import compiled
+from mujigae.agents.compiled import compiled
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.dqn.graphs import Graphed, record
 from mujigae.agents.dqn.learner import (
     Bootstrap,
     bootstrap,
     greedy_actions,
-    persistent_state,
-    step_target,
     weighted_loss,
 )
 from mujigae.agents.dqn.return_heads import RETURN_HEADS
 from mujigae.agents.dqn.spaces import check_spaces
+from mujigae.agents.tensors import check_same_tensors, under
 from mujigae.config.run import AgentConfig, Run
 from mujigae.envs.masks import MASK, OBS
 from mujigae.exploration import EpsilonGreedy, explore
 from mujigae.exploration.schedules import SCHEDULES
 from mujigae.networks import QNetwork, build_network
 from mujigae.networks.return_heads import Use
+from mujigae.networks.targets import persistent_state, step_target
 from mujigae.replay.device import checked_device
 from mujigae.seeds import child_seed
 
@@ -193,9 +193,9 @@ class DQN(Agent):
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Takes `tensors()` and `state()` back; ValueError (nothing changed) if they fit another network."""
-        _check_same_tensors(tensors, self.tensors())
-        self.online.load_state_dict(_under(tensors, "online."))
-        self.target.load_state_dict(_under(tensors, "target."))
+        check_same_tensors(tensors, self.tensors())
+        self.online.load_state_dict(under(tensors, "online."))
+        self.target.load_state_dict(under(tensors, "target."))
         for name, parameter in self.online.named_parameters():
             for key, value in self._moments(parameter).items():
                 value.copy_(tensors[f"adam.{key}.{name}"])
@@ -280,18 +280,3 @@ class DQN(Agent):
 def _split(obs: Any) -> tuple[Any, Any]:
     """An observation, and which actions are legal: bool [B, A], None where nothing is said of them; arrays or tensors."""
     return (obs[OBS], obs[MASK] != 0) if isinstance(obs, Mapping) else (obs, None)
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _check_same_tensors(got: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    for name in sorted(got.keys() ^ expected.keys()):
-        raise ValueError(f"tensor {name} is {'missing' if name in expected else 'unknown'}")
-    for name, tensor in expected.items():
-        if (got[name].shape, got[name].dtype) != (tensor.shape, tensor.dtype):
-            raise ValueError(
-                f"tensor {name}: expected {tensor.dtype} {list(tensor.shape)}, "
-                f"got {got[name].dtype} {list(got[name].shape)}"
-            )

@@ -7,7 +7,6 @@ first; fractions of return distributions (see `ReturnHead`) come as arguments. S
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,10 +14,7 @@ from torch import Tensor
 
 from mujigae.agents.agent import Update
 
-__all__ = [
-    *("Bootstrap", "bootstrap", "greedy_actions", "persistent_state", "step_target"),
-    "weighted_loss",
-]
+__all__ = ["Bootstrap", "bootstrap", "greedy_actions", "weighted_loss"]
 
 
 class Bootstrap(NamedTuple):
@@ -86,18 +82,3 @@ def weighted_loss(
     taken = online.q_values(output.detach()).gather(1, action.unsqueeze(1))  # [B, 1]
     loss = (weight * rows.loss).mean()
     return Update(rows.priority.detach(), {"loss": loss, "mean_q": taken.mean()})
-
-
-def persistent_state(network: torch.nn.Module) -> list[Tensor]:
-    """Parameters and persistent buffers, sharing memory with the network; its noise is not among them."""
-    return list(network.state_dict().values())
-
-
-@torch.no_grad()
-def step_target(online: Sequence[Tensor], target: Sequence[Tensor], tau: float) -> None:
-    """target = tau * online + (1 - tau) * target, buffers included; tau 1 is an exact copy."""
-    for ours, theirs in zip(target, online, strict=True):
-        if tau < 1 and ours.is_floating_point():
-            ours.lerp_(theirs, tau)
-        else:
-            ours.copy_(theirs)

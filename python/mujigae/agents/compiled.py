@@ -1,4 +1,4 @@
-"""torch.compile for the learner's functions, applied from outside."""
+"""torch.compile for a learner's functions, applied from outside."""
 
 from __future__ import annotations
 
