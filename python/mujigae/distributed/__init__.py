@@ -1,0 +1,12 @@
+"""Training on many processes or machines: actors that collect, shards that hold, one learner (Horgan et al. 2018, Ape-X).
+
+    chunk.py    transitions on their way, every frame once
+    sender.py   an actor's side: each chunk is stored once, in order, whatever becomes of a call
+    shard.py    one replay buffer with a file; ledger.py: what keeps a chunk from being stored twice after a kill
+    shares.py   several shards as one buffer: which is drawn from, importance weights
+    sharded.py  the same in one process, for the conformance suite
+
+None of these knows how calls travel.
+"""
+
+from __future__ import annotations
