@@ -71,6 +71,25 @@ class Agent(Protocol):
         """One update from `batch`, of tensors on the run's device: what the class's `view` says."""
         ...
 
+    def priorities(self, batch: Any) -> Any:
+        """What `learn(batch)` would give as priorities, [B], learning nothing; None: new rows get the largest so far.
+
+        For actors in processes of their own, which give each row its first priority (Horgan et al. 2018, algorithm 1).
+        """
+        return None
+
+    def policy(self) -> Mapping[str, Any]:
+        """The tensors that acting needs, for actors in other processes; everything, unless an agent knows better."""
+        return self.tensors()
+
+    def take_policy(self, tensors: Mapping[str, Any]) -> None:
+        """Acts by another agent's `policy()` from now on."""
+        self.restore(tensors, self.state())
+
+    def explore_by(self, epsilons: NDArray[np.float64]) -> None:
+        """Environment e acts at random with probability `epsilons[e]`, [E], where the agent explores so at all; once it
+        has begun to learn (Ape-X's actors: Horgan et al. 2018, section 4)."""
+
     def scalars(self) -> dict[str, float | None]:
         """Numbers that describe the agent now: columns of progress.csv, always the same; None: an empty cell."""
         return {}

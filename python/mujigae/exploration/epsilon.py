@@ -11,9 +11,9 @@ __all__ = ["EpsilonGreedy", "explore"]
 
 
 class EpsilonGreedy:
-    """Epsilon as a function of the step; `scalars` has the one that was used last."""
+    """Epsilon as a function of the step, one or [E]; `scalars` has the one that was used last, or their mean."""
 
-    def __init__(self, num_actions: int, epsilon_at: Callable[[int], float]) -> None:
+    def __init__(self, num_actions: int, epsilon_at: Callable[[int], float | NDArray[np.float64]]) -> None:
         self.epsilon_at = epsilon_at
         self._num_actions = num_actions
         self._epsilon = epsilon_at(0)
@@ -30,21 +30,21 @@ class EpsilonGreedy:
         return explore(greedy, self._epsilon, self._num_actions, rng, legal)
 
     def scalars(self) -> dict[str, float | None]:
-        return {"epsilon": self._epsilon}
+        return {"epsilon": float(np.mean(self._epsilon))}
 
 
 def explore(
     greedy: NDArray[np.int64],
-    epsilon: float,
+    epsilon: float | NDArray[np.float64],
     num_actions: int,
     rng: np.random.Generator,
     legal: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Each of `greedy` [E] replaced, with probability epsilon, by a uniformly random action.
 
-    legal: [E, A], at least one action of each row; None: all are.
+    epsilon: one, or [E]. legal: [E, A], at least one action of each row; None: all are.
     """
-    if epsilon == 0:
+    if np.max(epsilon) == 0:
         return greedy
     is_random = rng.random(len(greedy)) < epsilon
     if legal is None:

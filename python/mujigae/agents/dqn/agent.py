@@ -132,6 +132,36 @@ class DQN(Agent):
             step_target(*self._states, tau=self.config.tau)
         return update
 
+    def priorities(self, batch: Batch) -> Tensor:
+        """[B], of the errors that `learn` would see now, noise silent."""
+        (obs, _), (next_obs, legal) = _split(batch.obs), _split(batch.next_obs)
+        action, num_rows = batch.action.long() - self._first_action, len(batch.action)
+        draws = self._fractions("target", num_rows), self._fractions("act", num_rows)
+        rest = batch.reward, batch.discount, batch.weight, self._fractions("learn", num_rows)
+        with self._silent(), torch.no_grad(), self._autocast():
+            target = bootstrap(
+                self.online, self.target, self._image(next_obs), *draws, legal, double=self.config.double
+            )
+            update = weighted_loss(self.online, self._image(obs), action, *rest, target)
+        errors: Tensor = update.priorities
+        return errors
+
+    def policy(self) -> dict[str, Tensor]:
+        """The online network."""
+        return {name: value.detach().cpu().contiguous() for name, value in self.online.state_dict().items()}
+
+    def take_policy(self, tensors: Mapping[str, Tensor]) -> None:
+        """Both networks become the one of `tensors`."""
+        self.online.load_state_dict(tensors)
+        step_target(*self._states, tau=1)
+
+    def explore_by(self, epsilons: NDArray[np.float64]) -> None:
+        """Before the first update all actions are random; noisy networks without noisy_epsilon explore by their noise."""
+        if self.config.noisy and not self.config.noisy_epsilon:
+            return
+        first = self._first_update_steps
+        self.exploration.epsilon_at = lambda step: np.ones_like(epsilons) if step < first else epsilons
+
     def _bootstrap_target_of(self, next_obs: Tensor, *more: Tensor | None) -> Bootstrap:
         """The part of an update without gradients, on both kinds of fractions and legal actions too."""
         with self._autocast():
