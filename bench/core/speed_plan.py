@@ -133,7 +133,7 @@ class Group(NamedTuple):
 
 
 _DRAWS = tuple(("draw", batch_size) for batch_size in (32, 256, 2048))
-_UPDATES = tuple(("update", batch_size) for batch_size in (32, 256, 2048))
+_UPDATES = tuple((name, batch_size) for name in ("update", "update drawn") for batch_size in (32, 256, 2048))
 _CYCLES = tuple(("cycle", batch_size) for batch_size in (32, 128, 256, 512, 2048))
 
 _GROUPS = [

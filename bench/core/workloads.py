@@ -59,7 +59,8 @@ class TreeWork:
         assert math.isclose(found, expected, rel_tol=self.tolerance), f"total {found}, expected {expected}"
 
     def operation(self, name: str, batch_size: int) -> Operation:
-        return {"draw": TreeDraw, "update": TreeUpdate}[name](self, batch_size)
+        operations = {"draw": TreeDraw, "update": TreeUpdate, "update drawn": TreeUpdateDrawn}
+        return operations[name](self, batch_size)
 
 
 class TreeDraw(Operation):
@@ -106,6 +107,36 @@ class TreeUpdate(Operation):
             leaves[self.indices[i % self.num_sets]] = self.values[i % self.num_sets]
         self.num_checked = self.num_run
         assert math.isclose(self.work.tree.total(), leaves.sum(), rel_tol=self.work.tolerance)
+
+    def conclude(self) -> None:
+        self.work.check_total()
+
+
+class TreeUpdateDrawn(Operation):
+    """New values of the leaves just drawn, as a training loop gives them; only `update` is on the clock."""
+
+    def __init__(self, work: TreeWork, batch_size: int) -> None:
+        self.work, self.batch_size = work, batch_size
+        self.values = np.random.default_rng(5).lognormal(-3.0, 2.0, (64, batch_size))
+        self.num_run = 0
+        self.unchecked: list[tuple[Any, Any]] = []
+
+    def run(self, times: int) -> None:
+        draw, update, batch_size = self.work.tree.draw, self.work.tree.update, self.batch_size
+        self.waited = 0.0
+        for i in range(self.num_run, self.num_run + times):
+            indices, values = draw(batch_size), self.values[i % len(self.values)]
+            began = time.perf_counter()
+            update(indices, values)
+            self.waited += time.perf_counter() - began
+            self.unchecked.append((indices, values))
+        self.num_run += times
+
+    def check(self) -> None:
+        for indices, values in self.unchecked:
+            self.work.leaves[array(indices)] = values
+        self.unchecked.clear()
+        assert math.isclose(self.work.tree.total(), self.work.leaves.sum(), rel_tol=self.work.tolerance)
 
     def conclude(self) -> None:
         self.work.check_total()
