@@ -49,9 +49,8 @@ TEST_CASE("every copy arrives, by the caller's thread and by others") {
     copy_frames(streamed.copies, Stores::kStreamed);
     CHECK(streamed.to == streamed.expected);
     FrameCopies copies = FrameCopies::start(shared.copies);
-    CHECK(copies.is_pending() == (num_copies > 0));
     copies.finish();
-    CHECK_FALSE(copies.is_pending());
+    CHECK(copies.is_done());
     CHECK(shared.to == shared.expected);
   }
 }
@@ -129,6 +128,28 @@ TEST_CASE("what a part throws is thrown to the caller, once nobody works any mor
     CHECK_THROWS_WITH_AS(share(100, 1, part), "a part that fails", std::runtime_error);
     CHECK(num_parts == 100);
   }
+}
+
+TEST_CASE("work that is begun is done once, when its handle is let go at the latest") {
+  std::atomic<int> times = 0;
+  for (int i = 0; i < 200; ++i) {
+    FrameCopies work = begin([&] { ++times; });
+    if (i % 2 == 0) std::this_thread::yield();
+    work = {};
+    CHECK(work.is_done());
+    CHECK(times == i + 1);
+  }
+}
+
+TEST_CASE("work that is not done yet says so") {
+  std::atomic<bool> may_end = false;
+  FrameCopies work = begin([&] {
+    while (!may_end) std::this_thread::yield();
+  });
+  CHECK_FALSE(work.is_done());
+  may_end = true;
+  work = {};
+  CHECK(work.is_done());
 }
 
 TEST_CASE("as many threads copy as the environment says, if it is a number, and else at most four") {

@@ -1,12 +1,14 @@
 // Batches drawn ahead by a ReplayBuffer, and their section of a snapshot.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "mujigae/replay/replay_buffer.hpp"
@@ -136,6 +138,25 @@ TEST_CASE("batches drawn ahead that no buffer has drawn are refused") {
 
 TEST_CASE_TEMPLATE("a batch has the rows of the time when it was drawn, though they are evicted since", S, Uniform, Proportional) {
   for (const auto& layouts : {kSmall, kLarge}) check_drawn_ahead<S>(layouts);
+}
+
+TEST_CASE_TEMPLATE("what a sample leaves to be drawn is the same, drawn by a thread or by the next call", S, Uniform, Proportional) {
+  for (const auto& layouts : {kSmall, kLarge}) {
+    Played<S> at_once(2, layouts), later(2, layouts);
+    for (Played<S>* played : {&at_once, &later}) played->play(100);
+    for (int i = 0; i < 20; ++i) {
+      const auto one = at_once.draw(kBatch), other = later.draw(kBatch);
+      CHECK(one == other);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));  // `later` has nothing pending after that
+      for (Played<S>* played : {&at_once, &later}) played->play(3);
+      at_once.draw(kBatch);
+      at_once.play(1);  // right behind its sample
+      later.draw(kBatch);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      later.play(1);
+    }
+    CHECK(at_once.buffer.why_invalid() == "");
+  }
 }
 
 TEST_CASE("beta is of the time when a batch is handed out") {

@@ -209,8 +209,16 @@ void FrameCopies::finish() {
   if (error) std::rethrow_exception(error);
 }
 
+bool FrameCopies::is_done() const {
+  return job_ == nullptr || job_->process != num_forks || job_->num_done.load() == job_->count;
+}
+
 void FrameCopies::wait() noexcept {
   if (job_ && job_->process == num_forks) finish();
+}
+
+FrameCopies begin(std::function<void()> work) {
+  return FrameCopies::post(1, 1, [work = std::move(work)](std::size_t, std::size_t) { work(); });
 }
 
 void share(std::size_t count, std::size_t step, Part part) {

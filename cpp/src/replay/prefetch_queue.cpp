@@ -50,7 +50,9 @@ std::int64_t PrefetchQueue::row_bytes() const {
 }
 
 std::string PrefetchQueue::why_invalid() const {
-  if (is_full()) return concat(batches_.size(), " batches are drawn ahead, at most ", depth_, " should be");
+  if (static_cast<std::int64_t>(batches_.size()) > depth_) {
+    return concat(batches_.size(), " batches are drawn ahead, at most ", depth_, " should be");
+  }
   for (std::size_t i = 0; i < batches_.size(); ++i) {
     const DrawnBatch& batch = batches_[i];
     if (!is_for(batch.batch_size())) return "batches of different sizes are drawn ahead";

@@ -55,7 +55,9 @@ ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sa
 
 std::unique_lock<ForkSafeMutex> ReplayBuffer::lock() const {
   if (file_) file_->check_owner();
-  return std::unique_lock(mutex_);
+  std::unique_lock locked(mutex_);
+  draw_pending();
+  return locked;
 }
 
 // --- contents
@@ -195,6 +197,7 @@ std::int64_t ReplayBuffer::num_doubtful_starts() const {
 
 std::int64_t ReplayBuffer::nbytes() const {
   const std::lock_guard lock(mutex_);
+  draw_pending();
   std::int64_t bytes = rows_.nbytes() + sampler_->nbytes() + ahead_.nbytes() + frame_pool_.nbytes();
   for (const auto& lane : stacks_) {
     for (const StackLane& stack_lane : lane) bytes += stack_lane.log().nbytes();

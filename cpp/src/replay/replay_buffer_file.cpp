@@ -15,6 +15,7 @@
 namespace mujigae {
 
 ReplayBuffer::~ReplayBuffer() {
+  drawing_ = {};
   if (!file_ || !file_->is_owner()) return;
   try {
     if (why_rows_invalid().empty()) file_->flush(state(), true);

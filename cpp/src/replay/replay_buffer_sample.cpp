@@ -1,15 +1,18 @@
 // Drawing batches from a ReplayBuffer.
+#include <mutex>
+#include <new>
+
 #include "mujigae/replay/gather.hpp"
 #include "mujigae/replay/replay_buffer.hpp"
 
 namespace mujigae {
 
 void ReplayBuffer::sample(std::optional<double> beta, const BatchView& out) {
+  if (settings_.prefetch > 0) return copy_batch(sample(beta, out.batch_size).view, out, schema_);
   const auto locked = lock();
   const double exponent = checked_beta(*sampler_, beta);
   sampler_->check_can_draw(rows_, span(), out.batch_size);
-  if (settings_.prefetch == 0) return fill(exponent, out);
-  copy_batch(take_ahead(exponent, out.batch_size).memory.view, out, schema_);
+  fill(exponent, out);
 }
 
 BatchMemory ReplayBuffer::sample(std::optional<double> beta, std::int64_t batch_size) {
@@ -56,18 +59,41 @@ void ReplayBuffer::read_rows(std::span<const std::int64_t> slots, const BatchVie
 
 DrawnBatch ReplayBuffer::take_ahead(double beta, std::int64_t batch_size) {
   if (!ahead_.is_for(batch_size)) ahead_.drop(random_);
-  while (!ahead_.is_full()) ahead_.push(draw_ahead(batch_size));
+  if (ahead_.is_empty()) ahead_.push(draw_ahead(batch_size));
   DrawnBatch drawn = ahead_.pop();
   weigh(drawn.masses, beta, {drawn.memory.view.weight, drawn.masses.size()});
+  leave_pending(batch_size);
   return drawn;
 }
 
-DrawnBatch ReplayBuffer::draw_ahead(std::int64_t batch_size) {
+void ReplayBuffer::leave_pending(std::int64_t batch_size) try {
+  pending_batch_size_ = batch_size;
+  if (drawing_.is_done()) drawing_ = begin([this] { draw_pending_behind(); });  // else that is still to come
+} catch (const std::bad_alloc&) {
+  // The next call draws it.
+}
+
+// Draws what the last sample left to be drawn, as it would have: nothing has changed since.
+void ReplayBuffer::draw_pending() const {
+  while (pending_batch_size_ > 0 && !ahead_.is_full()) ahead_.push(draw_ahead(pending_batch_size_));
+  pending_batch_size_ = 0;
+}
+
+void ReplayBuffer::draw_pending_behind() const try {
+  const std::lock_guard locked(mutex_);
+  draw_pending();
+} catch (...) {
+  // Still pending: the next call tries again, and its caller gets the error.
+}
+
+DrawnBatch ReplayBuffer::draw_ahead(std::int64_t batch_size) const {
   std::vector<std::int64_t> slots(static_cast<std::size_t>(batch_size));
   DrawnBatch drawn{random_.counter(), std::vector<double>(slots.size()), BatchMemory(*arena_, batch_size, schema_), {}};
-  const double total = sampler_->draw_masses(rows_, span(), random_, slots, drawn.masses);
+  Philox random = random_;
+  const double total = sampler_->draw_masses(rows_, span(), random, slots, drawn.masses);
   for (std::size_t i = 0; i < slots.size(); ++i) drawn.memory.view.probability[i] = drawn.masses[i] / total;
   drawn.frames = gather_behind({rows_, stacks_, settings_}, slots, drawn.memory.view);
+  random_ = random;
   return drawn;
 }
 

@@ -116,8 +116,9 @@ class TorchPlacement(Placement):
     def _batch_of(self, arrays: Arrays) -> Batch:
         moved, host, extras = _split(arrays)
         from_numpy = self._torch.from_numpy
-        fields = map(from_numpy, moved) if self._is_plain else _map(moved, from_numpy)
-        return super()._batch_of((*fields, *host, _map(extras, from_numpy)))
+        if self._is_plain and not extras:  # the usual case, without the walk through structures
+            return Batch(*map(from_numpy, moved), *host, extras)
+        return super()._batch_of((*_map(moved, from_numpy), *host, _map(extras, from_numpy)))
 
 
 class StagedPlacement(Placement):

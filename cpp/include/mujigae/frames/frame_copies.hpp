@@ -5,7 +5,7 @@
 //
 // Each copy has a target of its own, so the bytes are the same with any number of threads. The memory that is read and written
 // must stay until finish has returned. A process that was forked has no threads: there, finish copies everything again.
-// Other work that comes in parts is shared with the same threads.
+// Other work is given to the same threads: in parts (share), or as a whole (begin).
 // Threads: any may start; one copies handle belongs to one thread at a time.
 #pragma once
 
@@ -62,6 +62,10 @@ std::size_t num_copy_threads();
 using Part = std::function<void(std::size_t, std::size_t)>;
 void share(std::size_t count, std::size_t step, Part part);
 
+// work(), which throws nothing, by one of the threads; by whoever lets go of the handle if none has begun.
+class FrameCopies;
+FrameCopies begin(std::function<void()> work);
+
 class FrameCopies {
  public:
   FrameCopies() = default;  // nothing to copy
@@ -75,12 +79,13 @@ class FrameCopies {
   ~FrameCopies() { wait(); }
 
   void finish();
-  bool is_pending() const { return job_ != nullptr; }
+  bool is_done() const;  // nothing is left that finish would wait for
 
  private:
   struct Job;
   friend class CopyThreads;
   friend void share(std::size_t, std::size_t, Part);
+  friend FrameCopies begin(std::function<void()>);
 
   static FrameCopies post(std::size_t count, std::size_t step, Part part);
   void wait() noexcept;

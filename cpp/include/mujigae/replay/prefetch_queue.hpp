@@ -1,6 +1,6 @@
 // Batches drawn ahead, oldest first: their windows, keys and actions are there, their frames on the way.
 //
-//   sample t   draws batch t + d, hands out batch t        [ t | t+1 | ... | t+d-1 ]  in between
+//   sample t   hands out batch t, after which batch t + d is drawn        [ t+1 | ... | t+d ]  then
 //
 // A batch holds what was drawn when it was drawn; only its weights wait for the exponent of the day it is handed out. Its frames are
 // read from the frame logs, which must keep them until finish().
@@ -37,7 +37,7 @@ class PrefetchQueue {
   PrefetchQueue(std::int64_t depth, Schema schema) : depth_(depth), schema_(std::move(schema)) {}
 
   bool is_empty() const { return batches_.empty(); }
-  bool is_full() const { return static_cast<std::int64_t>(batches_.size()) > depth_; }  // one is to be handed out
+  bool is_full() const { return static_cast<std::int64_t>(batches_.size()) >= depth_; }
   bool is_for(std::int64_t batch_size) const { return is_empty() || batches_.front().batch_size() == batch_size; }
   std::uint64_t first_counter(const Philox& random) const { return is_empty() ? random.counter() : batches_.front().counter; }
 

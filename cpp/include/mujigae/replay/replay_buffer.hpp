@@ -9,9 +9,9 @@
 //
 // Rows, frames and priorities lie in memory, or in a mapped file that outlives the process: see cpp/README.md.
 //
-// With prefetch d, batch t + d is drawn when batch t is handed out (prefetch_queue.hpp). It is dropped, and drawn again from the
-// same random numbers, when another batch size, n_step, gamma or alpha is used. Frames that it still reads are not evicted
-// before it has them: add waits.
+// With prefetch d, batch t + d is drawn right after batch t is handed out (prefetch_queue.hpp), by a thread, or by the next call
+// if that comes first: it finds the buffer as batch t left it. It is dropped, and drawn again from the same random numbers, when
+// another batch size, n_step, gamma or alpha is used. Frames that it still reads are not evicted before it has them: add waits.
 //
 // All memory arguments are checked by the caller; values are checked here, before the first change. Rewards and flags are read once;
 // observations and actions that another thread changes meanwhile may be stored as they never were, in their own row only. When memory or disk run out
@@ -33,6 +33,7 @@
 #include "mujigae/replay/batch.hpp"
 #include "mujigae/replay/buffer_settings.hpp"
 #include "mujigae/replay/row_ring.hpp"
+#include "mujigae/frames/frame_copies.hpp"
 #include "mujigae/frames/frame_mirror.hpp"
 #include "mujigae/frames/frame_ring.hpp"
 #include "mujigae/storage/mapped_file.hpp"
@@ -162,7 +163,7 @@ class ReplayBuffer {
   struct RowPointers;
 
   Span span() const { return {0, settings_.n_step - 1}; }  // of an n-step window
-  std::unique_lock<ForkSafeMutex> lock() const;
+  std::unique_lock<ForkSafeMutex> lock() const;  // nothing is pending then
   void put_stacks_in_file();
   void check(const StepsView& steps, const Outcomes& outcomes) const;
   void check_stack_rolls(const RowPointers& row) const;
@@ -180,7 +181,10 @@ class ReplayBuffer {
   std::int64_t held_slot(std::int64_t key, std::size_t at) const;
   void fill_mirror_slots(std::span<const std::int64_t> slots, const BatchView& out) const;
   DrawnBatch take_ahead(double beta, std::int64_t batch_size);
-  DrawnBatch draw_ahead(std::int64_t batch_size);
+  DrawnBatch draw_ahead(std::int64_t batch_size) const;
+  void leave_pending(std::int64_t batch_size);
+  void draw_pending() const;
+  void draw_pending_behind() const;
   void put_mirror_slots(std::int64_t lane, std::size_t obs, const Stack& stack, std::byte* out, std::int64_t to) const;
   NewFrames read_new_frames(std::size_t obs, std::span<const FrameMirror::Fresh> fresh) const;
   StackLane& stacks(std::int64_t lane, std::size_t obs) { return stacks_[static_cast<std::size_t>(lane)][obs]; }
@@ -211,14 +215,16 @@ class ReplayBuffer {
   PagePool frame_pool_;  // of the stacks, which go before it
   std::vector<std::vector<StackLane>> stacks_;  // [lane][obs]
   std::unique_ptr<Sampler> sampler_;
-  Philox random_;
+  mutable Philox random_;  // a reader may have to draw what is pending
   std::vector<FrameMirror> mirrors_;  // [obs]; none before the first sample_mirrored
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();  // batches
   mutable PrefetchQueue ahead_;  // saving waits until its batches are gathered, which changes no result
   std::int64_t num_added_ = 0, num_silent_boundaries_ = 0;
   std::int64_t most_reset_steps_ = 0;
   std::vector<std::int64_t> num_reset_steps_;  // [lane]; -1 once an episode began in another way
+  mutable std::int64_t pending_batch_size_ = 0;  // of the batches that are to be drawn ahead; 0: none
   mutable ForkSafeMutex mutex_;
+  FrameCopies drawing_;  // draws what is pending; the first to go
 };
 
 std::string read_snapshot_meta(SnapshotReader& reader);  // the first section of every snapshot
