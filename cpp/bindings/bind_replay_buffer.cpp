@@ -340,7 +340,8 @@ void bind_buffer(py::module_& m) {
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release)
       .def("update_priorities", &Bound::update_priorities, py::arg("key"), py::arg("priorities"))
       .def("priorities", &Bound::priorities, py::arg("key"))
-      .def("end_episodes", [](Bound& self) { self.buffer().end_episodes(); }, release)
+      .def("end_episodes", [](Bound& self, const std::optional<std::vector<std::int64_t>>& ids) { self.buffer().end_episodes(ids); },
+           py::arg("env_ids"), release)
       .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
       .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
            py::arg("path"), py::arg("meta"), release)

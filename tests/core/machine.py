@@ -151,10 +151,14 @@ class BufferMachine(RuleBasedStateMachine):
         if is_meant:
             self.twins.both(lambda buffer: buffer.clear())
 
-    @rule(is_meant=st.sampled_from([True, False, False]))
-    def end_episodes(self, is_meant: bool) -> None:
+    @rule(
+        is_meant=st.sampled_from([True, False, False]),
+        env_ids=st.none() | st.lists(st.integers(0, 4), max_size=3),
+    )
+    def end_episodes(self, is_meant: bool, env_ids: list[int] | None) -> None:
+        """Of all environments or of some; ids that are out of range or come twice are refused by both."""
         if is_meant:
-            self.twins.both(lambda buffer: buffer.end_episodes())
+            self.twins.both(lambda buffer: buffer.end_episodes(env_ids))
 
     @rule(n_step=st.integers(1, 7))
     def set_n_step(self, n_step: int) -> None:

@@ -109,18 +109,22 @@ void ReplayBuffer::count_reset_step(std::int64_t lane, const RowPointers& row) {
   most_reset_steps_ = std::max(most_reset_steps_, count);
 }
 
-void ReplayBuffer::end_episodes() {
+void ReplayBuffer::end_episodes(std::optional<std::span<const std::int64_t>> env_ids) {
   const auto locked = lock();
-  sampler_->reserve(rows_.num_lanes() * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // as in add
-  for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
-    Lane& lane = rows_.lane(e);
-    if (!lane.has_open_episode()) continue;
-    const std::int64_t old_ready_end = lane.ready_end(span());
-    rows_.interrupt(e);
-    announce_ready(e, old_ready_end);
-    while (lane.num_ready(span()) > lane.capacity) evict_oldest(e);
-  }
+  if (env_ids) check_env_ids(*env_ids, settings_.num_envs);
+  const std::int64_t count = env_ids ? static_cast<std::int64_t>(env_ids->size()) : rows_.num_lanes();
+  sampler_->reserve(count * (2 * std::min(settings_.n_step, rows_.lane(0).slots) + 4));  // as in add
+  for (std::int64_t i = 0; i < count; ++i) end_episode(env_ids ? (*env_ids)[static_cast<std::size_t>(i)] : i);
   sampler_->commit();
+}
+
+void ReplayBuffer::end_episode(std::int64_t lane_index) {
+  Lane& lane = rows_.lane(lane_index);
+  if (!lane.has_open_episode()) return;
+  const std::int64_t old_ready_end = lane.ready_end(span());
+  rows_.interrupt(lane_index);
+  announce_ready(lane_index, old_ready_end);
+  while (lane.num_ready(span()) > lane.capacity) evict_oldest(lane_index);
 }
 
 void ReplayBuffer::add_row(std::int64_t lane_index, const RowPointers& row) {

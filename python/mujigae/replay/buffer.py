@@ -287,13 +287,17 @@ class ReplayBuffer(RowAccess):
         )
         return self._placement.sample(self._core, batch_size, exponent, out)
 
-    def end_episodes(self) -> None:
-        """Ends every open episode as truncated: its last row bootstraps from its own next_obs, and can be drawn.
+    def end_episodes(self, env_ids: Any = None) -> None:
+        """Ends open episodes as truncated: the last row of one bootstraps from its own next_obs, and can be drawn.
 
-        For when the environments are reset behind the buffer's back, as after a restart. Nothing is counted as a silent
-        boundary, and `validate` is not needed.
+        Args:
+            env_ids: [R] integers, each at most once: of these environments only; None for all.
+
+        For when environments are reset behind the buffer's back, as after a restart. Nothing is counted as a silent
+        boundary, and `validate` is not needed. An environment without an open episode is left as it is. Raises TypeError,
+        ValueError or IndexError for ids that `add` would refuse, and ends none then.
         """
-        self._core.end_episodes()
+        self._core.end_episodes(None if env_ids is None else as_ids("env_ids", env_ids))
 
     def reseed(self, seed: Seed) -> None:
         """Draws from another stream from now on: after a fork, in a worker, in a copy."""

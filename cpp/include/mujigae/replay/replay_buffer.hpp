@@ -91,7 +91,8 @@ class ReplayBuffer {
   ~ReplayBuffer();  // flushes a file
 
   void add(const StepsView& steps);
-  void end_episodes();  // the open episode of every lane ends as truncated, with the row that came last
+  // The open episodes of these environments (each at most once), or of all, end as truncated with the row that came last.
+  void end_episodes(std::optional<std::span<const std::int64_t>> env_ids = std::nullopt);
   // Into the caller's memory, or into recycled memory. No beta: the sampler's own.
   void sample(std::optional<double> beta, const BatchView& out);
   BatchMemory sample(std::optional<double> beta, std::int64_t batch_size);
@@ -169,6 +170,7 @@ class ReplayBuffer {
   void check_stack_rolls(const RowPointers& row) const;
   void add_steps(const StepsView& steps, const Outcomes& outcomes, std::int64_t begin, std::int64_t end);
   void add_row(std::int64_t lane, const RowPointers& row);
+  void end_episode(std::int64_t lane);
   bool is_interrupted(std::int64_t lane, const RowPointers& row) const;
   void count_reset_step(std::int64_t lane, const RowPointers& row);
   void evict_oldest(std::int64_t lane);

@@ -292,11 +292,11 @@ class Buffer:
         self._drop_ahead()
         self._random = Philox(seed)
 
-    def end_episodes(self) -> None:
-        for lane in self._lanes:
-            if lane.rows and not lane.rows[-1].ended:
-                lane.rows[-1].ended = True
-                lane.evict(self._n_step)
+    def end_episodes(self, env_ids: Any | None) -> None:
+        ids = range(len(self._lanes)) if env_ids is None else env_ids
+        check_env_ids(ids, len(self._lanes))
+        for env in ids:
+            self._lanes[env].end_episode(self._n_step)
 
     def clear(self) -> None:
         self._drop_ahead()

@@ -60,6 +60,12 @@ class Lane:
         is_interrupted, last.ended = not last.ended, True
         return is_interrupted
 
+    def end_episode(self, n_step: int) -> None:
+        """Ends the episode, if one is open, with the newest row."""
+        if self.rows and not self.rows[-1].ended:
+            self.rows[-1].ended = True
+            self.evict(n_step)
+
     def evict(self, n_step: int) -> None:
         while self.num_ready(n_step) > self.capacity or len(self.rows) > self.num_slots:
             self.begins_episode = self.rows.pop(0).ended
