@@ -170,6 +170,21 @@ def test_a_reset_environment_that_begins_where_it_was_begins_another_episode() -
     assert [len(one.reward) for one in recorder.buffer.episodes() if one.env_id == e] == [1, 1]
 
 
+def test_reset_of_one_environment_ends_its_episode_only() -> None:
+    env = pool("FrozenLake-v1")
+    recorder = RecordTransitions(env, buffer_of(env, n_step=3))
+    recorder.reset()
+    obs, *_ = recorder.step(np.zeros(NUM_ENVS, np.int32))
+    (e, *_) = np.flatnonzero(obs == 0)
+    recorder.reset(np.array([e], np.int32))
+    others = np.array([other for other in range(NUM_ENVS) if other != e])
+    recorder.step(np.zeros(NUM_ENVS - 1, np.int32), others)
+    lengths = {one.env_id: (len(one.reward), bool(one.is_open)) for one in recorder.buffer.episodes()}
+    assert lengths == dict.fromkeys(others.tolist(), (2, True)) | {int(e): (1, False)}
+    assert len(recorder.buffer) == 1
+    assert recorder.buffer.num_silent_boundaries == 0
+
+
 def test_reset_of_all_environments_cuts_the_open_episodes() -> None:
     env = pool()
     recorder = RecordTransitions(env, buffer_of(env))

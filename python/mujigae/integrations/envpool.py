@@ -37,8 +37,7 @@ class RecordTransitions(VectorEnv[Any, Any, Any]):
         env: of `envpool.make(..., env_type="gymnasium")`.
         buffer: a buffer of mujigae with the spaces of one environment, and `num_envs=E`.
 
-    Every method returns what the pool's returns. A reset of all environments ends their open episodes as truncated; so does one
-    of some environments, of which one begins with the very observation that it had. At most one action is under way in an
+    Every method returns what the pool's returns. A reset ends the open episodes of its environments as truncated. At most one action is under way in an
     environment; actions are arrays. Spaces are the pool's, whose `observation_space` and `action_space` are those of one
     environment.
 
@@ -85,19 +84,16 @@ class RecordTransitions(VectorEnv[Any, Any, Any]):
         mask = (keywords.get("options") or {}).get("reset_mask")
         given = env_id if mask is None else np.flatnonzero(mask)
         ids = self._idle("reset", given)
-        before, were_open = _take(self._obs, ids), ~self._begins[ids]
         answer = self.env.reset(*() if env_id is None else (env_id,), **keywords)
-        self._begin(ids, is_all=given is None)
+        self._begin(ids)
         self._read(answer)
-        if (were_open & _equal(before, _take(self._obs, ids))).any():
-            self.buffer.end_episodes()  # the buffer sees a reset by another observation only
         return answer
 
     def async_reset(self) -> None:
         """As the pool's. Raises RuntimeError while an action is under way."""
         ids = self._idle("async_reset", None)
         self.env.async_reset()
-        self._begin(ids, is_all=True)
+        self._begin(ids)
 
     def send(self, action: Any, env_id: Any = None) -> None:
         """As the pool's.
@@ -129,9 +125,8 @@ class RecordTransitions(VectorEnv[Any, Any, Any]):
         """As the pool's."""
         self.env.close(**options)
 
-    def _begin(self, ids: NDArray[np.int64], *, is_all: bool) -> None:
-        if is_all:
-            self.buffer.end_episodes()
+    def _begin(self, ids: NDArray[np.int64]) -> None:
+        self.buffer.end_episodes(ids)
         self._begins[ids] = self._under_way[ids] = True
 
     def _read(self, answer: Any) -> None:
@@ -205,15 +200,6 @@ def _put(what: str, store: Any, ids: NDArray[np.int64], values: Any) -> None:
     if not np.can_cast(array.dtype, store.dtype, "same_kind"):
         raise TypeError(f"{what}: expected {store.dtype}, got {array.dtype}")
     store[ids] = array
-
-
-def _equal(rows: Any, others: Any) -> NDArray[np.bool_]:
-    """bool [R]: which rows of two stores have the same numbers."""
-    if isinstance(rows, dict):
-        equal: NDArray[np.bool_] = np.logical_and.reduce([_equal(rows[name], others[name]) for name in rows])
-        return equal
-    same: NDArray[np.bool_] = (rows == others).all(axis=tuple(range(1, rows.ndim)))
-    return same
 
 
 def _take(store: Any, ids: NDArray[np.int64]) -> Any:
