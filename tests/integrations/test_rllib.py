@@ -131,6 +131,41 @@ def test_episode_that_never_ends_gives_up_its_lane(first: int) -> None:
     assert ends == [(2, True), (3, False)]
 
 
+def test_lane_that_is_given_up_leaves_the_episodes_of_others_open() -> None:
+    buffer = EpisodeBuffer(False, 2, 100, seed=0, n_step=3)
+    for first, length in ((0, 4), (20, 4), (40, 2)):
+        buffer.add(pieces(length + 1, [length], is_terminated=True, first=first)[:1])
+    held = {int(one.obs[0, 0]): (len(one.reward), bool(one.is_open)) for one in buffer.replay.episodes()}
+    assert held == {0: (4, False), 20: (4, True), 40: (2, True)}
+    assert len(buffer) == 4 + 2
+
+
+@pytest.mark.parametrize("is_numpy", [False, True])
+@pytest.mark.parametrize("kind", [gymnasium.spaces.Dict, gymnasium.spaces.Tuple])
+def test_observations_in_dicts_are_refused_with_what_makes_arrays_of_them(kind: Any, is_numpy: bool) -> None:
+    part = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    space = kind({"a": part} if kind is gymnasium.spaces.Dict else (part,))
+    episode = SingleAgentEpisode(observation_space=space, action_space=gymnasium.spaces.Discrete(3))
+    episode.add_env_reset(space.sample())
+    for _ in range(2):
+        episode.add_env_step(space.sample(), 0, 1.0)
+    buffer = EpisodeBuffer(True, 1, 100)
+    with pytest.raises(
+        ValueError, match=r"observations: expected single arrays, got a .*FlattenObservations"
+    ):
+        buffer.add([episode.to_numpy() if is_numpy else episode])
+    assert buffer.replay is None
+
+
+def test_first_episode_that_is_refused_leaves_nothing_behind() -> None:
+    buffer = EpisodeBuffer(True, 1, 100)
+    (episode,) = pieces(3, [], is_terminated=True)
+    episode.rewards[1] = np.nan
+    with pytest.raises(ValueError, match="reward"):
+        buffer.add([episode])
+    assert buffer.replay is None
+
+
 def test_piece_without_a_step_adds_nothing() -> None:
     buffer = EpisodeBuffer(True, 1, 100)
     buffer.add([SingleAgentEpisode(observations=[observation(0)])])

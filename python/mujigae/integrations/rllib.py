@@ -8,7 +8,7 @@ gives the `MultiAgentBatch`, and `DQN` hands it to `learner_group.update`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -188,7 +188,10 @@ class EpisodeBuffer:
         return 0 if self.replay is None else len(self.replay)
 
     def add(self, episodes: Iterable[Any]) -> None:
-        """Adds pieces of `SingleAgentEpisode`s, each continuing the one of its id; no steps: nothing."""
+        """Adds pieces of `SingleAgentEpisode`s, each continuing the one of its id; no steps: nothing.
+
+        Raises ValueError for observations that are no single arrays, before anything of their episode is added.
+        """
         for episode in episodes:
             if len(episode):
                 self._add(episode)
@@ -220,18 +223,20 @@ class EpisodeBuffer:
         return self.replay.update_priorities(key, np.abs(td_errors))
 
     def _add(self, episode: Any) -> None:
-        obs = np.asarray(episode.get_observations())  # [T + 1, ...]
+        obs = _array_of(episode.get_observations())  # [T + 1, ...]
         action = np.asarray(episode.get_actions())
-        if self.replay is None:
-            spaces = [(array.shape[1:], array.dtype) for array in (obs, action)]
-            self.replay = self._make(observation_space=spaces[0], action_space=spaces[1], **self._options)
+        replay = self._made(obs, action) if self.replay is None else self.replay
         terminated, truncated = np.zeros((2, len(action), 1), bool)
         terminated[-1], truncated[-1] = episode.is_terminated, episode.is_truncated
         reward = np.asarray(episode.get_rewards(), np.float64)[:, None]
         lane = self._lane(episode.id_, is_over=bool(episode.is_done))
-        self.replay.extend(
-            obs[:-1, None], action[:, None], reward, obs[1:, None], terminated, truncated, [lane]
-        )
+        replay.extend(obs[:-1, None], action[:, None], reward, obs[1:, None], terminated, truncated, [lane])
+        self.replay = replay
+
+    def _made(self, *arrays: NDArray[Any]) -> mujigae.ReplayBuffer:
+        """An empty buffer for observations and actions like these [T, ...]."""
+        spaces = [(array.shape[1:], array.dtype) for array in arrays]
+        return self._make(observation_space=spaces[0], action_space=spaces[1], **self._options)
 
     def _lane(self, name: str, *, is_over: bool) -> int:
         """The lane of an episode; of a new one, a free lane, or that of the episode which has been quiet for longest."""
@@ -244,13 +249,22 @@ class EpisodeBuffer:
         return lane
 
     def _given_up(self) -> int:
-        """The lane of the episode which has been quiet for longest.
-
-        The buffer can end all open episodes or none: the windows of the others end early too, this once.
-        """
+        """The lane of the episode which has been quiet for longest, and ends here."""
         assert self.replay is not None
-        self.replay.end_episodes()
-        return self._lanes.pop(next(iter(self._lanes)))
+        lane = self._lanes.pop(next(iter(self._lanes)))
+        self.replay.end_episodes([lane])
+        return lane
+
+
+def _array_of(observations: Any) -> NDArray[Any]:
+    """[T, ...]; ValueError for dicts and tuples, which RLlib's DQN networks do not take either."""
+    one = observations[0] if isinstance(observations, list) and observations else observations
+    if isinstance(one, Mapping | tuple):
+        raise ValueError(
+            f"observations: expected single arrays, got a {type(one).__name__}; add FlattenObservations (of "
+            "ray.rllib.connectors.env_to_module) as env_to_module_connector of config.env_runners()"
+        )
+    return np.asarray(observations)
 
 
 def _num_steps(batch: mujigae.Batch, gamma: float, n_step: int) -> NDArray[np.float32]:
