@@ -12,6 +12,7 @@ pytest.importorskip("agilerl")
 
 import torch
 from example_runs import output_of
+from gymnasium import spaces
 
 with warnings.catch_warnings():  # AgileRL's own, as it is imported
     warnings.simplefilter("ignore")
@@ -74,21 +75,23 @@ def test_observations_in_dicts_come_back_in_tensordicts() -> None:
     assert torch.equal(batch["obs", "where"][:, 2] + 1, batch["next_obs", "where"][:, 2])
 
 
-def test_steps_in_which_stacked_environments_reset_themselves_are_no_rows() -> None:
-    buffer, counts, true = ReplayBuffer(300, frame_stack=3), [0, 0], set()
+@pytest.mark.parametrize("frame_stack", [3, {"eyes": 3}, {"eyes": 3, "number": 1}], ids=str)
+def test_steps_in_which_stacked_environments_reset_themselves_are_no_rows(frame_stack: Any) -> None:
+    is_dict = isinstance(frame_stack, dict)
+    buffer, counts, true = ReplayBuffer(300, frame_stack=frame_stack), [0, 0], set()
     lengths = (3, 4)  # of episodes: the first are cut, the others end in a terminal state
     for _ in range(30):
         after = [0 if count == length else count + 1 for count, length in zip(counts, lengths, strict=True)]
         true |= {(a, b) for a, b in zip(counts, after, strict=True) if b > a}
         done = np.array([False, after[1] == 4])
-        row = transition_to_tensordict(
-            Transition(stacks(counts), np.zeros(2, int), stacks(after), np.zeros(2), done)
-        )
+        obs, next_obs = (seen(one) if is_dict else stacks(one) for one in (counts, after))
+        row = transition_to_tensordict(Transition(obs, np.zeros(2, int), next_obs, np.zeros(2), done))
         row.batch_size = torch.Size([2])
         buffer.add(row)
         counts = after
     batch = buffer.sample(1000)
-    newest = torch.stack([batch[name][:, -1, 0] for name in ("obs", "next_obs")], dim=1).int()
+    parts = [batch[name]["eyes"] if is_dict else batch[name] for name in ("obs", "next_obs")]
+    newest = torch.stack([part[:, -1, 0] for part in parts], dim=1).int()
     assert {tuple(pair) for pair in newest.tolist()} == true
     assert len(buffer) == 23 + 24
 
@@ -97,6 +100,26 @@ def stacks(counts: list[int]) -> Any:
     """The newest three frames [E, 3, 2] of episodes whose frames are a count; the first is repeated."""
     frames = np.array([[max(count - back, 0) for back in (2, 1, 0)] for count in counts], np.float32)
     return np.repeat(frames[:, :, None], 2, axis=2)
+
+
+def seen(counts: list[int]) -> Any:
+    """The same stacks in a dict, beside a number."""
+    return {"eyes": stacks(counts), "number": np.array(counts, np.float32)}
+
+
+@pytest.mark.parametrize("kind", [ReplayBuffer, PrioritizedReplayBuffer])
+@pytest.mark.parametrize("name", ["reward", "done", "next_obs"])
+def test_first_rows_that_are_refused_leave_nothing_behind(kind: Any, name: str) -> None:
+    buffer, bad = kind(60), step(0)
+    bad["obs"] = torch.zeros(NUM_ENVS, 7)
+    bad["reward"] = torch.full((NUM_ENVS,), torch.nan)
+    if name != "reward":
+        del bad[name]
+    with pytest.raises((KeyError, ValueError)):
+        buffer.add(bad)
+    assert (buffer.replay, buffer.counter, buffer.initialized) == (None, 0, False)
+    buffer.add(step(0))
+    assert buffer.sample(4)["obs"].shape == (4, 3)
 
 
 def test_priorities_reach_the_rows_of_their_batch() -> None:
@@ -134,8 +157,44 @@ def test_batches_of_an_empty_or_a_cleared_buffer_are_refused() -> None:
         buffer.sample(4)
 
 
-def test_an_n_step_of_the_buffer_is_refused() -> None:
-    with pytest.raises(TypeError, match="n_step: expected none"):
+@pytest.mark.parametrize("kind", [ReplayBuffer, PrioritizedReplayBuffer])
+def test_returns_of_several_steps_have_the_discount_of_their_window(kind: Any) -> None:
+    """Episodes of five steps with the time as reward; that of the first environment ends in a terminal state, the others are cut."""
+    buffer, gamma = kind(300, n_step=3, gamma=0.5), 0.5
+    for t in range(20):
+        buffer.add(step(t))
+    batch = buffer.sample(2000)
+    discount = gamma * (1 - batch["done"])[:, 0]
+    for i in range(2000):
+        env, episode, start = (int(number) for number in batch["obs"][i])
+        steps = min(3, 5 - start)
+        reward = sum(gamma**j * (5 * episode + start + j) for j in range(steps))
+        assert batch["reward"][i].item() == pytest.approx(reward)
+        assert batch["next_obs"][i, 2] == start + steps
+        is_terminal = env == 0 and start + steps == 5
+        assert discount[i].item() == pytest.approx(0 if is_terminal else gamma**steps)
+    assert {tuple(row[:2].tolist()) for row in batch["obs"].int()} == {
+        (e, k) for e in range(3) for k in range(4)
+    }
+
+
+def test_agent_bootstraps_by_the_discount_of_the_window() -> None:
+    """A DQN whose networks say 1 for every action has a loss that follows from the rewards and discounts alone."""
+    memory = ReplayBuffer(300, n_step=3, gamma=0.9, seed=0)
+    for t in range(20):
+        memory.add(step(t))
+    agent = DQN(spaces.Box(-99, 99, (3,)), spaces.Discrete(4), gamma=0.9)
+    for network in (agent.actor, agent.actor_target):
+        for parameter in network.parameters():
+            parameter.data.zero_()
+        list(network.parameters())[-1].data.fill_(1.0)
+    batch = memory.sample(64)
+    target = batch["reward"] + 0.9 * (1 - batch["done"])
+    assert agent.learn(batch) == pytest.approx(((target - 1) ** 2).mean().item(), rel=1e-4)
+
+
+def test_an_n_step_without_the_discount_of_the_agent_is_refused() -> None:
+    with pytest.raises(ValueError, match="gamma: expected the agent's, above 0, since n_step is 3, got None"):
         ReplayBuffer(60, n_step=3)
 
 

@@ -163,6 +163,16 @@ def test_stacks_that_are_none_are_refused_all_the_same() -> None:
         memory.add_samples(**step | {"observations": stacks[1], "next_observations": stacks[2]})
 
 
+def test_first_rows_that_are_refused_leave_nothing_behind() -> None:
+    memory, (good, *_) = made(), steps(1)
+    bad = {"rewards": torch.full((2, 1), torch.nan), "actions": torch.zeros(2, 3)}
+    with pytest.raises(ValueError, match="reward"):
+        memory.add_samples(**good | bad)
+    assert memory.replay is None
+    memory.add_samples(**good)
+    assert memory.sample(["actions"], batch_size=3)[0][0].shape == (3, 1)
+
+
 def test_saved_memory_goes_on(tmp_path: Path) -> None:
     memory = made(seed=3)
     for step in steps(4):

@@ -37,7 +37,10 @@ class ReplayBuffer(theirs.ReplayBuffer):
         max_size: rows over all environments.
         device: of the batches.
         dtype: accepted; the dtypes of what is added are kept, as they are by AgileRL's.
-        **options: further ones of mujigae's buffers: frame_stack, compress, path, prefetch, validate, seed.
+        **options: further ones of mujigae's buffers: n_step, gamma, frame_stack, compress, path, prefetch, validate, seed.
+
+    With `n_step` above 1, `gamma` has to be the agent's: a batch has the reward of the window, its last successor, and a `done` that is no
+    flag but 1 - gamma^(m - 1) for a window of m steps without a terminal state: AgileRL's agents discount by gamma (1 - done).
 
     `replay` is the engine's buffer, which has the shapes and dtypes of the first row; None before it.
     """
@@ -49,11 +52,12 @@ class ReplayBuffer(theirs.ReplayBuffer):
         self, max_size: int, device: Any = "cpu", dtype: Any = torch.float32, **options: Any
     ) -> None:
         theirs.ReplayBuffer.__init__(self, max_size, device, dtype)  # without the tree of the prioritized one
-        if "n_step" in options:
-            raise TypeError("n_step: expected none, since AgileRL's agents discount by one step, got one")
+        if options.get("n_step", 1) != 1 and not options.get("gamma"):
+            raise ValueError(
+                f"gamma: expected the agent's, above 0, since n_step is {options['n_step']}, got {options.get('gamma')}"
+            )
         self._options = options
-        stack = options.get("frame_stack")
-        self._reset_steps = ResetSteps(stack) if isinstance(stack, int) and stack > 1 else None
+        self._reset_steps = ResetSteps(options.get("frame_stack"))
         self._dtypes: dict[str, Any] = {}
         self.replay = None
 
@@ -74,38 +78,31 @@ class ReplayBuffer(theirs.ReplayBuffer):
     def add(self, data: Any) -> None:
         """Adds one row of each environment: a TensorDict of obs, action, next_obs, reward and done, [E, ...]; done is terminal.
 
-        Raises ValueError for more environments than there were in the first rows.
+        Raises KeyError or ValueError for what is missing, for more environments than there were in the first rows, and for what
+        `mujigae.ReplayBuffer.add` refuses; nothing is changed then.
         """
         num_envs = int(data.shape[0])
         obs, next_obs = _numpy(data["obs"]), _numpy(data["next_obs"])
         action = data["action"].cpu().numpy()
+        reward, done = (data[name].cpu().numpy().reshape(num_envs) for name in ("reward", "done"))
+        replay = self._made(obs, action) if self.replay is None else self.replay
+        found = self._reset_steps.find(obs, next_obs)
+        no, every = np.zeros(num_envs, bool), np.arange(num_envs)
+        rows = obs, action, reward.astype(np.float64), next_obs, done.astype(bool), no, every
+        ids = every[~found]
+        if len(ids):
+            replay.add(*(_rows(part, ids) for part in rows))
+        self._reset_steps.keep(next_obs, found)
         if self.replay is None:
             self._dtypes = {name: data[name].dtype for name in ("reward", "done")}
-            self.replay = self._kind(
-                self.max_size,
-                _layout(obs),
-                _layout(action),
-                num_envs=num_envs,
-                device=str(self.device),
-                **self._options,
-            )
-        reward, done = (data[name].cpu().numpy().reshape(num_envs) for name in ("reward", "done"))
-        self._add(obs, action, reward.astype(np.float64), next_obs, done.astype(bool))
+        self.replay = replay
         self.counter += num_envs
         self.initialized = True
 
-    def _add(self, obs: Any, action: Any, reward: Any, next_obs: Any, done: Any) -> None:
-        """Adds the rows [E] that are no resets."""
-        assert self.replay is not None
-        no, ids = np.zeros(len(done), bool), np.arange(len(done))
-        if self._reset_steps is None:
-            self.replay.add(obs, action, reward, next_obs, done, no, ids)
-            return
-        found = self._reset_steps.find(obs, next_obs)
-        ids = ids[~found]
-        if len(ids):
-            self.replay.add(obs[ids], action[ids], reward[ids], next_obs[ids], done[ids], no[ids], ids)
-        self._reset_steps.keep(next_obs, found)
+    def _made(self, obs: Any, action: Any) -> Any:
+        """An empty buffer for rows like these [E, ...]."""
+        options = {"num_envs": len(action), "device": str(self.device), **self._options}
+        return self._kind(self.max_size, _layout(obs), _layout(action), **options)
 
     def sample(self, batch_size: int, return_idx: bool = False, *, beta: float = 0.4) -> Any:
         """A TensorDict of rows [B, ...] under the names of `add`, reward and done [B, 1].
@@ -133,9 +130,16 @@ class ReplayBuffer(theirs.ReplayBuffer):
             "action": _column(batch.action),
             "next_obs": _tensors(batch.next_obs, batch_size),
             "reward": batch.reward[:, None].to(self._dtypes["reward"]),
-            "done": batch.terminated[:, None].to(self._dtypes["done"]),
+            "done": self._done(batch)[:, None],
         }
         return TensorDict(rows, [batch_size], device=self.device), batch
+
+    def _done(self, batch: mujigae.Batch) -> Any:
+        """[B]: whether a row is terminal; with several steps the number that makes the agent's discount that of the window."""
+        assert self.replay is not None
+        if self.replay.n_step == 1:
+            return torch.as_tensor(batch.terminated).to(self._dtypes["done"])
+        return 1 - torch.as_tensor(batch.discount) / self.replay.gamma
 
 
 class PrioritizedReplayBuffer(ReplayBuffer, theirs.PrioritizedReplayBuffer):
@@ -186,6 +190,13 @@ def _numpy(value: Any) -> Any:
     if isinstance(value, TensorDict):
         return {name: _numpy(part) for name, part in value.items()}
     return value.cpu().numpy()
+
+
+def _rows(tree: Any, ids: Any) -> Any:
+    """Some of the rows [E, ...]."""
+    if isinstance(tree, dict):
+        return {name: _rows(part, ids) for name, part in tree.items()}
+    return tree[ids]
 
 
 def _layout(tree: Any) -> Any:

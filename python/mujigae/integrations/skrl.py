@@ -63,8 +63,7 @@ class ReplayMemory(Memory):
             raise TypeError("n_step: expected none, since skrl's agents discount by one step, got one")
         self._space, self._options = observation_space, options
         self._dtypes: dict[str, Any] = {}  # torch dtypes, by the name of a column
-        stack = options.get("frame_stack")
-        self._reset_steps = None if stack in (None, 1) else ResetSteps(stack)
+        self._reset_steps = ResetSteps(self._stacks())
         self.replay = None
 
     def __len__(self) -> int:
@@ -87,15 +86,14 @@ class ReplayMemory(Memory):
         """Adds one row of each environment, tensors [E, size].
 
         Raises ValueError for rows of another number of environments, observations that their space cannot hold, and what
-        `mujigae.ReplayBuffer.add` refuses.
+        `mujigae.ReplayBuffer.add` refuses; nothing is changed then.
         """
         rows = {name: _array(tensor) for name, tensor in tensors.items() if name in self._dtypes}
         if len(rows["rewards"]) != self.num_envs:
             raise ValueError(
                 f"rewards: expected a row of each of {self.num_envs} environments, got {len(rows['rewards'])}"
             )
-        if self.replay is None:
-            self.replay = self._made(rows)
+        replay = self._made(rows) if self.replay is None else self.replay
         no = np.zeros((self.num_envs, 1), bool)
         obs, next_obs = (
             {name: self._stored(name, rows[pair if is_next else name]) for name, pair in self._pairs()}
@@ -104,23 +102,14 @@ class ReplayMemory(Memory):
         terminated, truncated = (
             rows.get(name, no).astype(bool)[:, 0] for name in ("terminated", "truncated")
         )
-        self._add(obs, rows["actions"], rows["rewards"][:, 0], next_obs, terminated, truncated)
-
-    def _add(
-        self, obs: Any, action: Any, reward: Any, next_obs: Any, terminated: Any, truncated: Any
-    ) -> None:
-        """Adds the rows [E] that are no resets."""
-        assert self.replay is not None
-        if self._reset_steps is None:
-            self.replay.add(obs, action, reward, next_obs, terminated, truncated)
-            return
-        stacks, next_stacks = obs["observations"], next_obs["observations"]
-        found = self._reset_steps.find(stacks, next_stacks)
-        ids = np.flatnonzero(~found)
+        found = self._reset_steps.find(obs, next_obs)
+        every = np.arange(self.num_envs)
+        ids = every[~found]
         if len(ids):
-            obs, next_obs = ({name: array[ids] for name, array in one.items()} for one in (obs, next_obs))
-            self.replay.add(obs, action[ids], reward[ids], next_obs, terminated[ids], truncated[ids], ids)
-        self._reset_steps.keep(next_stacks, found)
+            step = obs, rows["actions"], rows["rewards"][:, 0], next_obs, terminated, truncated, every
+            replay.add(*(_rows(part, ids) for part in step))
+        self._reset_steps.keep(next_obs, found)
+        self.replay = replay
 
     def sample(
         self, names: list[str], *, batch_size: int, mini_batches: int = 1, sequence_length: int = 1
@@ -175,9 +164,7 @@ class ReplayMemory(Memory):
         spaces = {name: (rows[name].shape[1:], rows[name].dtype) for name, _ in self._pairs()}
         if self._space is not None:
             spaces["observations"] = tuple(self._space.shape), np.dtype(self._space.dtype)
-        options = dict(self._options)
-        if options.get("frame_stack") is not None:
-            options["frame_stack"] = {"observations": options["frame_stack"]}
+        options = self._options | {"frame_stack": self._stacks()}
         return mujigae.ReplayBuffer(
             self.memory_size * self.num_envs,
             spaces,
@@ -186,6 +173,11 @@ class ReplayMemory(Memory):
             device=str(self.device),
             **options,
         )
+
+    def _stacks(self) -> dict[str, int] | None:
+        """`frame_stack` as the engine's buffer takes it."""
+        stack = self._options.get("frame_stack")
+        return None if stack is None else {"observations": stack}
 
     def _pairs(self) -> list[tuple[str, str]]:
         return [(name, pair) for name, pair in _PAIRS.items() if name in self._dtypes]
@@ -200,6 +192,13 @@ class ReplayMemory(Memory):
                 f"observations: expected values of {self._space.dtype}, got {array.dtype} that are none"
             )
         return stored
+
+
+def _rows(part: Any, ids: Any) -> Any:
+    """Some of the rows [E, ...] of an array, or of a dict of arrays."""
+    if isinstance(part, dict):
+        return {name: array[ids] for name, array in part.items()}
+    return part[ids]
 
 
 def _array(tensor: Any) -> Any:
