@@ -114,7 +114,24 @@ def test_an_error_of_the_tracker_is_one_warning_and_the_run_equals_one_without(
     warning = f"mujigae: warning: trackio: the run goes on without it (RuntimeError: no network in {where})"
     assert capsys.readouterr().err.splitlines() == [warning]
     assert rows("tracked", "loss") == rows("plain", "loss")
-    assert [call[0] for one in recorder.opened for call in one.calls].count(where) == (where != "init")
+    called = [call[0] for one in recorder.opened for call in one.calls]
+    assert called.count(where) == called.count("close") == (where != "init")
+    assert called[-1:] == ["close"] * (where != "init")
+
+
+def test_a_tracker_that_fails_is_closed_even_where_that_fails_too(
+    recorder: type[Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def close(tracker: Recorder) -> None:
+        tracker.calls.append(("close",))
+        raise OSError("no network, once more")
+
+    recorder.fails_in = "flush"
+    monkeypatch.setattr(recorder, "close", close)
+    assert train("dqn", "--steps", "200", "--name", "a", "--track", "trackio") == 0
+    (tracker,) = recorder.opened
+    assert [call[0] for call in tracker.calls if call[0] != "log"] == ["init", "flush", "close"]
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_tracker_that_is_not_installed_is_one_line_and_nothing_is_written(

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -71,7 +71,7 @@ def saved_tracking(folder: Path) -> Tracking | None:
 
 
 def open_tracker(tracking: Tracking, run: TrackedRun) -> Tracker:
-    """The tracker, which from now on stops at its first error, with one warning, and raises none."""
+    """The tracker, which from now on is closed at its first error, with one warning, and raises none."""
     return _Guarded(tracking, replace(run, project=tracking.project, id=tracking.id))
 
 
@@ -84,12 +84,13 @@ class _Guarded:
         self._tracker: Tracker | None = None
         with self._warned_of(), ExitStack() as opened:
             module: Any = import_module(f"mujigae.runs.tracking.{tracking.tracker}")
-            self._tracker = tracker = getattr(module, TRACKERS[tracking.tracker])(run)
+            tracker = getattr(module, TRACKERS[tracking.tracker])(run)
             opened.callback(tracker.close)  # where its id cannot be written
             self.id = tracker.id
             values = {"tracker": tracking.tracker, "project": run.project, "id": self.id}
             write_whole(run.folder / FILE, json.dumps(values) + "\n")
             opened.pop_all()
+            self._tracker = tracker
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._call(lambda tracker: tracker.log(values, step))
@@ -98,8 +99,10 @@ class _Guarded:
         self._call(lambda tracker: tracker.flush())
 
     def close(self) -> None:
-        self._call(lambda tracker: tracker.close())
-        self._tracker = None
+        tracker, self._tracker = self._tracker, None
+        if tracker is not None:
+            with self._warned_of():
+                tracker.close()
 
     def _call(self, what: Callable[[Tracker], None]) -> None:
         if self._tracker is not None:
@@ -111,5 +114,8 @@ class _Guarded:
         try:
             yield
         except Exception as error:
-            self._tracker = None
+            tracker, self._tracker = self._tracker, None
             warn(f"{self._name}: the run goes on without it ({type(error).__name__}: {reason_of(error)})")
+            if tracker is not None:
+                with suppress(Exception):  # its second error is no news
+                    tracker.close()
