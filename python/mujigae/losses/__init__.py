@@ -4,6 +4,7 @@
     td.py            huber, squared: on action values [B, A]
     categorical.py   cross_entropy, project: on logits of atoms [B, A, N]
     quantile.py      quantile_huber: on returns at N fractions [B, A, N]
+    continuous.py    targets and losses for continuous actions, of values [C, B] of C critics
 
 A return head (networks/return_heads) hands a loss what a network gave.
 """

@@ -8,6 +8,9 @@ the outputs mean):
     return_heads/   ScalarHead, CategoricalHead, QuantileHead, ImplicitQuantileHead
     noisy.py        NoisyLinear, which any head can use in place of nn.Linear
     q_network.py    QNetwork joins the three; build_network makes one from plain values
+    actors.py       Actor, GaussianActor: observations -> continuous actions
+    critics.py      Critics: observations and continuous actions -> values
+    quadratic.py    QuadraticNetwork: values that are quadratic in the action
     targets.py      the step by which a target network follows
 
 Shapes: B batch, A actions, N outputs of an action, C channels (frames of a stack), H W image, F features.
