@@ -12,6 +12,9 @@ from importlib import metadata
 from typing import Any
 
 from mujigae.agents.agent import Agent
+from mujigae.agents.continuous.presets import DEFAULT_ENVIRONMENT, defaults_of
+from mujigae.agents.ddpg import presets as ddpg
+from mujigae.agents.ddpg.config import DDPGConfig
 from mujigae.agents.dqn import presets as dqn
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.config.checks import close_matches
@@ -183,3 +186,13 @@ _add(
         takes_action_masks=True,
     )
 )
+
+
+def _add_continuous(
+    name: str, source: str, config_class: type[AgentConfig], presets: Mapping[str, Values], values: Values
+) -> None:
+    environments = dict.fromkeys(presets, DEFAULT_ENVIRONMENT)
+    _add(Registered(name, source, config_class, presets, defaults_of(values), environments))
+
+
+_add_continuous("ddpg", "mujigae.agents.ddpg.agent:DDPG", DDPGConfig, ddpg.PRESETS, {})

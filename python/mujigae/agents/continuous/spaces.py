@@ -1,0 +1,61 @@
+"""Actions as networks know them, in [-1, 1], and as an environment does, in the bounds of its Box."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mujigae.errors import ConfigError
+
+__all__ = ["ActionBounds", "observation_size"]
+
+
+class ActionBounds:
+    """A Box of A numbers; raises ConfigError unless it is of floats with finite bounds, the lower one below the upper.
+
+    agent: the name that stands in the error.
+    """
+
+    def __init__(self, agent: str, space: Any) -> None:
+        if not _has_finite_bounds(space):
+            expected = "Box actions of floats, each between two finite bounds"
+            raise ConfigError(f"action_space: {agent} handles {expected}, got {space}")
+        low, high = space.low, space.high
+        self._shape, self._dtype = space.shape, space.dtype
+        self._low, self._high = low.astype(np.float64).ravel(), high.astype(np.float64).ravel()
+        centre, half = (self._high + self._low) / 2, (self._high - self._low) / 2
+        self._centre, self._half = (torch.from_numpy(part).float() for part in (centre, half))
+        self.num_numbers = math.prod(space.shape)  # A
+
+    def to_environment(self, action: NDArray[Any]) -> NDArray[Any]:
+        """Actions [E, A] in [-1, 1] -> [E, *shape] of the Box, of its dtype and within its bounds."""
+        share = (action.astype(np.float64) + 1) / 2
+        scaled = np.clip(self._low + share * (self._high - self._low), self._low, self._high)
+        rows: NDArray[Any] = scaled.reshape(-1, *self._shape).astype(self._dtype)
+        return rows
+
+    def to_networks(self, action: Tensor) -> Tensor:
+        """Actions [B, *shape] of the Box -> float32 [B, A] in [-1, 1], on their device."""
+        centre, half = self._centre.to(action.device), self._half.to(action.device)
+        return (action.reshape(len(action), -1).float() - centre) / half
+
+
+def observation_size(agent: str, space: Any) -> int:
+    """How many numbers an observation has; raises ConfigError for images and for what is no Box."""
+    is_box = hasattr(space, "low") and math.prod(space.shape) > 0
+    if not is_box or (space.dtype == np.uint8 and len(space.shape) > 1):
+        expected = "Box observations of numbers, no images"
+        raise ConfigError(f"observation_space: {agent} handles {expected}, got {space}")
+    return math.prod(space.shape)
+
+
+def _has_finite_bounds(space: Any) -> bool:
+    if not hasattr(space, "low") or space.dtype.kind != "f" or math.prod(space.shape) == 0:
+        return False
+    is_finite = np.isfinite(space.low).all() and np.isfinite(space.high).all()
+    return bool(is_finite and (space.low < space.high).all())
