@@ -17,6 +17,7 @@ from mujigae.agents.ddpg import presets as ddpg
 from mujigae.agents.ddpg.config import DDPGConfig
 from mujigae.agents.dqn import presets as dqn
 from mujigae.agents.dqn.config import DQNConfig
+from mujigae.agents.naf.config import NAFConfig
 from mujigae.agents.sac.config import SACConfig
 from mujigae.config.checks import close_matches
 from mujigae.config.run import AgentConfig, Run, flat_fields
@@ -198,3 +199,4 @@ def _add_continuous(
 
 _add_continuous("ddpg", "mujigae.agents.ddpg.agent:DDPG", DDPGConfig, ddpg.PRESETS, {})
 _add_continuous("sac", "mujigae.agents.sac.agent:SAC", SACConfig, {"sac": {}}, {})
+_add_continuous("naf", "mujigae.agents.naf.agent:NAF", NAFConfig, {"naf": {}}, {})
