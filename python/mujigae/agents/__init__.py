@@ -6,6 +6,11 @@ presets.py     from a preset, an environment and options to a whole configuratio
 compiled.py    torch.compile, applied to a learner's functions from outside
 tensors.py     the tensors of a checkpoint, checked before they are taken back
 dqn/           the DQN family
+continuous/    what agents with continuous actions share
+ddpg/          DDPG and TD3
+sac/           SAC
+naf/           NAF
+cem/           CEM
 
 An agent of your own derives from `Agent` and is reached from the command line in one of three ways:
 

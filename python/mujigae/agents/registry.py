@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from mujigae.agents.agent import Agent
+from mujigae.agents.cem.config import CEMConfig
 from mujigae.agents.continuous.presets import DEFAULT_ENVIRONMENT, defaults_of
 from mujigae.agents.ddpg import presets as ddpg
 from mujigae.agents.ddpg.config import DDPGConfig
@@ -200,3 +201,4 @@ def _add_continuous(
 _add_continuous("ddpg", "mujigae.agents.ddpg.agent:DDPG", DDPGConfig, ddpg.PRESETS, {})
 _add_continuous("sac", "mujigae.agents.sac.agent:SAC", SACConfig, {"sac": {}}, {})
 _add_continuous("naf", "mujigae.agents.naf.agent:NAF", NAFConfig, {"naf": {}}, {})
+_add_continuous("cem", "mujigae.agents.cem.agent:CEM", CEMConfig, {"cem": {}}, {})
