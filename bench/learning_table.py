@@ -1,4 +1,5 @@
-"""The words of docs/results.md on what the family learns: CartPole by preset (train/sweep.py), Pong by part (train/parts.py)."""
+"""The words of docs/results.md on what the agents learn: CartPole and Pendulum by preset (train/sweep.py), Pong by part
+(train/parts.py)."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-CARTPOLE, PARTS = "cartpole.json", "pong-parts/parts.json"
+CARTPOLE, PENDULUM, PARTS = "cartpole.json", "pendulum.json", "pong-parts/parts.json"
 TARGET, HIGHEST = 495.0, 500.0
+PENDULUM_TARGETS = {"ddpg": -160.0, "td3": -160.0, "sac": -160.0, "naf": -200.0, "cem": -300.0}
+PENDULUM_ANCHORS = {"ddpg": -152.1, "td3": -151.9, "sac": -157.0}  # RL Baselines3 Zoo, 20,000 steps
 
 Table = Callable[[list[str], list[list[Any]]], str]
 Results = dict[str, Any]
@@ -27,20 +30,69 @@ def cartpole(folder: Path, table: Table) -> str:
         return "Not measured yet: `python bench/train/sweep.py`."
     results = json.loads((folder / CARTPOLE).read_text())
     presets: Results = results["presets"]
+    header = ["preset", "interquartile mean", "highest", "lowest", "last network"]
+    header += ["steps, median (most)", "seconds, median (least)"]
+    rows = [cartpole_row(*row) for row in presets.items()]
+    return "\n\n".join([cartpole_verdict(presets), table(header, rows), sweep_note(results)])
+
+
+def sweep_note(results: Results) -> str:
+    """How the runs of a sweep were made, and what their scores are."""
+    presets: Results = results["presets"]
     seeds = len(next(iter(presets.values()))["runs"])
     conditions = [f"{side_by_side(told['side_by_side'])} on {machine(told)}" for told in presets.values()]
     where = [f"{text} ({names(presets, conditions, text)})" for text in dict.fromkeys(conditions)]
     machines = ", ".join(where) if len(where) > 1 else conditions[0]
-    header = ["preset", "interquartile mean", "highest", "lowest", "last network"]
-    header += ["steps, median (most)", "seconds, median (least)"]
-    note = (
+    return (
         f"`mujigae train PRESET --env {results['env_id']}`, seeds 0 to {seeds - 1}, "
         f"{machines}, no GPU. A score is the mean of {results['episodes']} games of the best snapshot, which was chosen by other "
         'games; "last network" is the same for the network that the run ended with. Seconds are those of the whole command, film included.'
     )
-    return "\n\n".join(
-        [cartpole_verdict(presets), table(header, [cartpole_row(*row) for row in presets.items()]), note]
+
+
+def pendulum(folder: Path, table: Table) -> str:
+    """One row for each preset with continuous actions, beside what it has to reach and what others reached."""
+    if not (folder / PENDULUM).exists():
+        return "Not measured yet: `python bench/train/sweep.py --env Pendulum-v1`."
+    results = json.loads((folder / PENDULUM).read_text())
+    presets: Results = results["presets"]
+    header = ["preset", "interquartile mean (95% interval)", "to reach", "Stable-Baselines3", "lowest"]
+    header += ["last network", "steps/s, median", "seconds, median (least)"]
+    rows = [pendulum_row(*row) for row in presets.items()]
+    note = (
+        "Stable-Baselines3: RL Baselines3 Zoo's benchmark of one trained agent each, 20,000 steps as here. The best that can be done is "
+        "about -150, less what the random first states of the games add or take."
     )
+    return "\n\n".join([pendulum_verdict(presets), table(header, rows), sweep_note(results), note])
+
+
+def pendulum_row(preset: str, told: Results) -> list[Any]:
+    runs = told["runs"]
+    low, high = told["interval"]["best"]
+    rates = [run["training"]["steps"] / (60 * run["training"]["minutes"]) for run in runs]
+    seconds = [run["seconds"] for run in runs]
+    anchor = PENDULUM_ANCHORS.get(preset)
+    return [
+        f"`{preset}`",
+        f"{told['interquartile_mean']['best']:.1f} ({low:.1f} to {high:.1f})",
+        f"{PENDULUM_TARGETS[preset]:.0f}",
+        "" if anchor is None else f"{anchor:.1f}",
+        f"{min(run['best']['mean'] for run in runs):.1f}",
+        f"{told['interquartile_mean']['last']:.1f}",
+        f"{statistics.median(rates):.0f}",
+        f"{statistics.median(seconds):.0f} ({min(seconds):.0f})",
+    ]
+
+
+def pendulum_verdict(presets: Results) -> str:
+    """How many reach what they have to, and by how much the others miss it."""
+    short = {
+        name: PENDULUM_TARGETS[name] - told["interquartile_mean"]["best"] for name, told in presets.items()
+    }
+    missed = [f"`{name}` by {by:.1f}" for name, by in short.items() if by > 0]
+    met = len(presets) - len(missed)
+    outcome = f"{met} of {len(presets)} presets" + (f"; missed: {', '.join(missed)}" if missed else "")
+    return f"Targets within 20,000 steps, met by {outcome}."
 
 
 def names(presets: Results, conditions: list[str], text: str) -> str:

@@ -220,6 +220,11 @@ def cartpole() -> str:
     return learning_table.cartpole(RESULTS, table)
 
 
+def pendulum() -> str:
+    """What every preset with continuous actions learns."""
+    return learning_table.pendulum(RESULTS, table)
+
+
 def parts() -> str:
     """What each part of Rainbow brings."""
     return learning_table.parts(RESULTS, table)
@@ -277,6 +282,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "targets": targets,
     "training": training,
     "cartpole": cartpole,
+    "pendulum": pendulum,
     "parts": parts,
     "rates": rates,
     "memory": memory,

@@ -1,6 +1,7 @@
-"""Every preset with several seeds through the command line, each evaluated: what the family learns on CartPole.
+"""Every preset with several seeds through the command line, each evaluated: what the agents learn on a small task.
 
     python bench/train/sweep.py runs/cartpole bench/results/cartpole.json --seeds 5 --side-by-side 2
+    python bench/train/sweep.py runs/pendulum bench/results/pendulum.json --env Pendulum-v1
 
 A run that has been evaluated is not run again, so the sweep can be stopped at any time and goes on where it was. A run's score is
 the mean over the evaluation's games, by the best snapshot (chosen by other games) and by the last network; a preset's is the
@@ -26,12 +27,17 @@ if __name__ == "__main__":
 
 from bench.train.collect import evaluation, machine, packages, train, training
 
-ENVIRONMENT = "CartPole-v1"
-PRESETS = ("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "qr_dqn", "iqn", "rainbow")
+PRESETS = {
+    "CartPole-v1": (
+        *("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "qr_dqn", "iqn", "rainbow"),
+    ),
+    "Pendulum-v1": ("ddpg", "td3", "sac", "naf", "cem"),
+}
 
 
 def main() -> None:
     options = parser().parse_args()
+    options.presets = options.presets or PRESETS[options.env]
     options.runs.mkdir(parents=True, exist_ok=True)
     pairs = [(preset, seed, options) for seed in range(options.seeds) for preset in options.presets]
     with ThreadPoolExecutor(options.side_by_side) as side_by_side:
@@ -39,8 +45,8 @@ def main() -> None:
     measured = measured_before(options.out) | {
         preset: of_preset(preset, options) for preset in options.presets
     }
-    presets = {preset: measured[preset] for preset in PRESETS if preset in measured}
-    results = {"env_id": ENVIRONMENT, "episodes": options.episodes, "presets": presets}
+    presets = {preset: measured[preset] for preset in PRESETS[options.env] if preset in measured}
+    results = {"env_id": options.env, "episodes": options.episodes, "presets": presets}
     options.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
@@ -59,7 +65,7 @@ def once(preset: str, seed: int, options: argparse.Namespace) -> None:
 def run(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     name = f"{preset}-{seed}"
     began = time.monotonic()
-    command = train([preset, "--env", ENVIRONMENT, "--seed", str(seed)], options.runs, name)
+    command = train([preset, "--env", options.env, "--seed", str(seed)], options.runs, name)
     seconds = time.monotonic() - began  # the interpreter's start, the evaluations and the film included
     return {
         "command": command,
@@ -79,6 +85,7 @@ def of_preset(preset: str, options: argparse.Namespace) -> dict[str, Any]:
         "machine": machine(),
         "packages": packages(),
         "interquartile_mean": {network: round(interquartile_mean(means[network]), 2) for network in means},
+        "interval": {network: interval(means[network]) for network in means},
         "highest": {network: max(means[network]) for network in means},
         "runs": runs,
     }
@@ -90,12 +97,20 @@ def interquartile_mean(scores: list[float]) -> float:
     return float(np.mean(sorted(scores)[cut : len(scores) - cut]))
 
 
+def interval(scores: list[float], num_resamples: int = 2_000) -> list[float]:
+    """Ends of the 95% interval of the interquartile mean: its percentiles over resampled seeds, as rliable has it."""
+    drawn = np.random.default_rng(0).choice(scores, (num_resamples, len(scores)))
+    means = [interquartile_mean(list(resample)) for resample in drawn]
+    return [round(float(end), 2) for end in np.percentile(means, [2.5, 97.5])]
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("runs", type=Path, help="folder of the runs")
     made.add_argument("out", type=Path, help="the results, JSON")
+    made.add_argument("--env", choices=PRESETS, default="CartPole-v1")
     made.add_argument("--seeds", type=int, default=5, help="0 to this")
-    made.add_argument("--presets", nargs="*", default=PRESETS)
+    made.add_argument("--presets", nargs="*", help="all that suit the environment")
     made.add_argument("--episodes", type=int, default=100, help="of each evaluation")
     made.add_argument("--side-by-side", type=int, default=1, help="runs at a time")
     return made

@@ -72,6 +72,7 @@ def test_stacked_critics_are_as_many_networks_of_plain_layers() -> None:
             features = nn.functional.linear(features, layer.weight[c].T, layer.bias[c, 0])
             features = features.relu() if i < 2 else features
         torch.testing.assert_close(values[c], features.squeeze(1))
+    torch.testing.assert_close(critics.first(obs, action), values[0])
 
 
 def test_stacked_layers_begin_as_plain_ones_do() -> None:

@@ -135,6 +135,22 @@ def test_sweep_of_some_presets_keeps_the_others_with_the_machine_they_were_measu
     assert "one run at a time on 2 cores of an Slide Rule (`dqn`), one run at a time" in text
 
 
+def test_pendulum_is_swept_with_the_presets_that_it_suits_and_told_beside_its_targets(
+    modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = {"ddpg": -170.0, "td3": -150.0, "sac": -150.0, "naf": -190.0, "cem": -250.0}
+    told = lambda run, *_: {"mean": means[run.name.rpartition("-")[0]]}  # noqa: E731
+    monkeypatch.setattr(modules["train.sweep"], "evaluation", told)
+    arguments = [str(tmp_path / "runs"), str(tmp_path / "pendulum.json"), "--env", "Pendulum-v1"]
+    monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments, "--seeds", "2"])
+    modules["train.sweep"].main()
+    assert len(without_training) == 10
+    assert all(command[command.index("--env") + 1] == "Pendulum-v1" for command in without_training)
+    text = modules["learning_table"].pendulum(tmp_path, modules["report"].table)
+    assert "met by 4 of 5 presets; missed: `ddpg` by 10.0." in text
+    assert "| `td3` | -150.0 (-150.0 to -150.0) | -160 | -151.9 | -150.0 | -150.0 | 10 |" in text
+
+
 def test_missed_target_names_the_preset(modules: Any) -> None:
     good = {"interquartile_mean": {"best": 497.0}, "highest": {"best": 500.0}}
     bad = {"interquartile_mean": {"best": 494.0}, "highest": {"best": 500.0}}
@@ -143,7 +159,11 @@ def test_missed_target_names_the_preset(modules: Any) -> None:
 
 
 def test_what_is_not_measured_yet_says_so(modules: Any, tmp_path: Path) -> None:
-    for told in (modules["learning_table"].cartpole, modules["learning_table"].parts):
+    for told in (
+        modules["learning_table"].cartpole,
+        modules["learning_table"].pendulum,
+        modules["learning_table"].parts,
+    ):
         assert told(tmp_path, modules["report"].table).startswith("Not measured yet")
 
 

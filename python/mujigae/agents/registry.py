@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from mujigae.agents.agent import Agent
+from mujigae.agents.cem import presets as cem
 from mujigae.agents.cem.config import CEMConfig
 from mujigae.agents.continuous.presets import DEFAULT_ENVIRONMENT, defaults_of
 from mujigae.agents.ddpg import presets as ddpg
@@ -192,13 +193,17 @@ _add(
 
 
 def _add_continuous(
-    name: str, source: str, config_class: type[AgentConfig], presets: Mapping[str, Values], values: Values
+    name: str,
+    source: str,
+    config_class: type[AgentConfig],
+    presets: Mapping[str, Values],
+    environments: Mapping[str, Values],
 ) -> None:
-    environments = dict.fromkeys(presets, DEFAULT_ENVIRONMENT)
-    _add(Registered(name, source, config_class, presets, defaults_of(values), environments))
+    default_environments = dict.fromkeys(presets, DEFAULT_ENVIRONMENT)
+    _add(Registered(name, source, config_class, presets, defaults_of(environments), default_environments))
 
 
 _add_continuous("ddpg", "mujigae.agents.ddpg.agent:DDPG", DDPGConfig, ddpg.PRESETS, {})
 _add_continuous("sac", "mujigae.agents.sac.agent:SAC", SACConfig, {"sac": {}}, {})
 _add_continuous("naf", "mujigae.agents.naf.agent:NAF", NAFConfig, {"naf": {}}, {})
-_add_continuous("cem", "mujigae.agents.cem.agent:CEM", CEMConfig, {"cem": {}}, {})
+_add_continuous("cem", "mujigae.agents.cem.agent:CEM", CEMConfig, {"cem": {}}, cem.ENVIRONMENTS)

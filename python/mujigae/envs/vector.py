@@ -100,9 +100,10 @@ def _contract(env: Env) -> Contract:
 
 
 def _draw_without_display() -> None:
-    """Pygame draws into memory, but looks for a screen first and complains where there is none."""
+    """Pygame draws into memory, but looks for a screen first and complains where there is none; MuJoCo needs to know it."""
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        os.environ.setdefault("MUJOCO_GL", "egl")
 
 
 def _protocol(options: EnvConfig, env: Env, place: Place | None) -> str:

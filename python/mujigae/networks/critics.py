@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,10 @@ class StackedLinear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         return torch.baddbmm(self.bias, inputs, self.weight)
 
+    def first(self, inputs: Tensor) -> Tensor:
+        """The first layer alone: [1, B, in] -> [1, B, out]."""
+        return torch.baddbmm(self.bias[:1], inputs, self.weight[:1])
+
 
 class Critics(nn.Module):
     """C networks of the same form, independent of each other: one for DDPG, two for TD3 (Fujimoto et al. 2018)."""
@@ -38,9 +43,19 @@ class Critics(nn.Module):
 
     def forward(self, obs: Tensor, action: Tensor) -> Tensor:
         """Observations [B, ...] and actions [B, A] in [-1, 1] -> values float32 [C, B]."""
-        features = torch.cat([obs.flatten(1).float(), action], dim=1).expand(self.num_critics, -1, -1)
-        *hidden, output = self.layers
-        for layer in hidden:
-            features = torch.relu(layer(features))
-        values: Tensor = output(features)
-        return values.squeeze(-1).float()
+        inputs = torch.cat([obs.flatten(1).float(), action], dim=1)
+        return _values(inputs.expand(self.num_critics, -1, -1), list(self.layers))
+
+    def first(self, obs: Tensor, action: Tensor) -> Tensor:
+        """The first critic's values [B] alone."""
+        inputs = torch.cat([obs.flatten(1).float(), action], dim=1)
+        layers: list[Any] = list(self.layers)
+        return _values(inputs.unsqueeze(0), [layer.first for layer in layers]).squeeze(0)
+
+
+def _values(features: Tensor, layers: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """[C, B, in] -> float32 [C, B], with a ReLU between layers."""
+    *hidden, output = layers
+    for layer in hidden:
+        features = torch.relu(layer(features))
+    return output(features).squeeze(-1).float()

@@ -34,4 +34,4 @@ def deterministic_target(
 
 def actor_loss(actor: Any, critics: Any, obs: Tensor) -> Tensor:
     """Minus the first critic's mean value of the actor's actions, []."""
-    return policy_loss(critics(obs, actor(obs))[0])
+    return policy_loss(critics.first(obs, actor(obs)))
