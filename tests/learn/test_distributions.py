@@ -53,6 +53,16 @@ def test_game_keeps_every_value_and_reward_but_a_bounded_number_of_frames() -> N
     assert [int(m.frame[0, 0, 0]) for m in game.thinned.items] == [t % 256 for t in range(0, 1000, 4)]
 
 
+@pytest.mark.parametrize(("num_columns", "names"), [(1, ("best action",)), (2, ("action 0", "action 1"))])
+def test_actions_without_names_are_numbered_but_for_a_single_one(
+    num_columns: int, names: tuple[str, ...]
+) -> None:
+    values = np.zeros(num_columns, np.float32)
+    game = distributions.Game()
+    list(game.watch(iter([Moment(np.zeros((20, 16, 3), np.uint8), values, None, None, 0.0, True)])))
+    assert game.action_names == names
+
+
 def test_film_shows_one_picture_a_moment_and_each_looks_different() -> None:
     game = watched([moment(peak, 7) for peak in (0, 4, 4)])
     pictures = list(distributions.film(game))

@@ -26,7 +26,7 @@ class Update(NamedTuple):
 class ActionValues(NamedTuple):
     """What an agent expects of every action, for pictures."""
 
-    values: NDArray[np.float32]  # [E, A]
+    values: NDArray[np.float32]  # [E, A], of continuous actions [E, 1]: that of the best
     returns: NDArray[np.float32] | None = None  # [E, A, N] of the return distributions; None without any
     probabilities: NDArray[np.float32] | None = None  # [E, A, N], of sum 1 over N
 
@@ -95,7 +95,8 @@ class Agent(Protocol):
         return {}
 
     def explain(self, obs: NDArray[Any]) -> ActionValues | None:
-        """What it expects of every action at `obs` [E, *shape]; None for an agent without action values."""
+        """What it expects of every action at `obs` [E, *shape], or of the best one alone where there are no end of them; None for
+        an agent without action values."""
         return None
 
     def tensors(self) -> dict[str, Any]:

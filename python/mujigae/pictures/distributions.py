@@ -59,8 +59,10 @@ class Game:
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        """A of them."""
-        return self._action_names or tuple(f"action {a}" for a in range(self.values.shape[1]))
+        """A of them; a single column of values is that of the best action, as of continuous ones."""
+        num_columns = self.values.shape[1]
+        numbered = tuple(f"action {a}" for a in range(num_columns))
+        return self._action_names or (("best action",) if num_columns == 1 else numbered)
 
     @property
     def has_values(self) -> bool:
