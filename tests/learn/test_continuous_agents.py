@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mujigae.agents.presets import resolve
-from mujigae.agents.registry import create_agent
+from mujigae.agents.registry import config_of, create_agent
 from mujigae.config.checks import field_docs
 from mujigae.config.run import flat_fields
 from mujigae.config.saved import run_from_values, run_to_json
@@ -47,6 +48,11 @@ def make_agent(preset: str, observations: Any = VECTOR, actions: Any = LOPSIDED,
     return create_agent(small(preset, **changes), observations, actions)
 
 
+def with_noise(preset: str, **options: Any) -> dict[str, Any]:
+    """Options of the noise, which SAC has none of."""
+    return {} if preset == "sac" else options
+
+
 def observations(num_envs: int, seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(num_envs, 3)).astype(np.float32)
 
@@ -56,10 +62,6 @@ def observations(num_envs: int, seed: int = 0) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_bare_preset_is_for_pendulum_and_survives_json(preset: str) -> None:
-    import json
-
-    from mujigae.agents.registry import config_of
-
     config = resolve(preset, None, {"seed": 3})
     assert (config.env.env_id, config.budget.steps) == ("Pendulum-v1", 20_000)
     assert run_from_values(json.loads(run_to_json(config)), config_of) == config
@@ -136,11 +138,7 @@ def test_cuda_graphs_are_refused_and_elites_are_among_the_samples() -> None:
     ids=str,
 )
 def test_actions_are_of_the_box(preset: str, space: spaces.Box) -> None:
-    agent = (
-        make_agent(preset, actions=space, action_noise_scale=2.0)
-        if preset != "sac"
-        else make_agent(preset, actions=space)
-    )
+    agent = make_agent(preset, actions=space, **with_noise(preset, action_noise_scale=2.0))
     obs = observations(50) * 100
     for action in (
         agent.act(obs, 0),
@@ -165,7 +163,7 @@ def test_actions_before_the_first_update_are_uniform_within_the_bounds(preset: s
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("kind", ["gaussian", "ornstein_uhlenbeck"])
 def test_evaluation_has_no_noise_and_moves_nothing(preset: str, kind: str) -> None:
-    agent = make_agent(preset) if preset == "sac" else make_agent(preset, action_noise=kind)
+    agent = make_agent(preset, **with_noise(preset, action_noise=kind))
     agent.act(observations(3), 1_000)
     before = agent.state(), {name: tensor.clone() for name, tensor in agent.tensors().items()}
     obs = observations(3)
@@ -339,9 +337,7 @@ def test_time_limits_bootstrap_and_are_the_only_ends_of_pendulum(preset: str) ->
 def test_resumed_run_equals_the_uninterrupted_one(
     tmp_path: Path, preset: str, switch: dict[str, Any]
 ) -> None:
-    changes = {"exact_resume": True, **switch}
-    if preset != "sac":
-        changes["action_noise"] = "ornstein_uhlenbeck"
+    changes = {"exact_resume": True, **switch, **with_noise(preset, action_noise="ornstein_uhlenbeck")}
     whole = trained(preset, **changes)
     trained(preset, tmp_path, until=60, **changes)
     resumed = build(small(preset, **changes))
