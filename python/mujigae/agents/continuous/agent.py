@@ -46,9 +46,9 @@ class ContinuousAgent(Agent):
         assert isinstance(run.agent, ContinuousConfig)
         name = type(self).__name__
         self.hardware = run.hardware
-        self.bounds = ActionBounds(name, action_space)
-        self.observation_size = observation_size(name, observation_space)
         self.device = checked_device(run.hardware.device)
+        self.bounds = ActionBounds(name, action_space, self.device)
+        self.observation_size = observation_size(name, observation_space)
         self._shared, self._first_update_steps = run.agent, run.replay.first_update_steps
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(child_seed(run.seed, "networks"))

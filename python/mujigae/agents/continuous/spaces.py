@@ -18,10 +18,10 @@ __all__ = ["ActionBounds", "observation_size"]
 class ActionBounds:
     """A Box of A numbers; raises ConfigError unless it is of floats with finite bounds, the lower one below the upper.
 
-    agent: the name that stands in the error.
+    agent: the name that stands in the error. device: where `to_networks` works.
     """
 
-    def __init__(self, agent: str, space: Any) -> None:
+    def __init__(self, agent: str, space: Any, device: Any = "cpu") -> None:
         if not _has_finite_bounds(space):
             expected = "Box actions of floats, each between two finite bounds"
             raise ConfigError(f"action_space: {agent} handles {expected}, got {space}")
@@ -29,7 +29,7 @@ class ActionBounds:
         self._shape, self._dtype = space.shape, space.dtype
         self._low, self._high = low.astype(np.float64).ravel(), high.astype(np.float64).ravel()
         centre, half = (self._high + self._low) / 2, (self._high - self._low) / 2
-        self._centre, self._half = (torch.from_numpy(part).float() for part in (centre, half))
+        self._centre, self._half = (torch.from_numpy(part).float().to(device) for part in (centre, half))
         self.num_numbers = math.prod(space.shape)  # A
 
     def to_environment(self, action: NDArray[Any]) -> NDArray[Any]:
@@ -40,9 +40,8 @@ class ActionBounds:
         return rows
 
     def to_networks(self, action: Tensor) -> Tensor:
-        """Actions [B, *shape] of the Box -> float32 [B, A] in [-1, 1], on their device."""
-        centre, half = self._centre.to(action.device), self._half.to(action.device)
-        return (action.reshape(len(action), -1).float() - centre) / half
+        """Actions [B, *shape] of the Box -> float32 [B, A] in [-1, 1]."""
+        return (action.reshape(len(action), -1).float() - self._centre) / self._half
 
 
 def observation_size(agent: str, space: Any) -> int:
