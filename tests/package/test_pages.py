@@ -125,6 +125,7 @@ def test_migrated_program_runs(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mujigae.agents.registry import presets
     from mujigae.cli import main
 
     for line in command_lines(page):
@@ -132,8 +133,9 @@ def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixtu
         if words[0] != "mujigae":
             continue  # run as it stands
         command, options = words[1], [word.partition("=")[0] for word in words if word.startswith("--")]
+        preset = [word for word in words[2:3] if word in presets()]  # it decides which options there are
         with contextlib.suppress(SystemExit):  # how the parser ends after its help
-            main([command, "--help"])
+            main([command, *preset, "--help"])
         help_text = capsys.readouterr().out
         assert f"usage: mujigae {command}" in help_text, line
         known = {"--help", *re.findall(r"--[\w-]+", help_text)}
