@@ -152,6 +152,27 @@ def test_windows_end_with_their_episode_and_say_so(n: int) -> None:
         np.testing.assert_array_equal(rows[name], values, err_msg=name)
 
 
+def test_windows_without_a_reward_end_with_their_episode() -> None:
+    mine = ours.ReplayBuffer(32, {"done": {}, "rew": {}}, Nstep={"size": 3, "gamma": 0.5})
+    mine.add(done=[0, 0, 0, 0, 1], rew=[1, 2, 3, 4, 5])
+    mine.add(done=0, rew=6)
+    rows = mine.get_all_transitions()
+    assert mine.is_Nstep()
+    np.testing.assert_array_equal(rows["done"], [[0], [0], [1], [1], [1]])
+    np.testing.assert_array_equal(rows["rew"], [[1], [2], [3], [4], [5]])  # not named: stored as it is
+    np.testing.assert_array_equal(rows["discounts"], [[0.125], [0.125], [0], [0], [0]])
+
+
+def test_names_of_windows_that_are_not_there_are_refused() -> None:
+    for spec, n_step, message in (
+        ({"done": {}}, {"rew": "rew"}, r"env_dict: expected \['done', 'rew'\] for Nstep, got \['done'\]"),
+        ({"rew": {}}, {"rew": "rew"}, r"env_dict: expected \['done', 'rew'\] for Nstep"),
+        ({"next_obs": {}, "done": {}}, {"next": "next_obs"}, r'Nstep\["next"\]: expected names among \[\]'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ours.ReplayBuffer(8, spec, Nstep={"size": 3, **n_step})
+
+
 def test_windows_of_an_endless_episode_are_those_of_cpprb() -> None:
     n_step = {"size": 3, "gamma": 0.5, "rew": "rew", "next": "next_obs"}
     mine, other = (module.ReplayBuffer(50, ENV, Nstep=n_step) for module in (ours, theirs))

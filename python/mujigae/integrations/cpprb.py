@@ -31,7 +31,8 @@ class ReplayBuffer:
         next_of: names whose "next_" ones are not in `env_dict`; to be given to `add` all the same.
         stack_compress: names whose last axis is a rolling stack; needs the successor, else the stacks are stored whole.
         default_dtype: of names without one.
-        Nstep: {"size": n, "gamma": 0.99, "rew": name, "next": accepted}; needs "done" in `env_dict`.
+        Nstep: {"size": n, "gamma": 0.99, "rew": name, "next": names}; needs "done" in `env_dict`. Without "rew" no column is summed;
+            "next" may be left out: every "next_" name of an observation is that of the window's end.
         mmap_prefix: keep the rows in the new file `mmap_prefix + ".mujigae"`.
         **options: further ones of `mujigae.ReplayBuffer`: compress, seed, prefetch.
 
@@ -136,7 +137,7 @@ class ReplayBuffer:
 
     def is_Nstep(self) -> bool:  # noqa: N802
         """Whether returns have several steps."""
-        return self._columns.reward is not None
+        return self._columns.is_n_step
 
     def _make_replay(self, *arguments: Any, **options: Any) -> mujigae.ReplayBuffer:
         return mujigae.ReplayBuffer(*arguments, **options)
@@ -254,14 +255,16 @@ class _Columns:
         self.specs = {name: _shape_and_dtype(spec, default_dtype) for name, spec in both.items()}
         self.pairs = [name for name in self.specs if _NEXT + name in self.specs]
         self.stacked = [name for name in self.pairs if name in stacked]
-        self.reward = None if n_step is None else _only_name(n_step.get("rew", "rew"))
+        self.is_n_step = n_step is not None
+        self.reward = _only_name(n_step["rew"]) if n_step is not None and n_step.get("rew") else None
         self.has_done = "done" in self.specs
-        if self.reward is not None and (not self.has_done or self.reward not in self.specs):
-            raise ValueError(
-                f'env_dict: expected "done" and {self.reward!r} for Nstep, got {list(self.specs)}'
-            )
-        taken = {*self.pairs, *(_NEXT + name for name in self.pairs)}
-        taken |= set() if self.reward is None else {self.reward, "done"}
+        computed = [] if n_step is None else ["done", *([] if self.reward is None else [self.reward])]
+        if not set(computed) <= set(self.specs):
+            raise ValueError(f"env_dict: expected {computed} for Nstep, got {list(self.specs)}")
+        later = {_NEXT + name for name in self.pairs}
+        if n_step is not None and not set(_names(n_step.get("next"))) <= later:
+            raise ValueError(f'Nstep["next"]: expected names among {sorted(later)}, got {n_step["next"]!r}')
+        taken = {*self.pairs, *later, *computed}
         self.extras = [name for name in self.specs if name not in taken]
 
     def layout(self) -> tuple[Any, Any, Any]:
@@ -297,9 +300,10 @@ class _Columns:
             found[_NEXT + name] = self._as_given(name, batch.next_obs[name])
         if self.reward is not None:
             found[self.reward] = self._column(self.reward, batch.reward)
+        if self.is_n_step:
             found["done"] = self._column("done", batch.terminated)
         ordered = {name: found[name] for name in self.specs}
-        return ordered if self.reward is None else ordered | {"discounts": batch.discount[:, None]}
+        return ordered | ({"discounts": batch.discount[:, None]} if self.is_n_step else {})
 
     def empty(self) -> dict[str, Any]:
         return {name: np.zeros((0, *shape), dtype) for name, (shape, dtype) in self.specs.items()}
