@@ -170,6 +170,12 @@ def test_n_step_fields_have_the_types_and_shapes_of_sb3() -> None:
     assert [(f.shape, f.dtype) for f in ours] == [(f.shape, f.dtype) for f in theirs]
 
 
+def test_steps_and_discount_can_be_read_as_from_the_buffer_of_sb3() -> None:
+    for make in (ReplayBuffer, buffers.NStepReplayBuffer):
+        buffer = filled(make, 20, n_steps=3, gamma=0.5)
+        assert (buffer.n_steps, buffer.gamma) == (3, 0.5)
+
+
 def test_position_and_size_are_those_of_sb3() -> None:
     theirs = buffers.ReplayBuffer(10, OBS, ACTION, n_envs=3)
     ours = ReplayBuffer(10, OBS, ACTION, n_envs=3)

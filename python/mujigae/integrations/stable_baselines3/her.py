@@ -3,7 +3,8 @@
     SAC("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, replay_buffer_kwargs={"n_sampled_goal": 4})
 
 Rows are drawn here, uniformly, as in Stable-Baselines3; the engine keeps them and gathers them. Row t of an environment is its
-t-th step; beside its key this buffer knows where the episode of the row begins and ends.
+t-th step; beside its key this buffer knows where the episode of the row begins and ends, and its desired goal, which is kept once
+an episode.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from stable_baselines3.her.goal_selection_strategy import KEY_TO_GOAL_STRATEGY, GoalSelectionStrategy
 
+from mujigae.integrations.stable_baselines3.episodes import OPEN, Episodes
+from mujigae.integrations.stable_baselines3.observations import Part
 from mujigae.integrations.stable_baselines3.replay import ReplayBuffer
 
 __all__ = ["HerReplayBuffer"]
 
-_OPEN = -1  # how many rows follow in an episode that goes on
+_GOAL = "desired_goal"
 
 
 class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
@@ -35,15 +38,14 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
         **options: further ones of `mujigae.integrations.stable_baselines3.ReplayBuffer`, but for n_steps.
 
     An episode that is still open counts as ending with its newest row, so that batches can be drawn before the first end; one whose
-    oldest rows were overwritten begins with the oldest that is left. Where SB3 keeps each observation twice, it is kept once;
-    `float32=True` halves float64 observations, and `compress=True` keeps a goal image that does not change about once an episode.
+    oldest rows were overwritten begins with the oldest that is left. Where SB3 keeps each observation twice, it is kept once, and the
+    desired goal once an episode; one that changes within an episode is right too. `float32=True` halves float64 observations.
     """
 
     infos: Any  # [buffer_size, E] dicts
     _keys: Any  # [buffer_size, E]: of row t, at place t % buffer_size
-    _num_before: Any  # [buffer_size, E] int32: rows of its episode that come before it
-    _num_after: Any  # [buffer_size, E] int32: and after it, or _OPEN
-    _start: Any  # [E]: the first rows of the open episodes
+    _episodes: Episodes
+    _is_open: Any  # bool [E]: the episode of the newest row goes on
     _last: dict[str, Any]  # the newest successors [E, ...]
     _num_steps: int
 
@@ -86,17 +88,17 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
         """As `ReplayBuffer.add`."""
         was_reset = self._differs_from_last(obs)
         super().add(obs, next_obs, action, reward, done, infos)
-        place = self._num_steps % self.buffer_size
-        self._start[was_reset] = self._num_steps
-        self._keys[place] = self.replay.last_key()
-        self._num_before[place], self._num_after[place] = self._num_steps - self._start, _OPEN
+        row, is_done = self._num_steps, np.asarray(done, dtype=bool)
+        self._keys[row % self.buffer_size] = self.replay.last_key()
         if self.copy_info_dict:
-            self.infos[place] = infos
-        self._num_steps += 1
+            self.infos[row % self.buffer_size] = infos
+        self._episodes.close(was_reset, row - 1)
+        goals, next_goals = (self._parts[_GOAL].stored(one[_GOAL], self.n_envs) for one in (obs, next_obs))
+        self._episodes.add(row, goals, next_goals)
+        self._episodes.close(is_done, row)
+        self._is_open = ~is_done
         self._last = {name: np.array(array) for name, array in next_obs.items()}
-        self._close(was_reset, self._num_steps - 2)
-        self._close(np.asarray(done, dtype=bool), self._num_steps - 1)
-        self._start[np.asarray(done, dtype=bool)] = self._num_steps
+        self._num_steps += 1
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> DictReplayBufferSamples:  # type: ignore[override]
         """Draws rows with replacement, the last n_sampled_goal / (n_sampled_goal + 1) of them with other goals.
@@ -107,7 +109,9 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
             raise ValueError("sample: expected at least one row in the buffer, got none")
         rows = self._random.integers(self._first, self._num_steps, batch_size)
         envs = self._random.integers(self.n_envs, size=batch_size)
-        batch = self.replay.gather(self._keys[rows % self.buffer_size, envs])
+        batch, records = self._gathered(rows, envs), self._episodes.of(rows, envs)
+        for obs, goal in ((batch.obs, "goal"), (batch.next_obs, "next_goal")):
+            obs[_GOAL] = records[goal].copy()
         num_real = batch_size - int(self.her_ratio * batch_size)
         if num_real < batch_size:
             self._give_new_goals(batch, rows, envs, num_real)
@@ -116,8 +120,8 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
     def truncate_last_trajectory(self) -> None:
         """Ends the open episodes as truncated: the environments are reset."""
         self.replay.end_episodes()
-        self._close(np.ones(self.n_envs, dtype=bool), self._num_steps - 1)
-        self._start[:] = self._num_steps
+        self._episodes.close(self._is_open, self._num_steps - 1)
+        self._is_open[:] = False
 
     def reset(self) -> None:
         """Forgets every transition."""
@@ -127,11 +131,10 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
     def _give_new_goals(self, batch: Any, rows: Any, envs: Any, first: int) -> None:
         """Writes goals that were reached, and the rewards for them, into the rows of the batch from `first` on."""
         rows, envs = rows[first:], envs[first:]
-        reached = self._goal_rows(rows, envs)
-        goals = self.replay.gather(self._keys[reached % self.buffer_size, envs]).next_obs["achieved_goal"]
+        goals = self._gathered(self._goal_rows(rows, envs), envs).next_obs["achieved_goal"]
         infos = list(self.infos[rows % self.buffer_size, envs]) if self.copy_info_dict else [{} for _ in rows]
         for obs in (batch.obs, batch.next_obs):
-            obs["desired_goal"][first:] = goals
+            obs[_GOAL][first:] = goals
         if self.env is None:
             raise ValueError("env: expected the environment, which computes rewards; call set_env()")
         achieved = batch.next_obs["achieved_goal"][first:]
@@ -139,22 +142,22 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
 
     def _goal_rows(self, rows: Any, envs: Any) -> Any:
         """[B] rows of the same episodes, whose achieved goals become the desired ones."""
-        places = rows % self.buffer_size
-        num_after = self._num_after[places, envs]
-        ends = np.where(num_after == _OPEN, self._num_steps - 1, rows + num_after)
+        episodes = self._episodes.of(rows, envs)
+        ends = np.where(episodes["last"] == OPEN, self._num_steps - 1, episodes["last"])
         if self.goal_selection_strategy == GoalSelectionStrategy.FINAL:
             return ends
         if self.goal_selection_strategy == GoalSelectionStrategy.FUTURE:
             return self._random.integers(rows, ends + 1)
-        starts = np.maximum(rows - self._num_before[places, envs], self._first)
+        starts = np.maximum(episodes["first"], self._first)
         return self._random.integers(starts, ends + 1)
 
-    def _close(self, which: Any, end: int) -> None:
-        """The open episodes of these environments [E] end with row `end`."""
-        for e in np.flatnonzero(which):
-            start = end - self._num_before[end % self.buffer_size, e]
-            rows = np.arange(max(start, self._first), end + 1)
-            self._num_after[rows % self.buffer_size, e] = end - rows
+    def _gathered(self, rows: Any, envs: Any) -> Any:
+        """What the engine stores of these rows [B] of environments [B]."""
+        return self.replay.gather(self._keys[rows % self.buffer_size, envs])
+
+    @property
+    def _stored_parts(self) -> dict[str, Part]:
+        return {name: part for name, part in self._parts.items() if name != _GOAL}
 
     def _differs_from_last(self, obs: Any) -> Any:
         """bool [E]: the environment was reset without an end, as at the beginning of another `learn`."""
@@ -163,13 +166,12 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
             differs |= [
                 a.tobytes() != b.tobytes() for a, b in zip(np.asarray(obs[name]), last, strict=True)
             ]  # NaN is NaN
-        return differs & (self._start < self._num_steps)
+        return differs & self._is_open
 
     @property
     def nbytes(self) -> int:
         """Bytes of everything that is stored, without the infos."""
-        places: int = sum(array.nbytes for array in (self._keys, self._num_before, self._num_after))
-        return self.replay.nbytes + places
+        return self.replay.nbytes + self._episodes.nbytes + int(self._keys.nbytes)
 
     @property
     def _first(self) -> int:
@@ -178,10 +180,11 @@ class HerReplayBuffer(ReplayBuffer, her.HerReplayBuffer):
 
     def _forget(self) -> None:
         shape = self.buffer_size, self.n_envs
+        goal = self._parts[_GOAL]
         self._keys = np.zeros(shape, dtype=np.int64)
-        self._num_before, self._num_after = (np.zeros(shape, dtype=np.int32) for _ in range(2))
+        self._episodes = Episodes(*shape, goal.stored_shape, goal.dtype)
         self.infos = np.empty(shape if self.copy_info_dict else (0, 0), dtype=object)
-        self._start = np.zeros(self.n_envs, dtype=np.int64)
+        self._is_open = np.zeros(self.n_envs, dtype=bool)
         self._last = {}
         self._num_steps = 0
 

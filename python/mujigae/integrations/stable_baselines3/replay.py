@@ -23,7 +23,7 @@ from stable_baselines3.common.type_aliases import DictReplayBufferSamples, Repla
 from stable_baselines3.common.vec_env import VecNormalize
 
 import mujigae
-from mujigae.integrations.stable_baselines3.observations import PLAIN, parts_of
+from mujigae.integrations.stable_baselines3.observations import PLAIN, Part, parts_of
 
 __all__ = ["PrioritizedReplayBuffer", "PrioritizedSamples", "ReplayBuffer"]
 
@@ -88,10 +88,10 @@ class ReplayBuffer(buffers.ReplayBuffer):
         self._parts = parts_of(observation_space, frame_stack, channels_order, float32)
         self.replay = self._make_replay(
             max(buffer_size, n_envs),
-            {name: (part.stored_shape, part.dtype) for name, part in self._parts.items()},
+            {name: (part.stored_shape, part.dtype) for name, part in self._stored_parts.items()},
             ((self.action_dim,), self._maybe_cast_dtype(action_space.dtype)),
             num_envs=n_envs,
-            frame_stack={name: part.stack for name, part in self._parts.items()},
+            frame_stack={name: part.stack for name, part in self._stored_parts.items()},
             n_step=n_steps,
             gamma=0.99 if gamma is None else gamma,
             seed=np.random.randint(2**31) if seed is None else seed,
@@ -130,7 +130,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         if has_final.any():
             next_stored = {
                 name: part.mended(stored[name], next_stored[name], has_final)
-                for name, part in self._parts.items()
+                for name, part in self._stored_parts.items()
             }
         self.replay.add(
             stored,
@@ -162,6 +162,16 @@ class ReplayBuffer(buffers.ReplayBuffer):
         self.replay.clear()
 
     @property
+    def n_steps(self) -> int:
+        """Steps in a return."""
+        return self.replay.n_step
+
+    @property
+    def gamma(self) -> float:
+        """Discount of one step."""
+        return self.replay.gamma
+
+    @property
     def dones(self) -> np.ndarray:  # type: ignore[override]
         """For SB3 to write into when `learn` is called again with `optimize_memory_usage`: the engine sees the reset itself."""
         return np.zeros((self.buffer_size, self.n_envs), dtype=np.float32)
@@ -170,13 +180,18 @@ class ReplayBuffer(buffers.ReplayBuffer):
         raise NotImplementedError("mujigae's rows cannot be addressed by index: override or call sample()")
 
     @property
+    def _stored_parts(self) -> dict[str, Part]:
+        """Those that the engine stores."""
+        return self._parts
+
+    @property
     def _is_dict(self) -> bool:
         return isinstance(self.observation_space, spaces.Dict)
 
     def _stored(self, obs: Any) -> dict[str, Any]:
         """An observation as the engine takes it."""
         arrays = obs if self._is_dict else {PLAIN: obs}
-        return {name: part.stored(arrays[name], self.n_envs) for name, part in self._parts.items()}
+        return {name: part.stored(arrays[name], self.n_envs) for name, part in self._stored_parts.items()}
 
     def _restored(self, obs: dict[str, Any], env: VecNormalize | None) -> Any:
         """A batch of observations as SB3 takes it."""
