@@ -214,6 +214,7 @@ def test_weights_and_shares_follow_the_priorities_as_tianshou_has_them() -> None
     ours.set_beta(0.8)
     theirs._beta = 0.8  # set_beta of Tianshou 2.0.1 reaches the parts of a vector buffer, which do not use it
     np.testing.assert_allclose(ours[everything].weight, theirs[everything].weight, rtol=1e-6)
+    np.testing.assert_allclose(ours.weight[everything], theirs.weight[everything], rtol=1e-6)
     _, places = ours.sample(20_000)
     share = np.bincount(places, minlength=30)[everything] / 20_000
     expected = theirs.weight[everything] / theirs.weight.reduce()
@@ -258,6 +259,24 @@ def test_rows_that_do_not_fit_change_nothing() -> None:
     with pytest.raises(ValueError, match="reward"):
         ours.add(batch, ids)
     assert pickle.dumps(ours[:]) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(VectorReplayBuffer, {}), (PrioritizedVectorReplayBuffer, {"alpha": 0.6, "beta": 0.4})],
+)
+def test_first_rows_that_are_refused_leave_nothing_behind(kind: Any, options: dict[str, Any]) -> None:
+    ours = kind(40, 4, stack_num=2, **options)
+    batch, ids = next(rows(1, structure="dict"))
+    batch.rew[0] = np.nan
+    with pytest.raises(ValueError, match="reward"):
+        ours.add(batch, ids)
+    assert ours.replay is None
+    assert len(ours) == 0
+    for batch, ids in rows(3):
+        ours.add(batch, ids)
+    assert ours.replay.num_silent_boundaries == 0
+    assert ours.sample(8)[0].obs.shape[1] == 2
 
 
 # --- Tianshou's agents ---

@@ -90,17 +90,18 @@ class VectorReplayBuffer(ReplayBufferManager):
         if "obs_next" not in batch.get_keys():
             raise ValueError("obs_next: expected the successor of every row, got none")
         frames, next_frames = self._frames(batch.obs), self._frames(batch.obs_next)
-        if self.replay is None:
-            self._start(frames, batch.act)
+        replay = self._made(frames, batch.act) if self.replay is None else self.replay
         obs, next_obs = self._stacks.of(ids, frames, next_frames)
         terminated, truncated = (
             np.asarray(flags, dtype=bool) for flags in (batch.terminated, batch.truncated)
         )
         places = self._offset[ids] + [self.buffers[e]._insertion_idx for e in ids]
-        self.replay.add(
+        replay.add(
             *(obs, self._action(batch.act), batch.rew, next_obs, terminated, truncated, ids),
             extras={"index": places},
         )
+        if self.replay is None:
+            self.replay, self._layout = replay, [(path, leaf.dtype) for path, leaf in frames.items()]
         self._stacks.move(ids, next_obs, terminated | truncated)
         self._keys[places] = self.replay.last_key()[ids]
         columns = Batch({key: batch[key] for key in batch.get_keys() if key not in _OBSERVATIONS})
@@ -169,13 +170,13 @@ class VectorReplayBuffer(ReplayBufferManager):
     def _make_replay(self, *arguments: Any, **options: Any) -> Any:
         return mujigae.ReplayBuffer(*arguments, **options)
 
-    def _start(self, frames: Mapping[_Path, Any], action: Any) -> None:
-        """Makes the engine's buffer for rows like the first one."""
+    def _made(self, frames: Mapping[_Path, Any], action: Any) -> Any:
+        """An empty buffer of the engine for rows like the first one."""
         k = self.stack_num
         lead = (k,) if k > 1 else ()
         spaces = {_name(path): ((*lead, *leaf.shape[1:]), leaf.dtype) for path, leaf in frames.items()}
         first = self._action(action)
-        self.replay = self._make_replay(
+        return self._make_replay(
             self.maxsize,
             spaces,
             (first.shape[1:], first.dtype),
@@ -184,7 +185,6 @@ class VectorReplayBuffer(ReplayBufferManager):
             extras={"index": ((), np.int64)},
             **self._replay_options,
         )
-        self._layout = [(path, leaf.dtype) for path, leaf in frames.items()]
 
     def _frames(self, obs: Any) -> dict[_Path, Any]:
         """The arrays [R, ...] of one observation of each environment, in the dtypes of the first row."""
@@ -259,6 +259,15 @@ class PrioritizedVectorReplayBuffer(VectorReplayBuffer):
         self.options.update(alpha=alpha, beta=beta)
         self._weight_norm = weight_norm
         self._replay_options |= {"alpha": alpha, "beta": beta}
+
+    @property
+    def weight(self) -> Any:
+        """(priority + eps)^alpha of the row at each place, [maxsize] float64, 0 where there is none: a copy."""
+        weights, places = np.zeros(self.maxsize), self.sample_indices(0)
+        if len(places):
+            raw = self.replay.priorities(self._keys[places])
+            weights[places] = (raw + self._replay_options["eps"]) ** self.replay.alpha
+        return weights
 
     def update_weight(self, index: Any, new_weight: Any) -> None:
         """Sets the priorities |new_weight| [B] of the rows at these places."""
