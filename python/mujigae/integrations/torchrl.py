@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -216,9 +217,9 @@ class FrameStorage(LazyTensorStorage):
         self._check(places, rows)
         obs, next_obs = self._observations(rows), self._observations(rows.get("next"))
         self._check_stacks(obs, next_obs)
-        if self.frames is None:
-            self._start(obs)
-        self._add(places, obs, next_obs, _ends(rows, obs, next_obs))
+        frames = self._made(obs) if self.frames is None else self.frames
+        self._keys[places] = _added(frames, obs, next_obs, _ends(rows, obs, next_obs))
+        self.frames = frames
         self._next_place = int(places[-1] + 1) % self.max_size
         super().set(cursor, self._without_observations(data), set_cursor=set_cursor)
 
@@ -300,10 +301,10 @@ class FrameStorage(LazyTensorStorage):
             found[_name(key)] = value.detach().cpu().contiguous().numpy()
         return found
 
-    def _start(self, obs: Mapping[str, Any]) -> None:
-        """Makes the engine's buffer for rows like the first one; it stores nothing but observations."""
+    def _made(self, obs: Mapping[str, Any]) -> mujigae.ReplayBuffer:
+        """An empty buffer of the engine for rows like the first one; it stores nothing but observations."""
         spaces = {name: (array.shape[1:], array.dtype) for name, array in obs.items()}
-        self.frames = mujigae.ReplayBuffer(
+        return mujigae.ReplayBuffer(
             self.max_size,
             spaces,
             ((), np.int8),
@@ -311,17 +312,28 @@ class FrameStorage(LazyTensorStorage):
             **self._frame_options,
         )
 
-    def _add(self, places: Any, obs: Any, next_obs: Any, ends: Any) -> None:
-        nothing, reward, no = np.zeros(1, np.int8), np.zeros(1), np.zeros(1, dtype=bool)
-        for i, place in enumerate(places):
-            one, after = (
-                {name: array[i : i + 1] for name, array in part.items()} for part in (obs, next_obs)
-            )
-            self.frames.add(one, nothing, reward, after, no, ends[i : i + 1])
-            self._keys[place] = self.frames.last_key()[0]
-
     def _without_observations(self, data: Any) -> Any:
         return data.exclude(*self._stacks, *(("next", *key) for key in self._stacks))
+
+
+def _added(frames: mujigae.ReplayBuffer, obs: Any, next_obs: Any, ends: Any) -> Any:
+    """Adds rows [n], an episode after the other, and returns their keys [n] int64."""
+    keys = np.empty(len(ends), dtype=np.int64)
+    bounds = [0, *(np.flatnonzero(ends[:-1]) + 1).tolist(), len(ends)]
+    for begin, end in pairwise(bounds):
+        _extend(frames, slice(begin, begin + 1), obs, next_obs, ends)
+        keys[begin] = frames.last_key()[0]
+        _extend(frames, slice(begin + 1, end), obs, next_obs, ends)
+        for i in range(begin + 1, end):
+            keys[i] = frames.next_key(keys[i - 1 : i])[0]
+    return keys
+
+
+def _extend(frames: mujigae.ReplayBuffer, which: slice, obs: Any, next_obs: Any, ends: Any) -> None:
+    one, after = ({name: array[which] for name, array in part.items()} for part in (obs, next_obs))
+    count = which.stop - which.start
+    nothing, reward, no = np.zeros(count, np.int8), np.zeros(count), np.zeros(count, dtype=bool)
+    frames.extend(one, nothing, reward, after, no, ends[which])
 
 
 def _ends(rows: Any, obs: Mapping[str, Any], next_obs: Mapping[str, Any]) -> Any:
