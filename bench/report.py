@@ -20,7 +20,15 @@ if __name__ == "__main__":
     # The root of the repository instead of this folder.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from bench import headline, learning_table, libraries_table, rates_table, speed_plots, speed_table
+from bench import (
+    headline,
+    learning_table,
+    libraries_table,
+    protocols_table,
+    rates_table,
+    speed_plots,
+    speed_table,
+)
 from bench.core import comparison
 from bench.speed_results import Results, machines
 
@@ -289,11 +297,13 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "stable_baselines3": stable_baselines3,
     "libraries": libraries,
     "conformance": conformance,
+    "protocols": lambda: protocols_table.protocols(table),
+    "beyond": lambda: protocols_table.beyond(table),
 }
 PAGES: dict[str, Callable[[], str]] = {"conformance.md": conformance_page}
 READMES = (
     ROOT / "README.md",
-    *(ROOT / f"docs/{name}.md" for name in ("benchmarks", "results", "conformance")),
+    *(ROOT / f"docs/{name}.md" for name in ("benchmarks", "results", "conformance", "protocols")),
 )
 
 

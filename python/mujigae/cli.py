@@ -236,13 +236,19 @@ def _record(args: list[str]) -> int:
 
 
 def _plot(args: list[str]) -> int:
-    from mujigae.pictures import bands, curves
+    from mujigae.pictures import bands, curves, progress
     from mujigae.runs.folder import find
 
     options = cli_options.parse(cli_options.PlotOptions, args, "plot")
     if not options.runs:
         raise ConfigError("plot: expected at least one run folder, got none")
+    if options.bands and options.columns:
+        raise ConfigError("plot: expected --bands or --columns, got both")
     folders = [find(run) for run in options.runs]
+    if options.columns:
+        place = folders[0] if len(folders) == 1 else Path()
+        print(progress.plot_progress(folders, options.out or place / "progress.png", options.columns))
+        return 0
     out = options.out or (folders[0] / "curve.png" if len(folders) == 1 else Path("curves.png"))
     print((bands.plot_bands if options.bands else curves.plot)(folders, out))
     return 0

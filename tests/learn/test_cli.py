@@ -26,7 +26,7 @@ def test_training_leaves_everything_that_a_run_is(tmp_path: Path, capsys: pytest
     folder = tmp_path / "runs" / "dqn-CartPole-v1-0"
     assert {path.name for path in folder.iterdir()} == {
         *("config.json", "protocol.txt", "progress.csv", "episodes.csv", "tensorboard", "checkpoint-300"),
-        *("curve.png", "play.gif", "play.mp4", "q_values.png"),
+        *("curve.png", "progress.png", "play.gif", "play.mp4", "q_values.png"),
     }
     out = capsys.readouterr().out
     assert "protocol: CartPole-v1: gymnasium" in out

@@ -362,7 +362,7 @@ def test_image_with_its_channels_last_is_refused(shape: tuple[int, ...]) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"torso": "natural"}, "torso must be one of mlp, nature, small_pixels, tiny_pixels, got 'natural'"),
+        ({"torso": "natural"}, "torso must be one of data_efficient, impala, mlp, .*, got 'natural'"),
         ({"torso": "nature"}, r"images of shape \[C, H, W\] or \[H, W\], got observations of shape \(5,\)"),
         ({"observation_shape": ()}, "encode a discrete observation"),
         ({"observation_shape": (3, 0)}, r"no empty one, got \(3, 0\)"),
@@ -393,5 +393,5 @@ def test_observation_without_batch_axis_is_refused() -> None:
 
 
 def test_registries_name_every_torso_and_head() -> None:
-    assert set(TORSOS) == {"mlp", "nature", "small_pixels", "tiny_pixels"}
+    assert set(TORSOS) == {"mlp", "nature", "small_pixels", "tiny_pixels", "data_efficient", "impala"}
     assert set(HEADS) == {"plain", "dueling"}

@@ -67,6 +67,8 @@ def test_every_preset_resolves_and_survives_json(preset: str, env_id: str) -> No
         ("qr_dqn", (False, False, False, 1, False, "quantile")),
         ("iqn", (False, False, False, 1, False, "implicit_quantile")),
         ("rainbow", (True, True, True, 3, True, "cross_entropy")),
+        ("munchausen", (False, False, False, 1, False, "huber")),
+        ("hl_gauss", (False, False, False, 1, False, "hl_gauss")),
         ("pong", (True, True, True, 10, False, "huber")),
     ],
 )
@@ -234,7 +236,7 @@ def test_json_keeps_every_bit_of_a_float() -> None:
         (
             "loss",
             "l1",
-            "loss: expected one of huber, squared, cross_entropy, quantile, implicit_quantile, got 'l1'",
+            "loss: expected one of huber, squared, cross_entropy, hl_gauss, quantile, implicit_quantile, got 'l1'",
         ),
         ("minutes", 0.0, "minutes: expected more than 0, got 0.0"),
         ("minutes", "3", "minutes: expected a finite number or None, got '3'"),

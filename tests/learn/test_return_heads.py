@@ -10,11 +10,19 @@ import torch
 
 from mujigae.errors import ConfigError
 from mujigae.losses import huber
-from mujigae.networks import CategoricalHead, ImplicitQuantileHead, QuantileHead, ReturnHead, ScalarHead
+from mujigae.networks import (
+    CategoricalHead,
+    HLGaussHead,
+    ImplicitQuantileHead,
+    QuantileHead,
+    ReturnHead,
+    ScalarHead,
+)
 
 HEADS: dict[str, Callable[[], ReturnHead]] = {
     "scalar": lambda: ScalarHead(huber),
     "categorical": lambda: CategoricalHead(7, -2.0, 2.0),
+    "hl_gauss": lambda: HLGaussHead(7, -2.0, 2.0),
     "quantile": lambda: QuantileHead(7),
     "implicit_quantile": lambda: ImplicitQuantileHead(5, num_action_fractions=1),
 }

@@ -13,7 +13,7 @@ from mujigae.agents.dqn.agent import DQN
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.presets import resolve
 from mujigae.config.run import Run
-from mujigae.exploration.schedules import exponential, linear
+from mujigae.exploration.schedules import asymptotic, exponential, linear
 from mujigae.training.loop import build, run
 from mujigae.training.schedules import beta_at
 
@@ -28,7 +28,14 @@ def test_exponential_schedule_falls_by_a_constant_factor_and_then_stays(step: in
     assert exponential(1.0, 0.01, 100, step) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("schedule", [linear, exponential])
+@pytest.mark.parametrize(
+    ("step", "value"), [(0, 1.0), (100, 0.1 + 0.9 / math.e), (200, 0.1 + 0.9 / math.e**2), (10_000, 0.1)]
+)
+def test_asymptotic_schedule_leaves_the_same_share_of_the_way_in_equal_times(step: int, value: float) -> None:
+    assert asymptotic(1.0, 0.1, 100, step) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("schedule", [linear, exponential, asymptotic])
 def test_schedule_over_zero_steps_is_at_its_end_at_once(schedule: object) -> None:
     assert schedule(1.0, 0.25, 0, 0) == 0.25  # type: ignore[operator]
 
@@ -61,6 +68,23 @@ def test_epsilon_follows_the_configured_schedule_from_the_first_update_on(kind: 
     steps = (0, 1_999, 2_000, 2_500, 3_000, 99_999)
     values = [epsilon(step, **schedule, min_replay_steps=2_000) for step in steps]
     assert values == pytest.approx([1.0, 1.0, 0.8, middle, 0.05, 0.05])
+
+
+def test_epsilon_holds_before_it_falls() -> None:
+    schedule = {"epsilon_start": 0.8, "epsilon_end": 0.4, "epsilon_steps": 100, "epsilon_hold_steps": 50}
+    values = [epsilon(step, **schedule, min_replay_steps=1_000) for step in (1_000, 1_050, 1_100, 1_150)]
+    assert values == pytest.approx([0.8, 0.8, 0.6, 0.4])
+
+
+def test_epsilon_is_over_after_its_last_steps() -> None:
+    options: dict[str, Any] = {"noisy": True, "noisy_epsilon": True, "epsilon_last_steps": 5_000}
+    assert [epsilon(step, **options) for step in (4_999, 5_000)] == pytest.approx([0.05 + 0.95 * 0.6001, 0.0])
+
+
+def test_epsilon_may_fall_as_the_sum_of_its_end_and_an_exponential() -> None:
+    schedule = {"epsilon_schedule": "asymptotic", "epsilon_end": 0.1, "epsilon_steps": 500}
+    values = [epsilon(step, **schedule) for step in (1_000, 1_500, 100_000)]
+    assert values == pytest.approx([1.0, 0.1 + 0.9 / math.e, 0.1])
 
 
 def test_first_update_waits_for_the_end_of_a_learn_period() -> None:

@@ -1,17 +1,18 @@
 """From a preset, an environment and what the caller says to a whole configuration.
 
-the fields' defaults  <  the environment's family  <  what the agent says of both  <  the preset  <  the caller
+the fields' defaults  <  the environment's family  <  what the agent says of both  <  the preset  <  the protocol  <  the caller
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
-from mujigae.agents.registry import Values, preset_values
+from mujigae.agents.registry import Registered, Values, preset_values
+from mujigae.config.checks import field_types
 from mujigae.config.run import EnvConfig, Run, flat_fields
-from mujigae.errors import require
+from mujigae.errors import ConfigError, require
 
 __all__ = ["default_environment", "resolve"]
 
@@ -39,10 +40,28 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
         **{name: value for name, value in family.defaults.items() if name in known},
         **agent.defaults(env_id, family.name, chosen),
         **values,
+        **_protocol_values(agent, family.name, chosen),
         **{"preset": preset, "agent_name": agent.name, "env_id": env_id},
         **(overrides or {}),
     }
     return _decided(Run.from_flat(merged, agent.config_class))
+
+
+def _protocol_values(agent: Registered, family: str, chosen: dict[str, Any]) -> Values:
+    """Those of the paper that --protocol names; ConfigError away from Atari and for an agent that has none."""
+    protocol = chosen.get("protocol")
+    if protocol is None:
+        return {}
+    known = field_types(Run)["protocol"]
+    if protocol not in get_args(get_args(known)[0]):
+        return {}  # Run says what it expected
+    if family != "atari":
+        raise ConfigError(
+            f"protocol: expected an environment of Atari (ALE/<Game>-v5) for {protocol}, got a {family} one"
+        )
+    if agent.protocol is None:
+        raise ConfigError(f"protocol: expected an agent of the DQN family, got {agent.name}")
+    return agent.protocol(protocol, chosen)
 
 
 def _family(env_id: str, chosen: Values) -> Any:

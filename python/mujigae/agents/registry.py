@@ -19,6 +19,7 @@ from mujigae.agents.ddpg import presets as ddpg
 from mujigae.agents.ddpg.config import DDPGConfig
 from mujigae.agents.dqn import presets as dqn
 from mujigae.agents.dqn.config import DQNConfig
+from mujigae.agents.dqn.protocols import protocol_values
 from mujigae.agents.naf.config import NAFConfig
 from mujigae.agents.sac.config import SACConfig
 from mujigae.config.checks import close_matches
@@ -53,6 +54,8 @@ class Registered:
     defaults: Callable[[str, str, Values], Values] = lambda env_id, family, parts: {}
     """From an environment's id, its family and what preset and caller chose to values that suit them."""
     default_environments: Mapping[str, str] = field(default_factory=dict)
+    protocol: Callable[[str, dict[str, Any]], Values] | None = None
+    """From a protocol and the parts that were chosen to the values of its paper; None: an agent that knows none."""
     takes_action_masks: bool = False
 
     def agent_class(self) -> type[Agent]:
@@ -187,6 +190,7 @@ _add(
         dqn.PRESETS,
         dqn.defaults,
         dqn.DEFAULT_ENVIRONMENTS,
+        protocol_values,
         takes_action_masks=True,
     )
 )

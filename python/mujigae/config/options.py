@@ -131,6 +131,8 @@ class PlotOptions(Options):
     """The PNG to write."""
     bands: bool = False
     """One curve for each preset: the interquartile mean over its seeds, with a 95% bootstrap interval."""
+    columns: tuple[str, ...] = ()
+    """Draw these columns of progress.csv instead of returns, a panel each: loss epsilon mean_q ..."""
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,8 @@ class Run:
     """Name of the preset that chose the agent and its parts; a label once the run is configured."""
     agent_name: str = "dqn"
     """Name under which the agent is registered, or module:Class."""
+    protocol: Literal["nature", "rainbow", "dopamine"] | None = None
+    """Atari: every flag and hyperparameter of this paper (a table in docs/protocols.md); what is given beside it goes first."""
     seed: NotNegative = 0
     """Seed of environments, initial weights, exploration, noise and replay, each by a child of its own."""
     env: EnvConfig = field(default_factory=EnvConfig)

@@ -68,7 +68,7 @@ def cross_entropy(
         target = project(next_logits.softmax(dim=-1), reward, discount, support)  # [B, N]
     log_probabilities = of_action(output, action).float().log_softmax(dim=-1)  # [B, N]
     loss = -(target * log_probabilities).sum(dim=-1)
-    return RowLosses(loss, loss.detach())
+    return RowLosses(loss, loss.detach(), (target * support.float()).sum(dim=-1))
 
 
 def support_covers(v_min: float, v_max: float, *, reward_min: float, reward_max: float, gamma: float) -> bool:

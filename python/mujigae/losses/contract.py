@@ -11,12 +11,11 @@ __all__ = ["Loss", "RowLosses", "check_arguments", "of_action"]
 
 
 class RowLosses(NamedTuple):
-    """What a loss gives for each row of a batch; an agent makes its `Update` of it."""
+    """What a loss gives for each row of a batch, float32 [B] each; an agent makes its `Update` of it."""
 
-    loss: Tensor  # float32 [B], unweighted, with gradient to `output` alone
-    priority: (
-        Tensor  # float32 [B], unweighted too, >= 0, detached: the absolute TD error or the cross-entropy
-    )
+    loss: Tensor  # unweighted, with gradient to `output` alone
+    priority: Tensor  # unweighted too, >= 0, detached: the absolute TD error or the cross-entropy
+    target: Tensor  # the value that was aimed at, of a distribution its mean; detached
 
 
 class Loss(Protocol):

@@ -52,7 +52,7 @@ def quantile_huber(
     weight = (fractions.float()[..., None] - (error.detach() < 0).float()).abs()
     huber = functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=1.0)
     loss = (weight * huber).mean(dim=2).sum(dim=1)
-    return RowLosses(loss, loss.detach())
+    return RowLosses(loss, loss.detach(), target.mean(dim=1))
 
 
 def _check_fractions(fractions: Tensor, output: Tensor) -> None:

@@ -44,7 +44,7 @@ def huber(
     """
     value, target = _value_and_target(output, target_output, selector_q, action, reward, discount)
     loss = functional.huber_loss(value, target, reduction="none", delta=1.0)
-    return RowLosses(loss, (target - value).detach().abs())
+    return RowLosses(loss, (target - value).detach().abs(), target)
 
 
 def squared(
@@ -61,7 +61,7 @@ def squared(
     """
     value, target = _value_and_target(output, target_output, selector_q, action, reward, discount)
     error = target - value
-    return RowLosses(error.square() / 2, error.detach().abs())
+    return RowLosses(error.square() / 2, error.detach().abs(), target)
 
 
 def _value_and_target(

@@ -19,11 +19,30 @@ from torch import Tensor, nn
 
 from mujigae.errors import ConfigError
 from mujigae.networks.heads import HEADS, Head
+from mujigae.networks.impala import Impala
 from mujigae.networks.noisy import NoisyLinear, resample_noise
 from mujigae.networks.return_heads import MakeReturnHead, ReturnHead
-from mujigae.networks.torsos import TORSOS, Torso
+from mujigae.networks.torsos import (
+    PLAIN,
+    DataEfficient,
+    Mlp,
+    Nature,
+    SmallPixels,
+    TinyPixels,
+    Torso,
+    TorsoOptions,
+)
 
-__all__ = ["QNetwork", "build_network"]
+__all__ = ["TORSOS", "QNetwork", "build_network"]
+
+TORSOS: dict[str, type[Torso]] = {
+    "mlp": Mlp,
+    "nature": Nature,
+    "small_pixels": SmallPixels,
+    "tiny_pixels": TinyPixels,
+    "data_efficient": DataEfficient,
+    "impala": Impala,
+}
 
 T = TypeVar("T")
 
@@ -100,6 +119,7 @@ def build_network(
     pixel_bounds: tuple[float, float] = (0.0, 255.0),
     torso: str = "nature",
     hidden_sizes: Sequence[int] = (256, 256),
+    torso_options: TorsoOptions = PLAIN,
     hidden_size: int = 512,
     dueling: bool = False,
     noisy: bool = False,
@@ -110,6 +130,7 @@ def build_network(
 
     pixel_bounds: the least and the largest value of uint8 observations; (0, 1) takes them as they are.
     hidden_sizes: the layers of the mlp torso; the convolutional torsos have fixed layers and ignore it.
+    torso_options: normalisation, width and pooling of the torso.
     hidden_size: the hidden layer of each stream of the head, 0 for none: mlp with hidden_sizes (256, 256) and
         hidden_size 0 is the usual network of two hidden layers; (256,) with 256 gives each dueling stream
         its own.
@@ -121,7 +142,7 @@ def build_network(
     _check_observation(observation_shape, observation_dtype)
     if num_actions < 1:
         raise ConfigError(f"num_actions must be at least 1, got {num_actions}")
-    body = _find(TORSOS, "torso", torso)(observation_shape, hidden_sizes)
+    body = _find(TORSOS, "torso", torso)(observation_shape, hidden_sizes, torso_options)
     return_head = make_return_head(body.out_features)
     head = HEADS["dueling" if dueling else "plain"](
         body.out_features,

@@ -2,7 +2,7 @@
 
 A torso takes floats: QNetwork has scaled uint8 pixels before. The fully connected layer that
 follows the convolutions in Mnih et al. 2015 is the head's hidden layer here, since each dueling stream has
-its own.
+its own. What `TorsoOptions` switch on goes into any torso; `impala.py` has the residual one.
 """
 
 from __future__ import annotations
@@ -15,30 +15,68 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from mujigae.errors import ConfigError
+from mujigae.networks.norms import BatchNorm, spectrally_normalised
 
-__all__ = ["TORSOS", "ConvLayer", "ConvTorso", "Mlp", "Nature", "SmallPixels", "TinyPixels", "Torso"]
+__all__ = [
+    *("PLAIN", "ConvLayer", "ConvTorso", "DataEfficient", "ImageTorso", "Mlp", "Nature"),
+    *("SmallPixels", "TinyPixels", "Torso", "TorsoOptions"),
+]
+
+
+class TorsoOptions(NamedTuple):
+    """Additions to a torso's layers; the defaults leave them as their paper has them."""
+
+    batch_norm: bool = False
+    """Batch normalisation after each ReLU."""
+    spectral_norm: bool = False
+    """Spectral normalisation of each layer's weights; of `impala` those in residual blocks."""
+    width: int = 1
+    """Factor on the channels of every convolution."""
+    pool_size: int = 0
+    """Side of an adaptive max-pool after the last convolution; 0: none."""
+
+
+PLAIN = TorsoOptions()
 
 
 class Torso(nn.Module):
-    """What every torso has: `Torso(observation_shape, hidden_sizes)`, and the number of features it gives."""
+    """What every torso has: `Torso(observation_shape, hidden_sizes, options)`, and the number of features it gives."""
 
     out_features: int
 
-    def __init__(self, observation_shape: Sequence[int], hidden_sizes: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        observation_shape: Sequence[int],
+        hidden_sizes: Sequence[int] = (),
+        options: TorsoOptions = PLAIN,
+    ) -> None:
         super().__init__()
+        if options.width < 1 or options.pool_size < 0:
+            raise ConfigError(f"width must be at least 1 and pool_size at least 0, got {options}")
+
+
+def activated(layer: nn.Module, num_features: int, options: TorsoOptions) -> list[nn.Module]:
+    """A linear layer or convolution, its ReLU, and what `options` put around them."""
+    layer = spectrally_normalised(layer) if options.spectral_norm else layer
+    return [layer, nn.ReLU(), *([BatchNorm(num_features)] if options.batch_norm else [])]
 
 
 class Mlp(Torso):
     """Flattens the observation; then one Linear and ReLU for each of `hidden_sizes`, which may be empty."""
 
-    def __init__(self, observation_shape: Sequence[int], hidden_sizes: Sequence[int] = (256, 256)) -> None:
-        super().__init__(observation_shape, hidden_sizes)
+    def __init__(
+        self,
+        observation_shape: Sequence[int],
+        hidden_sizes: Sequence[int] = (256, 256),
+        options: TorsoOptions = PLAIN,
+    ) -> None:
+        super().__init__(observation_shape, hidden_sizes, options)
         if any(size < 1 for size in hidden_sizes):
             raise ConfigError(f"hidden_sizes must be positive, got {tuple(hidden_sizes)}")
         layers: list[nn.Module] = [nn.Flatten()]
         size_in = math.prod(observation_shape)
         for size_out in hidden_sizes:
-            layers += [nn.Linear(size_in, size_out), nn.ReLU()]
+            layers += activated(nn.Linear(size_in, size_out), size_out, options)
             size_in = size_out
         self.layers = nn.Sequential(*layers)
         self.out_features = size_in
@@ -63,24 +101,23 @@ class ConvLayer(NamedTuple):
         return (size - 1) * self.stride + self.kernel
 
 
-class ConvTorso(Torso):
-    """Convolutions over [C, H, W] (or [H, W]: one channel), flattened; `hidden_sizes` is ignored.
+class ImageTorso(Torso):
+    """Layers over [C, H, W] (or [H, W]: one channel), flattened; `hidden_sizes` is ignored.
 
     Raises ConfigError if the observation is no image or too small for the layers.
     """
 
-    conv_layers: ClassVar[tuple[ConvLayer, ...]]
+    layers: nn.Module
+    """Images [B, C, H, W] -> features [B, F]."""
 
-    def __init__(self, observation_shape: Sequence[int], hidden_sizes: Sequence[int] = ()) -> None:
-        super().__init__(observation_shape, hidden_sizes)
+    def __init__(
+        self,
+        observation_shape: Sequence[int],
+        hidden_sizes: Sequence[int] = (),
+        options: TorsoOptions = PLAIN,
+    ) -> None:
+        super().__init__(observation_shape, hidden_sizes, options)
         self.image_shape = self._check_image(observation_shape)
-        channels, height, width = self.image_shape
-        layers: list[nn.Module] = []
-        for layer in self.conv_layers:
-            layers += [nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride), nn.ReLU()]
-            channels, height, width = layer.channels, layer.size_after(height), layer.size_after(width)
-        self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.out_features = channels * height * width
 
     def forward(self, obs: Tensor) -> Tensor:
         features: Tensor = self.layers(obs.reshape(obs.shape[0], *self.image_shape))
@@ -89,10 +126,15 @@ class ConvTorso(Torso):
     @classmethod
     def smallest_side(cls) -> int:
         """The least height and width, in pixels, that every layer can work on."""
-        side = 1
-        for layer in reversed(cls.conv_layers):
-            side = layer.size_before(side)
-        return side
+        raise NotImplementedError
+
+    def _finish(self, layers: list[nn.Module], shape: tuple[int, int, int], pool_size: int) -> None:
+        """`layers`, which give [C, H, W], then the pool and the flattening."""
+        channels, height, width = shape
+        if pool_size > 0:
+            layers, height, width = [*layers, nn.AdaptiveMaxPool2d(pool_size)], pool_size, pool_size
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.out_features = channels * height * width
 
     @classmethod
     def _check_image(cls, shape: Sequence[int]) -> tuple[int, int, int]:
@@ -115,6 +157,35 @@ class ConvTorso(Torso):
                 f"{TinyPixels.smallest_side()} and more"
             )
         return channels, height, width
+
+
+class ConvTorso(ImageTorso):
+    """Convolutions without padding, one after the other."""
+
+    conv_layers: ClassVar[tuple[ConvLayer, ...]]
+
+    def __init__(
+        self,
+        observation_shape: Sequence[int],
+        hidden_sizes: Sequence[int] = (),
+        options: TorsoOptions = PLAIN,
+    ) -> None:
+        super().__init__(observation_shape, hidden_sizes, options)
+        channels, height, width = self.image_shape
+        layers: list[nn.Module] = []
+        for layer in self.conv_layers:
+            num_out = options.width * layer.channels
+            convolution = nn.Conv2d(channels, num_out, layer.kernel, layer.stride)
+            layers += activated(convolution, num_out, options)
+            channels, height, width = num_out, layer.size_after(height), layer.size_after(width)
+        self._finish(layers, (channels, height, width), options.pool_size)
+
+    @classmethod
+    def smallest_side(cls) -> int:
+        side = 1
+        for layer in reversed(cls.conv_layers):
+            side = layer.size_before(side)
+        return side
 
 
 class Nature(ConvTorso):
@@ -144,9 +215,7 @@ class TinyPixels(ConvTorso):
     conv_layers = (ConvLayer(16, 3, 1),)
 
 
-TORSOS: dict[str, type[Torso]] = {
-    "mlp": Mlp,
-    "nature": Nature,
-    "small_pixels": SmallPixels,
-    "tiny_pixels": TinyPixels,
-}
+class DataEfficient(ConvTorso):
+    """Two layers that do not overlap, for 84 x 84 frames (van Hasselt et al. 2019): 576 features (least side 25)."""
+
+    conv_layers = (ConvLayer(32, 5, 5), ConvLayer(64, 5, 5))

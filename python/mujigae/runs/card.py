@@ -20,6 +20,7 @@ _TASK = {"type": "reinforcement-learning", "name": "reinforcement-learning"}
 _PICTURES = (
     ("play.gif", "A game"),
     ("curve.png", "Learning curve"),
+    ("progress.png", "Loss, exploration and values"),
     ("q_values.png", "What the agent expected"),
 )
 

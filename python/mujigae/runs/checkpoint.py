@@ -1,6 +1,6 @@
 """Checkpoints: a folder `checkpoint-<step>` with everything that a run needs to continue exactly.
 
-    agent.safetensors   networks, Adam's moments, the noise generator
+    agent.safetensors   networks, the optimizer's state, the noise generator
     state.json          format, counters, NumPy's generator, sha256 of the other files and of itself
     environments.safetensors    where wrappers keep statistics over their resets (see `mujigae.envs.statistics`)
     replay.mujigae      the replay buffer, in the engine's own format

@@ -2,7 +2,7 @@
 
 config.json  protocol.txt  progress.csv  episodes.csv  tensorboard/  checkpoint-<step>/
 evaluations.csv and best/ (with best_episodes)
-curve.png  play.gif  play.mp4
+curve.png  progress.png  play.gif  play.mp4
 imports.hmac (where modules are named)  tracking.json (with a tracker)
 """
 

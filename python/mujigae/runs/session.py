@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mujigae.config.run import Run
 from mujigae.errors import CheckpointError, ConfigError, MujigaeError, require
-from mujigae.pictures import curves
+from mujigae.pictures import curves, progress
 from mujigae.runs import checkpoint
 from mujigae.runs import folder as run_folder
 from mujigae.runs.best import BestSnapshot
@@ -217,6 +217,7 @@ def _draw(folder: Path, say: Say) -> None:
     """The pictures of a finished run; one that cannot be drawn, for whatever reason, is no reason to fail."""
     pictures: dict[str, Callable[[], Path]] = {
         "curve": lambda: curves.plot([folder], folder / "curve.png"),
+        "progress": lambda: progress.plot_progress([folder], folder / "progress.png"),
         "film": lambda: record_run(folder, trust_modules=True)[0],
     }
     for what, draw in pictures.items():

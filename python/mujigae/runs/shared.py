@@ -29,7 +29,10 @@ __all__ = ["pull_run", "push_run"]
 
 CARD = "README.md"
 MAX_FILE_BYTES, MAX_BYTES = 2**31, 2**32  # of one, and of all of them
-_PICTURES = ("curve.png", "play.gif", "play.mp4", "q_values.png", "distributions.png", "distributions.gif")
+_PICTURES = (
+    *("curve.png", "progress.png", "play.gif", "play.mp4", "q_values.png"),
+    *("distributions.png", "distributions.gif"),
+)
 _TABLES = ("progress.csv", "episodes.csv", "evaluations.csv")
 _ALONE = (CARD, "config.json", "protocol.txt", *_TABLES, *_PICTURES)
 _IN_CHECKPOINTS = (own_folders.AGENT, own_folders.STATE, own_folders.ENVIRONMENTS)

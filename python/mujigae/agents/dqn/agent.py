@@ -1,6 +1,6 @@
 """The DQN family in one agent: its parts (double, dueling, noisy, categorical ...) are switches.
 
-The agent owns two networks, an Adam optimizer and two generators of its own (torch's for noise, NumPy's for
+The agent owns two networks, an optimizer and two generators of its own (torch's for noise, NumPy's for
 exploration); the global random state of either library is neither read nor moved.
 Shapes: E environments, B batch, A actions, N atoms.
 """
@@ -22,19 +22,27 @@ from mujigae.agents.compiled import compiled
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.agents.dqn.graphs import Graphed, record
 from mujigae.agents.dqn.learner import (
+    METRICS,
     Bootstrap,
-    bootstrap,
+    Learned,
     greedy_actions,
     weighted_loss,
 )
+from mujigae.agents.dqn.optimizers import (
+    learning_rate_at,
+    make_optimizer,
+    set_learning_rate,
+    state_of,
+)
 from mujigae.agents.dqn.return_heads import RETURN_HEADS
 from mujigae.agents.dqn.spaces import check_spaces
+from mujigae.agents.dqn.targets import TARGETS
 from mujigae.agents.tensors import check_same_tensors, under
 from mujigae.config.run import AgentConfig, Run
 from mujigae.envs.masks import MASK, OBS
 from mujigae.exploration import EpsilonGreedy, explore
 from mujigae.exploration.schedules import SCHEDULES
-from mujigae.networks import QNetwork, build_network
+from mujigae.networks import QNetwork, TorsoOptions, build_network
 from mujigae.networks.return_heads import Use
 from mujigae.networks.targets import persistent_state, step_target
 from mujigae.replay.device import checked_device
@@ -52,36 +60,33 @@ class DQN(Agent):
     config_class: ClassVar[type[AgentConfig]] = DQNConfig
     observation_spaces: ClassVar[tuple[str, ...]] = ("Box", "Dict")
     takes_action_masks: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "mean_q")
+    metrics: ClassVar[tuple[str, ...]] = METRICS
 
     def __init__(self, run: Run, observation_space: Any, action_space: Any) -> None:
         assert isinstance(run.agent, DQNConfig)
         self.config, self.hardware = config, hardware = run.agent, run.hardware
         self.spaces = check_spaces(observation_space, action_space)
         self.device = checked_device(hardware.device)
-        self._seed, self._first_update_steps = run.seed, run.replay.first_update_steps
+        self._run, self._first_update_steps = run, run.replay.first_update_steps
         self.online = self._build()
         self.target = self._build()
         self.target.requires_grad_(False)
         self._parameters = list(self.online.parameters())
         self._states = persistent_state(self.online), persistent_state(self.target)
         step_target(*self._states, tau=1)
-        self.optimizer = torch.optim.Adam(
-            self._parameters,
-            lr=config.learning_rate,
-            eps=config.adam_eps,
-            fused=True,
-            capturable=hardware.cuda_graphs,
+        self.optimizer = make_optimizer(
+            config, self._parameters, self.device, is_recorded=hardware.cuda_graphs
         )
         self.num_updates_done = 0
         self.noise_rng = torch.Generator().manual_seed(child_seed(run.seed, "noise"))
         self.explore_rng = np.random.Generator(np.random.PCG64(child_seed(run.seed, "exploration")))
         self.exploration = EpsilonGreedy(self.spaces.num_actions, self._epsilon_at)
-        functions: Sequence[Any] = (greedy_actions, bootstrap, weighted_loss)
+        self._target_rule = TARGETS[config.target](config)
+        functions: Sequence[Any] = (greedy_actions, self._target_rule.bootstrap, weighted_loss)
         functions = compiled(functions) if hardware.compile else functions
         self._greedy_actions, self._bootstrap, self._weighted_loss = functions
         self._bootstrap_target: Callable[..., Bootstrap] = self._bootstrap_target_of
-        self._gradient_step: Callable[..., Update] = self._gradient_step_on
+        self._gradient_step: Callable[..., Learned] = self._gradient_step_on
         if hardware.cuda_graphs:
             self._bootstrap_target = Graphed(self._bootstrap_target_of, record)
             self._gradient_step = Graphed(self._gradient_step_on, record)
@@ -102,8 +107,10 @@ class DQN(Agent):
         return explore(greedy, epsilon, num_actions, rng, legal) + self._first_action
 
     def scalars(self) -> dict[str, float | None]:
-        """epsilon, and the mean |sigma| of noisy layers."""
-        return {**self.exploration.scalars(), "noise_scale": self.online.noise_scale()}
+        """epsilon, the step size, and the mean |sigma| of noisy layers."""
+        rate = learning_rate_at(self._run, self.num_updates_done)
+        noise_scale = self.online.noise_scale()
+        return {**self.exploration.scalars(), "learning_rate": rate, "noise_scale": noise_scale}
 
     def explain(self, obs: Any) -> ActionValues:
         """Values, and return distributions if it has them, of every action at `obs`, illegal ones too, noise silent."""
@@ -114,36 +121,38 @@ class DQN(Agent):
 
     def learn(self, batch: Batch) -> Update:
         """One gradient step on `batch` (tensors on the agent's device), and the target's when it is due."""
-        (obs, _), (next_obs, legal) = _split(batch.obs), _split(batch.next_obs)
+        (obs, legal), (next_obs, next_legal) = _split(batch.obs), _split(batch.next_obs)
         obs, next_obs = self._image(obs), self._image(next_obs)
         action = batch.action.long() - self._first_action
         self._redraw_noise(self.target, self.online)  # of the target, and of the selection (double)
         num_rows = len(action)
         target = self._bootstrap_target(
-            next_obs, self._fractions("target", num_rows), self._fractions("act", num_rows), legal
+            *(next_obs, next_legal, batch.reward, batch.discount),
+            *(self._fractions("target", num_rows), self._fractions("act", num_rows)),
+            *self._target_rule.now(obs, legal, action),
         )
         self._redraw_noise(self.online)  # of the loss
+        set_learning_rate(self.optimizer, learning_rate_at(self._run, self.num_updates_done))
         fractions = self._fractions("learn", num_rows)
-        update = self._gradient_step(
-            obs, action, batch.reward, batch.discount, batch.weight, fractions, *target
-        )
+        learned = self._gradient_step(obs, action, batch.discount, batch.weight, fractions, *target)
         self.num_updates_done += 1
         if self.num_updates_done % self.config.target_update_period_updates == 0:
             step_target(*self._states, tau=self.config.tau)
-        return update
+        return Update(learned.priorities, dict(zip(METRICS, learned.metrics.unbind(), strict=True)))
 
     def priorities(self, batch: Batch) -> Tensor:
         """[B], of the errors that `learn` would see now, noise silent."""
-        (obs, _), (next_obs, legal) = _split(batch.obs), _split(batch.next_obs)
+        (obs, legal), (next_obs, next_legal) = _split(batch.obs), _split(batch.next_obs)
+        obs, next_obs = self._image(obs), self._image(next_obs)
         action, num_rows = batch.action.long() - self._first_action, len(batch.action)
         draws = self._fractions("target", num_rows), self._fractions("act", num_rows)
-        rest = batch.reward, batch.discount, batch.weight, self._fractions("learn", num_rows)
+        rest = batch.discount, batch.weight, self._fractions("learn", num_rows)
         with self._silent(), torch.no_grad(), self._autocast():
-            target = bootstrap(
-                self.online, self.target, self._image(next_obs), *draws, legal, double=self.config.double
-            )
-            update = weighted_loss(self.online, self._image(obs), action, *rest, target)
-        errors: Tensor = update.priorities
+            now = self._target_rule.now(obs, legal, action)
+            given = next_obs, next_legal, batch.reward, batch.discount, *draws, *now
+            target = self._target_rule.bootstrap(self.online, self.target, *given)
+            learned = weighted_loss(self.online, obs, action, *rest, target)
+        errors: Tensor = learned.priorities
         return errors
 
     def policy(self) -> dict[str, Tensor]:
@@ -162,40 +171,37 @@ class DQN(Agent):
         first = self._first_update_steps
         self.exploration.epsilon_at = lambda step: np.ones_like(epsilons) if step < first else epsilons
 
-    def _bootstrap_target_of(self, next_obs: Tensor, *more: Tensor | None) -> Bootstrap:
-        """The part of an update without gradients, on both kinds of fractions and legal actions too."""
+    def _bootstrap_target_of(self, *batch: Tensor | None) -> Bootstrap:
+        """The part of an update without gradients."""
         with self._autocast():
-            out: Bootstrap = self._bootstrap(
-                self.online, self.target, next_obs, *more, double=self.config.double
-            )
+            out: Bootstrap = self._bootstrap(self.online, self.target, *batch)
         return out
 
-    def _gradient_step_on(self, *batch: Any) -> Update:
-        """The other part, on obs, action, reward, discount, weight, fractions and the fields of a Bootstrap: Adam's step too."""
+    def _gradient_step_on(self, *batch: Any) -> Learned:
+        """The other part, on obs, action, discount, weight, fractions and the fields of a Bootstrap: the optimizer's step too."""
         # A second context: autocast would hand on bfloat16 weights that it cast without gradients.
         with self._autocast():
-            target = Bootstrap(*batch[6:])
-            update: Update = self._weighted_loss(self.online, *batch[:6], target)
-        loss: Tensor = update.metrics["loss"]
+            learned: Learned = self._weighted_loss(self.online, *batch[:5], Bootstrap(*batch[5:]))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        learned.metrics[0].backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm > 0:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.config.max_grad_norm)
         self.optimizer.step()
-        return update._replace(metrics={**update.metrics, "loss": loss.detach()})
+        return learned._replace(metrics=learned.metrics.detach())
 
     def _epsilon_at(self, step: int) -> float:
         """The share of random actions at `step`: 1 until the first update, where its schedule begins (Mnih et al. 2015).
 
         Noisy networks explore by their weights from there on, and by epsilon too only if `noisy_epsilon` says so.
         """
-        config, step = self.config, step - self._first_update_steps
-        if step < 0:
+        config, since = self.config, step - self._first_update_steps
+        if since < 0:
             return 1.0
-        if config.noisy and not config.noisy_epsilon:
+        is_over = config.epsilon_last_steps is not None and step >= config.epsilon_last_steps
+        if is_over or (config.noisy and not config.noisy_epsilon):
             return 0.0
-        schedule = SCHEDULES[config.epsilon_schedule]
-        return schedule(config.epsilon_start, config.epsilon_end, config.epsilon_steps, step)
+        schedule, falling = SCHEDULES[config.epsilon_schedule], max(since - config.epsilon_hold_steps, 0)
+        return schedule(config.epsilon_start, config.epsilon_end, config.epsilon_steps, falling)
 
     def _redraw_noise(self, *networks: QNetwork) -> None:
         """Each draw is of its own (Fortunato et al. 2018, section 3; Hessel et al. 2018)."""
@@ -204,13 +210,13 @@ class DQN(Agent):
                 network.resample_noise(self.noise_rng)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything but `state()` that a checkpoint needs: networks, Adam's moments, the noise generator."""
+        """Everything but `state()` that a checkpoint needs: networks, the optimizer's state, the noise generator."""
         named = dict(self.online.named_parameters())
         tensors = {f"online.{name}": value for name, value in self.online.state_dict().items()}
         tensors |= {f"target.{name}": value for name, value in self.target.state_dict().items()}
         for name, parameter in named.items():
-            for key, value in self._moments(parameter).items():
-                tensors[f"adam.{key}.{name}"] = value
+            for key, value in state_of(self.optimizer, parameter).items():
+                tensors[f"{self.config.optimizer}.{key}.{name}"] = value
         tensors["noise_rng"] = self.noise_rng.get_state()
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
@@ -227,26 +233,17 @@ class DQN(Agent):
         self.online.load_state_dict(under(tensors, "online."))
         self.target.load_state_dict(under(tensors, "target."))
         for name, parameter in self.online.named_parameters():
-            for key, value in self._moments(parameter).items():
-                value.copy_(tensors[f"adam.{key}.{name}"])
+            for key, value in state_of(self.optimizer, parameter).items():
+                value.copy_(tensors[f"{self.config.optimizer}.{key}.{name}"])
         self.noise_rng.set_state(tensors["noise_rng"])
         self.num_updates_done = int(state["num_updates_done"])
         self.explore_rng.bit_generator.state = state["explore_rng"]
-
-    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
-        """Adam's state of one parameter; made as Adam makes it where no step has been taken yet."""
-        moments: dict[str, Tensor] = self.optimizer.state[parameter]
-        if not moments:
-            moments["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
-            moments["exp_avg"] = torch.zeros_like(parameter)
-            moments["exp_avg_sq"] = torch.zeros_like(parameter)
-        return moments
 
     def _build(self) -> QNetwork:
         """A network of the configured parts; both networks start from the seed's weights."""
         config, spaces = self.config, self.spaces
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(child_seed(self._seed, "networks"))
+            torch.manual_seed(child_seed(self._run.seed, "networks"))
             network = build_network(
                 observation_shape=spaces.observation_shape,
                 observation_dtype=spaces.observation_dtype,
@@ -254,6 +251,9 @@ class DQN(Agent):
                 pixel_bounds=spaces.pixel_bounds,
                 torso=config.torso,
                 hidden_sizes=config.hidden_sizes,
+                torso_options=TorsoOptions(
+                    config.batch_norm, config.spectral_norm, config.torso_width, config.pool_size
+                ),
                 hidden_size=config.head_size,
                 dueling=config.dueling,
                 noisy=config.noisy,

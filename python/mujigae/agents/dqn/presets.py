@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mujigae.agents.dqn.beyond import BTR, DER
+from mujigae.agents.dqn.sources import values_of
+
 __all__ = [
     *(
         "DEFAULT_ENVIRONMENTS",
@@ -41,6 +44,8 @@ PRESETS: dict[str, Values] = {
     "c51": {"loss": "cross_entropy"},
     "qr_dqn": {"loss": "quantile"},
     "iqn": {"loss": "implicit_quantile"},
+    "munchausen": {"target": "munchausen"},
+    "hl_gauss": {"loss": "hl_gauss"},
     "rainbow": {
         "double": True,
         "dueling": True,
@@ -50,6 +55,8 @@ PRESETS: dict[str, Values] = {
         "noisy": True,
         "loss": "cross_entropy",
     },
+    "btr": values_of(BTR),
+    "der": values_of(DER),
     # Pong on two CPU cores: frames a quarter of the usual area, a torso to match, bfloat16 where it is faster. A rally
     # lasts dozens of steps, so long windows bring its outcome back sooner; and the gradients of so small errors, divided
     # by importance weights, are far below the paper's epsilon for Adam, which would all but stop it. One random action in a
@@ -161,6 +168,9 @@ LOSS_FAMILIES: dict[str, dict[str, Values]] = {
             "target_update_period_updates": 32,
         },
     },
+    "hl_gauss": {
+        "vector": {"hidden_sizes": (128,), "head_size": 128, "noisy_sigma": 0.1},
+    },
     "quantile": {
         "vector": {
             "hidden_sizes": (128,),
@@ -213,7 +223,7 @@ ENVIRONMENTS: dict[str, Values] = {
     },
 }
 
-DEFAULT_ENVIRONMENTS: dict[str, str] = {"pong": "ALE/Pong-v5"}
+DEFAULT_ENVIRONMENTS: dict[str, str] = dict.fromkeys(("pong", "btr", "der"), "ALE/Pong-v5")
 
 
 def defaults(env_id: str, family: str, parts: Values) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from mujigae.agents.dqn.config import DQNConfig
 from mujigae.losses import huber, squared
-from mujigae.networks import CategoricalHead, ImplicitQuantileHead, QuantileHead, ReturnHead, ScalarHead
+from mujigae.networks import (
+    CategoricalHead,
+    HLGaussHead,
+    ImplicitQuantileHead,
+    QuantileHead,
+    ReturnHead,
+    ScalarHead,
+)
 
 __all__ = ["RETURN_HEADS"]
 
@@ -15,6 +22,9 @@ RETURN_HEADS: dict[str, Callable[[DQNConfig, int], ReturnHead]] = {
     "squared": lambda config, num_features: ScalarHead(squared),
     "cross_entropy": lambda config, num_features: CategoricalHead(
         config.num_atoms, config.v_min, config.v_max
+    ),
+    "hl_gauss": lambda config, num_features: HLGaussHead(
+        config.num_atoms, config.v_min, config.v_max, config.smoothing
     ),
     "quantile": lambda config, num_features: QuantileHead(config.num_quantiles),
     "implicit_quantile": lambda config, num_features: ImplicitQuantileHead(

@@ -38,6 +38,11 @@ class CategoricalHead(ReturnHead):
         """Each distribution's mean."""
         return (output.float().softmax(dim=-1) * self.support).sum(dim=-1)
 
+    def mixture(self, output: Tensor, policy: Tensor) -> Tensor:
+        """Logits of the mixture of the actions' distributions."""
+        mixed = super().mixture(output.float().softmax(dim=-1), policy)
+        return mixed.clamp(min=torch.finfo(torch.float32).tiny).log()
+
     def loss(
         self,
         output: Tensor,

@@ -52,6 +52,13 @@ class ReturnHead(nn.Module, ABC):
     def values(self, output: Tensor) -> Tensor:
         """What the network gave, [B, A, N] -> the expected return of each action, float32 [B, A]."""
 
+    def mixture(self, output: Tensor, policy: Tensor) -> Tensor:
+        """The outputs of a state whose action is drawn: [B, A, N] and shares of the actions [B, A] -> [B, 1, N].
+
+        A weighted mean, as it is right for values and for returns at given fractions.
+        """
+        return (policy[:, :, None] * output).sum(dim=1, keepdim=True)
+
     @abstractmethod
     def loss(
         self,
