@@ -29,7 +29,8 @@ from bench.train.collect import evaluation, machine, packages, train, training
 
 PRESETS = {
     "CartPole-v1": (
-        *("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "qr_dqn", "iqn", "rainbow"),
+        *("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "qr_dqn", "iqn"),
+        *("munchausen", "hl_gauss", "rainbow"),
     ),
     "Pendulum-v1": ("ddpg", "td3", "sac", "naf", "cem"),
 }

@@ -31,7 +31,7 @@ def test_training_leaves_everything_that_a_run_is(tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     assert "protocol: CartPole-v1: gymnasium" in out
     assert "evaluation epsilon 0" in out
-    assert "configuration: preset=dqn agent_name=dqn seed=0 env_id=CartPole-v1" in out
+    assert "configuration: preset=dqn agent_name=dqn protocol=None seed=0 env_id=CartPole-v1" in out
     assert json.loads((folder / "config.json").read_text())["agent"]["hidden_sizes"] == [8]
     assert (folder / "protocol.txt").read_text().strip() in out
 

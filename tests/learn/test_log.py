@@ -155,6 +155,9 @@ def test_tensorboard_gets_scores_and_learning(tmp_path: Path) -> None:
         *(
             "train/loss",
             "train/mean_q",
+            "train/mean_target",
+            "train/action_gap",
+            "train/learning_rate",
             "train/epsilon",
             "train/beta",
             "train/mean_priority",

@@ -147,3 +147,16 @@ def test_rmsprop_teaches_the_agent_its_rewards() -> None:
 def test_decay_of_one_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^rmsprop_decay: expected less than 1, got 1.0$"):
         DQN(run_of(rmsprop_decay=1.0), spaces.Box(-1, 1, (3,)), spaces.Discrete(2))
+
+
+def test_noise_begins_anew_where_the_saved_generator_is_of_another_device() -> None:
+    """That of CUDA has a state of 16 bytes. The same step of the same run begins with the same noise."""
+    agent = make_agent(noisy=True)
+    agent.learn(make_batch())
+    saved = {**agent.tensors(), "noise_rng": torch.zeros(16, dtype=torch.uint8)}
+    first, second = (make_agent(noisy=True) for _ in range(2))
+    for other in (first, second):
+        other.restore(saved, agent.state())
+    assert torch.equal(first.noise_rng.get_state(), second.noise_rng.get_state())
+    assert not torch.equal(first.noise_rng.get_state(), make_agent(noisy=True).noise_rng.get_state())
+    assert are_equal(parameters(first.online), parameters(agent.online))

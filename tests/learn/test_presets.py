@@ -292,3 +292,23 @@ def test_configuration_is_frozen_and_checked_again_when_replaced() -> None:
         replace(EnvConfig(), num_envs=0)
     with pytest.raises(AttributeError):
         Run().seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_bare_cuda_turns_on_what_helps_there(device: str) -> None:
+    on_images = {"cuda_graphs": True, "overlap": True, "frames_on_device": True, "channels_last": True}
+    assert has(resolve("rainbow", "ALE/Pong-v5", {"device": device}), {**on_images, "precision": "fastest"})
+    vectors = resolve("rainbow", "CartPole-v1", {"device": device})
+    assert has(vectors, {"cuda_graphs": True, "overlap": True, "frames_on_device": False})
+
+
+def test_what_is_given_beside_cuda_goes_first() -> None:
+    given = {"cuda_graphs": False, "precision": "float32", "frames_on_device": False, "prefetch": 2}
+    assert has(resolve("rainbow", "ALE/Pong-v5", {"device": "cuda", **given}), given)
+    assert not resolve("dqn", "ALE/Pong-v5", {"device": "cuda", "prefetch": 2}).hardware.frames_on_device
+
+
+def test_cpu_has_none_of_cudas_switches() -> None:
+    assert has(
+        resolve("rainbow", "ALE/Pong-v5"), {"cuda_graphs": False, "overlap": False, "channels_last": False}
+    )

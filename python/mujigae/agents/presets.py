@@ -1,6 +1,6 @@
 """From a preset, an environment and what the caller says to a whole configuration.
 
-the fields' defaults  <  the environment's family  <  what the agent says of both  <  the preset  <  the protocol  <  the caller
+the fields' defaults  <  the environment's family  <  what helps on a CUDA device  <  what the agent says of both  <  the preset  <  the protocol  <  the caller
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
     merged: dict[str, Any] = {
         **masks,
         **{name: value for name, value in family.defaults.items() if name in known},
+        **_on_cuda(family.name, chosen),
         **agent.defaults(env_id, family.name, chosen),
         **values,
         **_protocol_values(agent, family.name, chosen),
@@ -45,6 +46,19 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
         **(overrides or {}),
     }
     return _decided(Run.from_flat(merged, agent.config_class))
+
+
+def _on_cuda(family: str, chosen: dict[str, Any]) -> Values:
+    """The switches that help where an update is on a GPU: `--device cuda` alone turns them on."""
+    if not str(chosen.get("device", "cpu")).startswith("cuda"):
+        return {}
+    has_images = family in ("atari", "pixels", "minatar", "tiny_pixels")
+    of_images = {
+        "channels_last": True,
+        "precision": "fastest",
+        "frames_on_device": not chosen.get("prefetch"),
+    }
+    return {"cuda_graphs": True, "overlap": True, **(of_images if has_images else {})}
 
 
 def _protocol_values(agent: Registered, family: str, chosen: dict[str, Any]) -> Values:

@@ -210,7 +210,7 @@ class HardwareConfig:
     overlap: bool = False
     """Step the environments while the updates run that the vector step before made due; a checkpoint holds what is due."""
     device: str = "cpu"
-    """Torch device of networks and batches: cpu, cuda, cuda:1 ..."""
+    """Torch device of networks and batches: cpu, cuda, cuda:1 ...; cuda turns on what helps there, unless it is given."""
     frames_on_device: bool = False
     """Keep a copy of every frame on the device, so that only new ones are moved there."""
     num_threads: Count | None = None

@@ -47,37 +47,55 @@ _TAGS = {
 }
 
 
+_MOST_KEPT = 256  # updates whose tensors wait to be summed
+
+
 @dataclass
 class Window:
-    """Sums since the last row; torch tensors are summed where they live and read once a window."""
+    """Sums since the last row. Torch tensors stay where they live, are summed many at a time, and read once a window.
+
+    So that an update costs no kernel of an accelerator for its log.
+    """
 
     start_step: int
     start_seconds: float
     num_updates: int = 0
-    num_with_priorities: int = 0
+    num_priorities: int = 0
     sums: dict[str, Any] = field(default_factory=dict)
-    max_priority: Any = None
+    _largest: Any = None
+    _kept: dict[str, list[Any]] = field(default_factory=dict)  # values of each metric, priorities [B]
 
     def add(self, progress: Progress) -> None:
         for update in progress.updates:
             self.num_updates += 1
             for name, value in update.metrics.items():
-                self.sums[name] = self.sums.get(name, 0.0) + value
+                self._kept.setdefault(name, []).append(value)
             if update.priorities is not None:
-                self._add_priorities(update.priorities)
+                self._kept.setdefault("mean_priority", []).append(update.priorities)
+        if max(map(len, self._kept.values()), default=0) >= _MOST_KEPT:
+            self._sum_up()
 
-    def _add_priorities(self, priorities: Any) -> None:
-        """priorities: [B], a tensor or an array."""
-        self.num_with_priorities += 1
-        priorities = torch.as_tensor(priorities)
-        largest = priorities.max()
-        self.max_priority = largest if self.max_priority is None else largest.maximum(self.max_priority)
-        self.sums["mean_priority"] = self.sums.get("mean_priority", 0.0) + priorities.mean()
+    def _sum_up(self) -> None:
+        """Adds what is kept to the sums."""
+        for name, values in self._kept.items():
+            together = torch.cat([torch.as_tensor(value).reshape(-1) for value in values])
+            self.sums[name] = self.sums.get(name, 0.0) + together.sum()
+            if name == "mean_priority":
+                self.num_priorities += len(together)
+                largest = together.max()
+                self._largest = largest if self._largest is None else largest.maximum(self._largest)
+        self._kept = {}
 
     def mean(self, name: str) -> float | None:
-        """Of a metric over the updates of the window; None where none had it."""
-        count = self.num_with_priorities if name == "mean_priority" else self.num_updates
+        """Of a metric over the updates of the window, of priorities over their rows; None where none had it."""
+        self._sum_up()
+        count = self.num_priorities if name == "mean_priority" else self.num_updates
         return float(self.sums[name]) / count if name in self.sums else None
+
+    def max_priority(self) -> float | None:
+        """The largest of the window; None where no update gave any."""
+        self._sum_up()
+        return None if self._largest is None else float(self._largest)
 
 
 def progress_columns(agent: Agent) -> list[str]:
@@ -179,7 +197,7 @@ def make_row(training: Training, progress: Progress, window: Window) -> Row:
         **agent.scalars(),
         "beta": progress.beta if replay.prioritized else None,
         "mean_priority": window.mean("mean_priority"),
-        "max_priority": None if window.max_priority is None else float(window.max_priority),
+        "max_priority": window.max_priority(),
         "replay_ratio": window.num_updates * replay.batch_size / max(num_steps, 1),
         "buffer_size": len(training.buffer),
         "buffer_bytes": training.buffer.nbytes,

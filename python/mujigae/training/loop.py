@@ -37,6 +37,7 @@ from mujigae.training.allocator import keep_freed_memory
 from mujigae.training.batches import check_view, draw_batch
 from mujigae.training.counters import NUM_STOP_GAMES, Counters
 from mujigae.training.precision import time_updates
+from mujigae.training.readback import Readback, read_back
 from mujigae.training.schedules import beta_at
 
 __all__ = ["Counters", "Progress", "Training", "build", "is_finished", "make_buffer", "run"]
@@ -55,6 +56,7 @@ class Training:
     metrics: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the latest update, tensors on the agent's device
+    readback: Readback | None = None  # the latest update's priorities, which the replay does not have yet
 
 
 class Progress(NamedTuple):
@@ -196,6 +198,7 @@ def advance(training: Training, is_over: Callable[[], bool] = lambda: False) -> 
         steps = stream.step(action)
     counters.steps += len(steps.env_ids)
     _count_episodes(counters, steps.episodes)
+    _take_priorities(training)
     is_last = is_over()
     is_checkpoint = _is_checkpoint_due(training, before, is_last)
     counters.checkpoints += is_checkpoint
@@ -206,6 +209,8 @@ def advance(training: Training, is_over: Callable[[], bool] = lambda: False) -> 
     counters.updates_due += _updates_due(training, before)
     if not overlap or is_exact or is_last:
         updates += _do_updates(training, beta)
+    if is_checkpoint or is_last:
+        _take_priorities(training)
     if is_checkpoint or _periods(before, counters.steps, budget.log_period_steps) > 0:
         _check_finite(training)
     return Progress(
@@ -279,20 +284,24 @@ def _do_updates(training: Training, beta: float) -> tuple[Update, ...]:
 
 
 def _update(training: Training, beta: float) -> Update:
-    replay, buffer = training.config.replay, training.buffer
-    batch = draw_batch(buffer, training.agent, replay.batch_size, beta)
+    replay = training.config.replay
+    _take_priorities(training)
+    batch = draw_batch(training.buffer, training.agent, replay.batch_size, beta)
     update = training.agent.learn(batch)
     if replay.prioritized and update.priorities is not None:
-        priorities = _as_array(update.priorities)
-        if not np.isfinite(priorities).all():
-            raise _diverged(training, "loss", math.nan)
-        buffer.update_priorities(batch.key, priorities)
+        training.readback = read_back(batch.key, update.priorities)
     return update
 
 
-def _as_array(priorities: Any) -> Any:
-    """A tensor's numbers on the CPU; an array as it is."""
-    return priorities.cpu().numpy() if hasattr(priorities, "cpu") else np.asarray(priorities)
+def _take_priorities(training: Training) -> None:
+    """Gives the replay the priorities of the last update, before anything depends on them."""
+    if training.readback is None:
+        return
+    key, priorities = training.readback.key, training.readback.array()
+    training.readback = None
+    if not np.isfinite(priorities).all():
+        raise _diverged(training, "loss", math.nan)
+    training.buffer.update_priorities(key, priorities)
 
 
 def _check_finite(training: Training) -> None:

@@ -78,7 +78,7 @@ class DQN(Agent):
             config, self._parameters, self.device, is_recorded=hardware.cuda_graphs
         )
         self.num_updates_done = 0
-        self.noise_rng = torch.Generator().manual_seed(child_seed(run.seed, "noise"))
+        self.noise_rng = noise_generator(self.device).manual_seed(child_seed(run.seed, "noise"))
         self.explore_rng = np.random.Generator(np.random.PCG64(child_seed(run.seed, "exploration")))
         self.exploration = EpsilonGreedy(self.spaces.num_actions, self._epsilon_at)
         self._target_rule = TARGETS[config.target](config)
@@ -228,15 +228,23 @@ class DQN(Agent):
         }
 
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Takes `tensors()` and `state()` back; ValueError (nothing changed) if they fit another network."""
-        check_same_tensors(tensors, self.tensors())
+        """Takes `tensors()` and `state()` back; ValueError (nothing changed) if they fit another network.
+
+        The state of a generator of another kind of device means nothing here: noise then begins anew.
+        """
+        own, noise = self.tensors(), tensors.get("noise_rng")
+        is_elsewhere = noise is not None and noise.shape != own["noise_rng"].shape
+        check_same_tensors({**tensors, "noise_rng": own["noise_rng"]} if is_elsewhere else tensors, own)
         self.online.load_state_dict(under(tensors, "online."))
         self.target.load_state_dict(under(tensors, "target."))
         for name, parameter in self.online.named_parameters():
             for key, value in state_of(self.optimizer, parameter).items():
                 value.copy_(tensors[f"{self.config.optimizer}.{key}.{name}"])
-        self.noise_rng.set_state(tensors["noise_rng"])
         self.num_updates_done = int(state["num_updates_done"])
+        if is_elsewhere:
+            self.noise_rng.manual_seed(child_seed(self._run.seed, "noise", self.num_updates_done))
+        else:
+            self.noise_rng.set_state(tensors["noise_rng"])
         self.explore_rng.bit_generator.state = state["explore_rng"]
 
     def _build(self) -> QNetwork:
@@ -305,6 +313,11 @@ class DQN(Agent):
         is_enabled = self.hardware.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_enabled):
             yield
+
+
+def noise_generator(device: torch.device) -> torch.Generator:
+    """On a CUDA device itself, where noise is drawn without a copy; a CPU's generator for every other."""
+    return torch.Generator(device if device.type == "cuda" else "cpu")
 
 
 def _split(obs: Any) -> tuple[Any, Any]:
