@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from mujigae.agents.agent import Update
 from mujigae.agents.presets import resolve
 from mujigae.envs.steps import Episode
 from mujigae.errors import ConfigError
 from mujigae.networks import NoisyLinear
 from mujigae.runs.display import Display, describe, human_bytes, human_time, seconds_left
-from mujigae.runs.log import EPISODE_COLUMNS, RunLog, mean_of_last, progress_columns
+from mujigae.runs.log import EPISODE_COLUMNS, RunLog, Window, mean_of_last, progress_columns
 from mujigae.training.loop import Progress, Training, build, run
 
 SMALL: dict[str, Any] = {
@@ -83,6 +85,22 @@ def test_row_holds_the_means_of_its_window(tmp_path: Path) -> None:
     assert float(row["beta"]) == progress[29].beta
     assert int(row["buffer_size"]) == 60
     assert int(row["buffer_bytes"]) > 0
+
+
+@pytest.mark.parametrize("num_updates", [1, 255, 256, 700])
+def test_window_sums_any_number_of_updates(num_updates: int) -> None:
+    """Some metrics are tensors, some are numbers; not every update has priorities."""
+    window = Window(0, 0.0)
+    for i in range(num_updates):
+        priorities = torch.tensor([float(i), 0.0]) if i % 2 == 0 else None
+        update = Update(priorities, {"loss": torch.tensor(float(i)), "other": 2.0})
+        window.add(Progress(i, i, 0.0, 0.4, (), (update,), False))
+    assert window.mean("loss") == pytest.approx((num_updates - 1) / 2)
+    assert window.mean("other") == 2.0
+    even = range(0, num_updates, 2)
+    assert window.max_priority() == max(even)
+    assert window.mean("mean_priority") == pytest.approx(sum(even) / (2 * len(even)))
+    assert window.mean("absent") is None
 
 
 def test_cells_with_nothing_to_say_are_empty(tmp_path: Path) -> None:

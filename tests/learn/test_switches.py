@@ -211,6 +211,21 @@ def test_recorded_update_is_the_ordinary_one(loss: str) -> None:
     assert_learn_alike(agent, expected, 2 * NUM_ORDINARY_CALLS, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_munchausen_targets_trace_in_one_piece_and_are_recorded_alike(
+    loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft = {"double": False, "target": "munchausen", "loss": loss}
+    recorded, expected = make_agent(**soft), make_agent(**soft)
+    recorded._bootstrap_target = Graphed(recorded._bootstrap_target_of, record_nothing)
+    assert_learn_alike(recorded, expected, NUM_ORDINARY_CALLS + 2, rtol=0, atol=0)
+    traced(monkeypatch)
+    torch._dynamo.utils.counters.clear()
+    assert_learn_alike(make_agent(**soft, compile=True), make_agent(**soft), 2, rtol=0, atol=0)
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
 def test_recording_sees_later_inputs_in_place_and_hands_out_copies() -> None:
     recorded = []
 
