@@ -17,7 +17,7 @@ import mujigae
 from mujigae import cli
 from mujigae.agents import Agent, Update, register, registry
 from mujigae.agents.dqn.agent import DQN
-from mujigae.agents.dqn.learner import bootstrap
+from mujigae.agents.dqn.targets import Greedy
 from mujigae.agents.presets import resolve
 from mujigae.config.run import Run
 from mujigae.envs.make import make
@@ -289,8 +289,10 @@ def test_targets_are_of_the_best_legal_action(double: bool, loss: str) -> None:
     next_obs = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     legal = torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) < 0.4
     legal[:, 0] |= ~legal.any(dim=1)
-    values_of_all = bootstrap(agent.online, agent.target, next_obs, double=double).selector_q
-    chosen = bootstrap(agent.online, agent.target, next_obs, legal=legal, double=double).selector_q.argmax(1)
+    rest = torch.zeros(50), torch.ones(50), None, None
+    networks = agent.online, agent.target, next_obs
+    values_of_all = Greedy(double).bootstrap(*networks, None, *rest).selector_q
+    chosen = Greedy(double).bootstrap(*networks, legal, *rest).selector_q.argmax(1)
     expected = [
         max(torch.where(row)[0].tolist(), key=q.__getitem__)
         for row, q in zip(legal, values_of_all, strict=True)
