@@ -56,7 +56,8 @@ def squared_errors(values: Tensor, target: Tensor) -> RowLosses:
         raise ValueError(f"values must have shape [C, B], got {tuple(values.shape)}")
     _check_rows(values[0], target=target)
     error = target.detach().float() - values.float()  # [C, B]
-    return RowLosses(error.square().sum(dim=0) / 2, error.detach().abs().mean(dim=0))
+    loss, priority = error.square().sum(dim=0) / 2, error.detach().abs().mean(dim=0)
+    return RowLosses(loss, priority, target.detach().float())
 
 
 def policy_loss(value: Tensor) -> Tensor:
