@@ -117,7 +117,7 @@ class TorchPlacement(Placement):
         moved, host, extras = _split(arrays)
         from_numpy = self._torch.from_numpy
         if self._is_plain and not extras:  # the usual case, without the walk through structures
-            return Batch(*map(from_numpy, moved), *host, extras)
+            return Batch._make((*map(from_numpy, moved), *host, extras))
         return super()._batch_of((*_map(moved, from_numpy), *host, _map(extras, from_numpy)))
 
 
