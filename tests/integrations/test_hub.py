@@ -108,6 +108,23 @@ def test_a_later_push_takes_the_place_of_the_checkpoint_before_and_a_revision_ke
     assert (root / "runs/first/checkpoint-100").is_dir()
 
 
+def test_of_several_checkpoints_in_a_repository_the_latest_alone_is_fetched(
+    root: Path, hub: tuple[str, FakeHub], command: Command
+) -> None:
+    _, served = hub
+    command("push", "longer", "hf://me/poles")
+    files = files_of(served)
+    states = {name: data for name, data in files.items() if name.startswith("checkpoint-200/")}
+    for step in ("0", "50", "100", "0200", "300.old", "1000.tmp"):
+        files |= {name.replace("-200/", f"-{step}/"): b"old" for name in states}
+    served.requests.clear()
+    served.claimed_bytes = {"checkpoint-100/agent.safetensors": 2**40}
+    command("pull", "hf://me/poles", "--name", "fetched")
+    assert {path.name for path in (root / "runs/fetched").glob("*/")} == {"checkpoint-200"}
+    fetched = {path.rpartition("checkpoint-")[2].partition("/")[0] for _, path in served.requests}
+    assert fetched & {"0", "50", "100", "200"} == {"200"}
+
+
 def test_a_private_push_to_a_public_repository_uploads_nothing(
     hub: tuple[str, FakeHub], command: Command
 ) -> None:

@@ -6,7 +6,7 @@ Log-ins, mirrors and the cache are huggingface_hub's own: `hf auth login`, HF_TO
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -56,8 +56,8 @@ def upload(folder: Path, repo: Repo, *, private: bool) -> str:
     return f"{api.endpoint}/{repo.id}"
 
 
-def download(repo: Repo, folder: Path, is_wanted: Callable[[str], bool], most: int) -> None:
-    """Puts the files with wanted names into `folder`.
+def download(repo: Repo, folder: Path, wanted: Callable[[Iterable[str]], set[str]], most: int) -> None:
+    """Puts those files into `folder` whose names are wanted of all the names that there are.
 
     Raises CheckpointError where they have more than `most` bytes, or the hub does not say how many, MujigaeError for what the
     library raises.
@@ -65,7 +65,8 @@ def download(repo: Repo, folder: Path, is_wanted: Callable[[str], bool], most: i
     library = require("huggingface_hub", "hub")
     with _named(repo):
         info = library.HfApi().model_info(repo.id, revision=repo.revision, files_metadata=True)
-        files = {one.rfilename: one.size for one in info.siblings or () if is_wanted(one.rfilename)}
+        sizes = {one.rfilename: one.size for one in info.siblings or ()}
+        files = {name: sizes[name] for name in sorted(wanted(sizes))}
         for name, size in files.items():
             if size is None:
                 raise CheckpointError(f"{_SCHEME}{repo.id}: {name}: expected a size, got none")

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +35,7 @@ _PICTURES = (
 )
 _TABLES = ("progress.csv", "episodes.csv", "evaluations.csv")
 _ALONE = (CARD, "config.json", "protocol.txt", *_TABLES, *_PICTURES)
+_PLACE = re.compile(rf"{own_folders.CHECKPOINT_PATTERN}|{own_folders.BEST}")
 _IN_CHECKPOINTS = (own_folders.AGENT, own_folders.STATE, own_folders.ENVIRONMENTS)
 
 
@@ -83,7 +84,7 @@ def pull_run(source: str, root: Path, name: str | None = None) -> Path:
             _take(run_folder.find(Path(source), root), staging)
         else:
             with _staging(Path(tempfile.gettempdir())) as download:
-                hub.download(repo, download, is_shared, MAX_BYTES)
+                hub.download(repo, download, shared_names, MAX_BYTES)
                 _take(download, staging)
         _check(staging, named=source)
         target = run_folder.create(root, name)
@@ -92,15 +93,17 @@ def pull_run(source: str, root: Path, name: str | None = None) -> Path:
     return target
 
 
-def is_shared(name: str) -> bool:
-    """Whether a file of a run, by its name below the run's folder, goes with it."""
-    place, _, file = name.rpartition("/")
-    if not place:
-        return name in _ALONE
-    return (
-        file in _IN_CHECKPOINTS
-        and re.fullmatch(rf"{own_folders.CHECKPOINT_PATTERN}|{own_folders.BEST}", place) is not None
-    )
+def shared_names(names: Iterable[str]) -> set[str]:
+    """Those of the files of a run, by their names below its folder, that go: of the latest checkpoint and the best snapshot alone."""
+    places: dict[str, list[str]] = {}  # checkpoints and the best snapshot, and their files
+    for name in names:
+        place, _, file = name.rpartition("/")
+        if (name in _ALONE) if not place else (_PLACE.fullmatch(place) and file in _IN_CHECKPOINTS):
+            places.setdefault(place, []).append(name)
+    older = sorted(
+        (Path(one) for one in places if one not in ("", own_folders.BEST)), key=own_folders.step_of
+    )[:-1]
+    return {name for place, found in places.items() if Path(place) not in older for name in found}
 
 
 def _names_in(folder: Path) -> Iterator[str]:
