@@ -172,6 +172,18 @@ def test_sampler_is_one_of_torchrl() -> None:
     assert isinstance(PrioritizedSampler(4, 0.6, 0.4), theirs.PrioritizedSampler)
 
 
+@pytest.mark.parametrize("number", [float, torch.tensor, np.float32])
+def test_exponents_may_be_tensors_as_schedulers_make_them(number: Any) -> None:
+    plain, other = (prioritized(alpha=kind(0.5), beta=kind(0.25), device="cpu") for kind in (float, number))
+    for buffer in (plain, other):
+        batch = buffer.sample(50)
+        batch["index"], batch["td_error"] = torch.arange(50), torch.arange(50) / 7
+        buffer.update_tensordict_priority(batch)
+    first, second = plain.sample(64), other.sample(64)
+    assert torch.equal(first["index"], second["index"])
+    torch.testing.assert_close(first["priority_weight"], second["priority_weight"])
+
+
 @pytest.mark.parametrize("stratified", [False, True])
 def test_shares_and_weights_are_those_of_the_formula(stratified: bool) -> None:
     buffer = prioritized(stratified=stratified)

@@ -20,7 +20,10 @@ from mujigae.errors import require
 require("agilerl", "agilerl", first="2.58", below="2.59")
 
 import torch  # noqa: E402
-from agilerl.components import replay_buffer as theirs  # noqa: E402
+from agilerl.components.replay_buffer import (  # noqa: E402
+    PrioritizedReplayBuffer as TheirPrioritized,
+)
+from agilerl.components.replay_buffer import ReplayBuffer as TheirBuffer  # noqa: E402
 from tensordict import TensorDict  # noqa: E402
 
 from mujigae.envs.reset_steps import ResetSteps  # noqa: E402
@@ -30,7 +33,7 @@ __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 _NO_INDEX = 1 << 62  # put on keys: an n-step memory of AgileRL, which takes idxs for indices, refuses them
 
 
-class ReplayBuffer(theirs.ReplayBuffer):
+class ReplayBuffer(TheirBuffer):
     """For `agilerl.components.ReplayBuffer`; draws with replacement.
 
     Args:
@@ -51,7 +54,7 @@ class ReplayBuffer(theirs.ReplayBuffer):
     def __init__(
         self, max_size: int, device: Any = "cpu", dtype: Any = torch.float32, **options: Any
     ) -> None:
-        theirs.ReplayBuffer.__init__(self, max_size, device, dtype)  # without the tree of the prioritized one
+        TheirBuffer.__init__(self, max_size, device, dtype)  # without the tree of the prioritized one
         if options.get("n_step", 1) != 1 and not options.get("gamma"):
             raise ValueError(
                 f"gamma: expected the agent's, above 0, since n_step is {options['n_step']}, got {options.get('gamma')}"
@@ -142,7 +145,7 @@ class ReplayBuffer(theirs.ReplayBuffer):
         return 1 - torch.as_tensor(batch.discount) / self.replay.gamma
 
 
-class PrioritizedReplayBuffer(ReplayBuffer, theirs.PrioritizedReplayBuffer):
+class PrioritizedReplayBuffer(ReplayBuffer, TheirPrioritized):
     """For `agilerl.components.PrioritizedReplayBuffer`, in float64, drawn in strata.
 
     Args:

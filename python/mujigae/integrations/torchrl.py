@@ -43,6 +43,7 @@ class PrioritizedSampler(theirs.PrioritizedSampler):
 
     Args:
         max_capacity, alpha, beta, eps, dtype, reduction, max_priority_within_buffer: as TorchRL's; `dtype` is that of the weights.
+        device: accepted, as TorchRL's buffers give it.
         stratified: draw one row of each of `batch_size` equal shares of the total priority.
         seed: of the sampler's own generator; the `generator` of the replay buffer is used instead where it has one.
 
@@ -60,6 +61,7 @@ class PrioritizedSampler(theirs.PrioritizedSampler):
         dtype: torch.dtype = torch.float,
         reduction: str = "max",
         max_priority_within_buffer: bool = False,
+        device: Any = None,
         *,
         stratified: bool = False,
         seed: int | None = None,
@@ -81,7 +83,8 @@ class PrioritizedSampler(theirs.PrioritizedSampler):
         if tree.total <= 0:
             raise RuntimeError("expected a row with a priority above zero, got none")
         index = tree.find(self._targets(batch_size) * tree.total)
-        weight = torch.from_numpy((tree[index] / tree.min) ** -self._beta).to(self.dtype)
+        beta = float(self._beta)  # a scheduler of TorchRL makes a tensor of it
+        weight = torch.from_numpy((tree[index] / tree.min) ** -beta).to(self.dtype)
         if storage.ndim > 1:
             return tuple(map(torch.from_numpy, np.unravel_index(index, storage.shape))), {
                 "priority_weight": weight

@@ -73,9 +73,7 @@ class ReplayBuffer(buffers.ReplayBuffer):
         **options: Any,
     ) -> None:
         # Past the parent, whose constructor allocates every row.
-        super(buffers.ReplayBuffer, self).__init__(
-            buffer_size, observation_space, action_space, device, n_envs=n_envs
-        )
+        buffers.BaseBuffer.__init__(self, buffer_size, observation_space, action_space, device, n_envs=n_envs)
         if n_steps != 1 and gamma is None:
             raise ValueError(
                 f"gamma: expected the algorithm's discount, since n_steps is {n_steps}, got None"
