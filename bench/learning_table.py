@@ -39,14 +39,21 @@ def cartpole(folder: Path, table: Table) -> str:
 def sweep_note(results: Results) -> str:
     """How the runs of a sweep were made, and what their scores are."""
     presets: Results = results["presets"]
-    seeds = len(next(iter(presets.values()))["runs"])
     conditions = [f"{side_by_side(told['side_by_side'])} on {machine(told)}" for told in presets.values()]
     where = [f"{text} ({names(presets, conditions, text)})" for text in dict.fromkeys(conditions)]
     machines = ", ".join(where) if len(where) > 1 else conditions[0]
     return (
-        f"`mujigae train PRESET --env {results['env_id']}`, seeds 0 to {seeds - 1}, "
+        f"`mujigae train PRESET --env {results['env_id']}`, {seeds_of(presets)}, "
         f"{machines}, no GPU. A score is the mean of {results['episodes']} games of the best snapshot, which was chosen by other "
         'games; "last network" is the same for the network that the run ended with. Seconds are those of the whole command, film included.'
+    )
+
+
+def seeds_of(presets: Results) -> str:
+    """Which seeds the runs had."""
+    counts = {len(told["runs"]) for told in presets.values()}
+    return (
+        f"seeds 0 to {counts.pop() - 1}" if len(counts) == 1 else "seeds from 0 on, as many as the table says"
     )
 
 
@@ -56,7 +63,14 @@ def pendulum(folder: Path, table: Table) -> str:
         return "Not measured yet: `python bench/train/sweep.py --env Pendulum-v1`."
     results = json.loads((folder / PENDULUM).read_text())
     presets: Results = results["presets"]
-    header = ["preset", "interquartile mean (95% interval)", "to reach", "Stable-Baselines3", "lowest"]
+    header = [
+        "preset",
+        "seeds",
+        "interquartile mean (95% interval)",
+        "to reach",
+        "Stable-Baselines3",
+        "lowest",
+    ]
     header += ["last network", "steps/s, median", "seconds, median (least)"]
     rows = [pendulum_row(*row) for row in presets.items()]
     note = (
@@ -74,6 +88,7 @@ def pendulum_row(preset: str, told: Results) -> list[Any]:
     anchor = PENDULUM_ANCHORS.get(preset)
     return [
         f"`{preset}`",
+        len(runs),
         f"{told['interquartile_mean']['best']:.1f} ({low:.1f} to {high:.1f})",
         f"{PENDULUM_TARGETS[preset]:.0f}",
         "" if anchor is None else f"{anchor:.1f}",

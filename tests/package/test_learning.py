@@ -148,7 +148,10 @@ def test_pendulum_is_swept_with_the_presets_that_it_suits_and_told_beside_its_ta
     assert all(command[command.index("--env") + 1] == "Pendulum-v1" for command in without_training)
     text = modules["learning_table"].pendulum(tmp_path, modules["report"].table)
     assert "met by 4 of 5 presets; missed: `ddpg` by 10.0." in text
-    assert "| `td3` | -150.0 (-150.0 to -150.0) | -160 | -151.9 | -150.0 | -150.0 | 10 |" in text
+    assert "seeds 0 to 1, " in text
+    more = modules["learning_table"].seeds_of({"a": {"runs": [1, 2]}, "b": {"runs": [1]}})
+    assert more == "seeds from 0 on, as many as the table says"
+    assert "| `td3` | 2 | -150.0 (-150.0 to -150.0) | -160 | -151.9 | -150.0 | -150.0 | 10 |" in text
 
 
 def test_missed_target_names_the_preset(modules: Any) -> None:
