@@ -369,7 +369,7 @@ def test_bfloat16_updates_are_near_those_of_float32(preset: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of torch's own code
 @pytest.mark.parametrize("preset", PRESETS)
 def test_compiled_updates_equal_plain_ones(preset: str) -> None:
     torch.compiler.reset()  # other tests' graphs count towards the limit of recompilations
