@@ -24,6 +24,7 @@ from bench import (
     headline,
     learning_table,
     libraries_table,
+    own_suites_table,
     protocols_table,
     rates_table,
     speed_plots,
@@ -117,6 +118,19 @@ def stable_baselines3() -> str:
 
 def libraries() -> str:
     return libraries_table.section(json.loads((RESULTS / "drop_in.json").read_text()), table)
+
+
+def own_suites() -> str:
+    return own_suites_table.section(own_suites_results(), table)
+
+
+def own_suites_page() -> str:
+    return own_suites_table.page(own_suites_results(), table)
+
+
+def own_suites_results() -> dict[str, Any]:
+    """What each library's own tests say of the buffers in their places."""
+    return dict(json.loads((RESULTS / "own_suites.json").read_text()))
 
 
 def peers() -> list[dict[str, Any]]:
@@ -299,8 +313,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "conformance": conformance,
     "protocols": lambda: protocols_table.protocols(table),
     "beyond": lambda: protocols_table.beyond(table),
+    "own_suites": own_suites,
 }
-PAGES: dict[str, Callable[[], str]] = {"conformance.md": conformance_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "conformance.md": conformance_page,
+    "own_suites.md": own_suites_page,
+}
 READMES = (
     ROOT / "README.md",
     *(ROOT / f"docs/{name}.md" for name in ("benchmarks", "results", "conformance", "protocols")),
