@@ -66,6 +66,23 @@ def test_rows_are_those_of_the_buffer_of_agilerl(ours: Any, theirs: Any) -> None
     assert held[0] == held[1]
 
 
+def test_an_agent_that_is_given_the_same_rows_learns_the_same_from_either_buffer() -> None:
+    ours, theirs = ReplayBuffer(200, seed=0), TheirBuffer(200)
+    for buffer in (ours, theirs):
+        for t in range(50):
+            buffer.add(step(t))
+    learned = []
+    drawn = [ours.sample(32) for _ in range(20)]
+    places = [(batch["obs"] @ torch.tensor([1.0, 5 * NUM_ENVS, NUM_ENVS])).long() for batch in drawn]
+    for batches in (drawn, [theirs.storage[place] for place in places]):
+        torch.manual_seed(0)
+        agent = DQN(spaces.Box(-99, 99, (3,)), spaces.Discrete(4), double=True)
+        losses = [agent.learn(batch) for batch in batches]
+        learned.append((losses, torch.cat([part.flatten() for part in agent.actor.parameters()])))
+    assert learned[0][0] == learned[1][0]
+    assert torch.equal(learned[0][1], learned[1][1])
+
+
 def test_observations_in_dicts_come_back_in_tensordicts() -> None:
     buffer = ReplayBuffer(60)
     for t in range(10):
