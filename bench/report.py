@@ -21,6 +21,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench import (
+    agents_table,
     headline,
     learning_table,
     libraries_table,
@@ -118,6 +119,14 @@ def stable_baselines3() -> str:
 
 def libraries() -> str:
     return libraries_table.section(json.loads((RESULTS / "drop_in.json").read_text()), table)
+
+
+def learning() -> str:
+    return agents_table.learning(json.loads((RESULTS / "learning.json").read_text()), table)
+
+
+def hindsight() -> str:
+    return agents_table.hindsight(json.loads((RESULTS / "hindsight.json").read_text()), table)
 
 
 def own_suites() -> str:
@@ -314,6 +323,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "protocols": lambda: protocols_table.protocols(table),
     "beyond": lambda: protocols_table.beyond(table),
     "own_suites": own_suites,
+    "learning": learning,
+    "hindsight": hindsight,
 }
 PAGES: dict[str, Callable[[], str]] = {
     "conformance.md": conformance_page,

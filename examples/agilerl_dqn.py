@@ -5,7 +5,7 @@ pip install "mujigae[agilerl]" peft gymnasium[classic-control] && python agilerl
 
 from __future__ import annotations
 
-import sys
+import argparse
 import warnings
 
 import gymnasium
@@ -25,16 +25,20 @@ NUM_STEPS, START = 12_000, 500
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--theirs", action="store_true")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    np.random.seed(0)
+    torch.manual_seed(arguments.seed)
+    np.random.seed(arguments.seed)
     env = gymnasium.make("CartPole-v1")
-    memory = TheirBuffer(50_000) if "--theirs" in sys.argv else ReplayBuffer(50_000, seed=0)
+    memory = TheirBuffer(50_000) if arguments.theirs else ReplayBuffer(50_000, seed=arguments.seed)
     agent = DQN(env.observation_space, env.action_space, batch_size=64, lr=1e-3, tau=0.01, double=True)
     agent.set_training_mode(True)
 
     lengths, length = [], 0
-    obs, _ = env.reset(seed=0)
+    obs, _ = env.reset(seed=arguments.seed)
     for step in range(NUM_STEPS):
         action = agent.get_action(obs[None], epsilon=max(0.05, 1 - step / 3000))
         next_obs, reward, terminated, truncated, _ = env.step(int(action[0]))

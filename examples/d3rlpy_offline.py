@@ -5,6 +5,8 @@ pip install "mujigae[d3rlpy]" gymnasium[classic-control] && python d3rlpy_offlin
 
 from __future__ import annotations
 
+import argparse
+
 import d3rlpy
 import gymnasium
 import numpy as np
@@ -29,10 +31,27 @@ def play(env: gymnasium.Env, policy, buffer: mujigae.ReplayBuffer | None = None,
     return total
 
 
+def as_arrays(buffer: mujigae.ReplayBuffer) -> d3rlpy.dataset.ReplayBuffer:
+    """The dataset of d3rlpy's users who have arrays: without the successor of a cut episode's last row."""
+    found = list(buffer.episodes())
+    columns = [
+        [one.obs[:-1] for one in found],
+        *([getattr(one, name) for one in found] for name in ("action", "reward", "terminated", "truncated")),
+    ]
+    obs, action, *rest = (np.concatenate(column) for column in columns)
+    return d3rlpy.dataset.MDPDataset(obs, action, *(column.astype(np.float32) for column in rest))
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--theirs", action="store_true", help="the same rows as a dataset that d3rlpy makes of arrays"
+    )
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    d3rlpy.seed(0)
-    rng = np.random.default_rng(0)
+    d3rlpy.seed(arguments.seed)
+    rng = np.random.default_rng(arguments.seed)
     env = gymnasium.make("CartPole-v1")
     buffer = mujigae.ReplayBuffer(100_000, env.observation_space, env.action_space, seed=0)
 
@@ -45,7 +64,7 @@ def main() -> None:
         device="cpu"
     )
     algorithm.fit(
-        to_d3rlpy(buffer),  # the one line
+        as_arrays(buffer) if arguments.theirs else to_d3rlpy(buffer),  # the one line
         n_steps=NUM_UPDATES,
         n_steps_per_epoch=NUM_UPDATES,
         logger_adapter=d3rlpy.logging.NoopAdapterFactory(),

@@ -5,7 +5,7 @@ pip install "mujigae[skrl]" gymnasium[classic-control] && python skrl_dqn.py
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import gymnasium
 import torch
@@ -38,12 +38,16 @@ class Network(DeterministicMixin, Model):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--theirs", action="store_true")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    set_seed(0)
-    kind = RandomMemory if "--theirs" in sys.argv else ReplayMemory
+    set_seed(arguments.seed)
     recorder = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make("CartPole-v1"), NUM_STEPS)
     env = wrap_env(recorder)
-    memory = kind(memory_size=50_000, num_envs=1, device="cpu")
+    options = {"memory_size": 50_000, "num_envs": 1, "device": "cpu"}
+    memory = RandomMemory(**options) if arguments.theirs else ReplayMemory(**options, seed=arguments.seed)
     agent = DDQN(
         models={name: Network(env) for name in ("q_network", "target_q_network")},
         memory=memory,
