@@ -121,16 +121,8 @@ def restore(training: Training, checkpoint: Path) -> None:
     _check_digest(checkpoint / REPLAY, state)
     _restore_agent(training.agent, checkpoint, state)
     _restore_environment(training.environment, checkpoint, state, freeze=False)
-    try:
-        buffer = mujigae.load(
-            checkpoint / REPLAY,
-            device=training.config.hardware.device,
-            frames_on_device=training.config.hardware.frames_on_device,
-        )
-    except (OSError, SnapshotError, ValueError) as error:
-        raise CheckpointError(f"{checkpoint / REPLAY}: {reason_of(error)}") from error
-    _check_same_replay(buffer, training.buffer, checkpoint / REPLAY)
-    training.buffer = buffer
+    if training.workers is None:  # else what is there is only a list of their files
+        training.buffer = _restored_replay(training, checkpoint / REPLAY)
     training.counters = _counters(checkpoint / STATE, state)
 
 
@@ -223,6 +215,16 @@ def _restore_environment(
         environment.restore(kept, freeze=freeze)
     except (OSError, *_NOT_AS_WRITTEN, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from error
+
+
+def _restored_replay(training: Training, path: Path) -> Any:
+    hardware = training.config.hardware
+    try:
+        buffer = mujigae.load(path, device=hardware.device, frames_on_device=hardware.frames_on_device)
+    except (OSError, SnapshotError, ValueError) as error:
+        raise CheckpointError(f"{path}: {reason_of(error)}") from error
+    _check_same_replay(buffer, training.buffer, path)
+    return buffer
 
 
 def _counters(path: Path, state: Mapping[str, Any]) -> Counters:

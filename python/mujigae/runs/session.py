@@ -39,6 +39,7 @@ HARDWARE = (
 CHANGEABLE = (*BUDGETS, *HARDWARE)  # when a run is resumed
 Network = run_folder.Network
 Say = Callable[[str], None]
+Build = Callable[[Run], Training]
 
 
 class Outcome(NamedTuple):
@@ -55,10 +56,12 @@ def train_run(
     name: str | None = None,
     say: Say = print,
     tracking: Tracking | None = None,
+    build: Build = build,
 ) -> Outcome:
     """A new run in `root/name`; everything that can be known to fail does so before anything is written.
 
     tracking: where its curves go beside its folder.
+    build: makes the run of the configuration.
     """
     require_tracker(tracking)
     training = build(config)
@@ -76,6 +79,7 @@ def resume_run(
     say: Say = print,
     trust_modules: bool = False,
     tracking: Tracking | None = None,
+    build: Build = build,
 ) -> Outcome:
     """Continues the run in `folder` from its checkpoint, with other budgets or hardware if `changes` has some.
 
@@ -172,14 +176,16 @@ def _stopping(training: Training) -> str:
 
 def _follow(training: Training, folder: Path, stop: Stop, tracking: Tracking | None) -> None:
     """Runs the loop. The logs reach the disk before the checkpoint that counts on them, and that before its games."""
-    log = RunLog(folder, training, tracking)
+    log, workers = RunLog(folder, training, tracking), training.workers
     with closing(log), Display(training) as display, ExitStack() as stack:
+        if workers is not None:
+            stack.enter_context(workers.started(training, folder))
         best = None
         if training.config.budget.best_episodes:
             best = stack.enter_context(closing(BestSnapshot(folder, training)))
             best.catch_up(_out_of_time(training, stop))
         warned = False
-        for progress in run(training, stop):
+        for progress in (run if workers is None else workers.run)(training, stop):
             row = log.observe(progress)
             if progress.is_checkpoint:
                 log.sync()

@@ -18,10 +18,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 import mujigae
 from mujigae.agents.agent import Agent, Update
@@ -40,7 +43,22 @@ from mujigae.training.precision import time_updates
 from mujigae.training.readback import Readback, read_back
 from mujigae.training.schedules import beta_at
 
-__all__ = ["Counters", "Progress", "Training", "build", "is_finished", "make_buffer", "run"]
+__all__ = [
+    *("Counters", "Progress", "Training", "Workers", "build", "check_finite", "count_episodes"),
+    *("diverged", "is_finished", "learner_reward", "make_buffer", "periods", "run"),
+]
+
+
+class Workers(Protocol):
+    """Other processes that collect and store for a run, whose buffer is then only a view of theirs."""
+
+    def started(self, training: Training, folder: Path) -> AbstractContextManager[None]:
+        """They work for the run in `folder` until the end of the block, and none is left then."""
+        ...
+
+    def run(self, training: Training, should_stop: Callable[[], bool]) -> Iterator[Progress]:
+        """As `run` of this module."""
+        ...
 
 
 @dataclass
@@ -50,9 +68,10 @@ class Training:
     config: Run
     environment: Environment
     agent: Agent
-    buffer: mujigae.ReplayBuffer
+    buffer: Any  # a ReplayBuffer, or what `workers` put in its place
     counters: Counters
     notes: tuple[str, ...] = ()  # lines worth saying before it begins
+    workers: Workers | None = None  # None: this process collects and stores
     metrics: Mapping[str, Any] = field(
         default_factory=dict
     )  # of the latest update, tensors on the agent's device
@@ -197,7 +216,7 @@ def advance(training: Training, is_over: Callable[[], bool] = lambda: False) -> 
     else:
         steps = stream.step(action)
     counters.steps += len(steps.env_ids)
-    _count_episodes(counters, steps.episodes)
+    count_episodes(counters, steps.episodes)
     _take_priorities(training)
     is_last = is_over()
     is_checkpoint = _is_checkpoint_due(training, before, is_last)
@@ -211,8 +230,8 @@ def advance(training: Training, is_over: Callable[[], bool] = lambda: False) -> 
         updates += _do_updates(training, beta)
     if is_checkpoint or is_last:
         _take_priorities(training)
-    if is_checkpoint or _periods(before, counters.steps, budget.log_period_steps) > 0:
-        _check_finite(training)
+    if is_checkpoint or periods(before, counters.steps, budget.log_period_steps) > 0:
+        check_finite(training)
     return Progress(
         step=counters.steps,
         frames=counters.steps * training.environment.frames_per_step,
@@ -227,14 +246,13 @@ def advance(training: Training, is_over: Callable[[], bool] = lambda: False) -> 
 
 def _is_checkpoint_due(training: Training, before: int, is_last: bool) -> bool:
     budget, counters = training.config.budget, training.counters
-    if _periods(before, counters.steps, budget.checkpoint_period_steps) > 0:
+    if periods(before, counters.steps, budget.checkpoint_period_steps) > 0:
         return True
     return is_last and (not budget.exact_resume or is_finished(training))
 
 
 def _store(training: Training, steps: Steps) -> None:
-    """Clips rewards, here and nowhere else."""
-    reward = np.clip(steps.reward, -1.0, 1.0) if training.config.env.clip_rewards else steps.reward
+    reward = learner_reward(training.config, steps.reward)
     if len(steps.env_ids) == 0:
         return
     try:
@@ -252,7 +270,13 @@ def _store(training: Training, steps: Steps) -> None:
         raise MujigaeError(f"{where}: the replay refuses what the environment returned: {error}") from error
 
 
-def _count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:
+def learner_reward(config: Run, reward: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is stored of raw rewards: they are clipped here and nowhere else."""
+    return np.clip(reward, -1.0, 1.0) if config.env.clip_rewards else reward
+
+
+def count_episodes(counters: Counters, episodes: tuple[Episode, ...]) -> None:
+    """Adds games that ended to the counters."""
     counters.episodes += len(episodes)
     counters.recent_scores.extend(episode.score for episode in episodes)
     lengths = (episode.length_steps for episode in episodes)
@@ -264,10 +288,10 @@ def _updates_due(training: Training, before: int) -> int:
     fewest_rows = 1 if replay.replacement else replay.batch_size
     if steps < replay.first_update_steps or len(training.buffer) < fewest_rows:
         return 0
-    return _periods(before, steps, replay.learn_period_steps) * replay.num_updates
+    return periods(before, steps, replay.learn_period_steps) * replay.num_updates
 
 
-def _periods(before: int, after: int, period: int) -> int:
+def periods(before: int, after: int, period: int) -> int:
     """How many multiples of `period` lie in (before, after]."""
     return after // period - before // period
 
@@ -300,17 +324,19 @@ def _take_priorities(training: Training) -> None:
     key, priorities = training.readback.key, training.readback.array()
     training.readback = None
     if not np.isfinite(priorities).all():
-        raise _diverged(training, "loss", math.nan)
+        raise diverged(training, "loss", math.nan)
     training.buffer.update_priorities(key, priorities)
 
 
-def _check_finite(training: Training) -> None:
+def check_finite(training: Training) -> None:
+    """Raises MujigaeError where a metric of the latest update is not finite."""
     for name, value in training.metrics.items():
         if not math.isfinite(value):
-            raise _diverged(training, name, float(value))
+            raise diverged(training, name, float(value))
 
 
-def _diverged(training: Training, name: str, value: float) -> MujigaeError:
+def diverged(training: Training, name: str, value: float) -> MujigaeError:
+    """The error of a run whose loss, or another metric, is no longer finite."""
     rate = training.config.flat().get("learning_rate")
     advice = "" if rate is None else f"; try a learning_rate below {rate:g}"
     return MujigaeError(f"training diverged at step {training.counters.steps}: the {name} is {value}{advice}")
