@@ -40,7 +40,7 @@ def one_and_two(tmp_path: Path) -> tuple[Any, list[Shard]]:
         whole.update_priorities(episode.key, priorities_of(episode.action, episode.env_id))
     for lane, shard in enumerate(shards):
         for episode in shard.buffer.episodes():
-            shard.update(1, episode.key, priorities_of(episode.action, lane))
+            shard.update(shard.incarnation, episode.key, priorities_of(episode.action, lane))
     return whole, shards
 
 

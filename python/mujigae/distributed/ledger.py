@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,17 +53,18 @@ class Record(NamedTuple):
 
 @dataclass
 class Ledger:
-    """The file; `incarnation` counts how often the shard was opened, and is on the disk before anything is served."""
+    """The file; `incarnation` is larger each time that the shard is opened, also on another machine where the file was lost:
+    the nanoseconds of the clock, or one more than the last. It is on the disk before anything is served."""
 
     path: Path
-    incarnation: int = 1
+    incarnation: int
     flushed: Record = field(default_factory=Record)
     """The record of the last flush."""
 
     @classmethod
     def create(cls, path: Path) -> Ledger:
         """A new one, for an empty buffer. Raises MujigaeError where it cannot be written."""
-        ledger = cls(path)
+        ledger = cls(path, time.time_ns())
         ledger._write([ledger.flushed])
         return ledger
 
@@ -74,7 +76,7 @@ class Ledger:
             if values["format"] != FORMAT:
                 raise ValueError(f"expected the format {FORMAT!r}")
             records = [Record.from_json(record) for record in values["records"]]
-            ledger = cls(path, int(values["incarnation"]) + 1)
+            ledger = cls(path, max(int(values["incarnation"]) + 1, time.time_ns()))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: is no ledger of a shard ({error})") from error
         matching = [record for record in records if record.num_added == num_added]

@@ -144,7 +144,7 @@ class Shard:
 
     @property
     def incarnation(self) -> int:
-        """How often the shard has been opened; with every batch, so that late priorities are known."""
+        """Larger each time that the shard is opened; with every batch, so that late priorities are known."""
         return self._ledger.incarnation
 
     @property
