@@ -6,7 +6,11 @@
     shares.py   several shards as one buffer: which is drawn from, importance weights
     sharded.py  the same in one process, for the conformance suite
 
-None of these knows how calls travel.
+None of these knows how calls travel. The others are about Ray, which they ask for when a run begins:
+
+    shard_server.py, actor_server.py    what runs in the processes; collector.py: the environments of an actor
+    plan.py     what each process is made of     cluster.py   starts and ends them
+    puller.py   batches as they come             workers.py   the learner's loop; replay.py: what its run knows of the rows
 """
 
 from __future__ import annotations

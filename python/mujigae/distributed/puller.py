@@ -1,0 +1,146 @@
+"""The learner's side of the shards: batches in the order in which they come, and what is known of each shard.
+
+At most two pulls are under way at each shard. Which shard the next one goes to is drawn by what the shards hold; where two
+are under way there already, it waits for its turn, so that shares stay exact. A shard that died is left out until a look at
+it says that it is back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mujigae.distributed.actor_server import CALL_SECONDS
+from mujigae.distributed.shard import Elsewhere, Pulled, Share
+from mujigae.distributed.shard_server import Look
+from mujigae.distributed.shares import Shares
+from mujigae.errors import MujigaeError
+
+__all__ = ["Puller"]
+
+MAX_IN_FLIGHT = 2  # at each shard
+REST_SECONDS = 0.002  # after an answer "wait"
+LOOK_PERIOD_SECONDS = 0.2
+SILENT_SECONDS = 120.0  # after which a shard that gives no sign of life ends the run
+
+
+class _Call(NamedTuple):
+    shard: int
+    made_at: float
+
+
+class Puller:
+    """See the module.
+
+    Args:
+        ray: the module.
+        shards: handles.
+        batch_size: B.
+        seed: of the choice of shards.
+    """
+
+    def __init__(self, ray: Any, shards: Sequence[Any], batch_size: int, seed: int) -> None:
+        self._ray, self._shards, self._batch_size = ray, shards, batch_size
+        self._rng = np.random.default_rng(seed)
+        self.shares = Shares(len(shards))
+        self.looks: list[Look | None] = [None] * len(shards)
+        self.num_added = [0] * len(shards)
+        self.num_failures = 0
+        self._pulls: dict[Any, _Call] = {}
+        self._look_calls: dict[Any, _Call] = {}
+        self._chosen: int | None = None
+        self._rest_until = [0.0] * len(shards)
+        self._seen_at = [time.monotonic()] * len(shards)
+        self._looked_at = 0.0
+
+    def ask(self, num_sampled: int) -> None:
+        """Asks for batches; `num_sampled`: rows that the learner got so far."""
+        now = time.monotonic()
+        while True:
+            if self._chosen is None:
+                self._chosen = self.shares.choose(self._rng)
+            s = self._chosen
+            num_here = sum(call.shard == s for call in self._pulls.values())
+            if num_here >= MAX_IN_FLIGHT or now < self._rest_until[s]:
+                return
+            added = sum(self.num_added) - self.num_added[s]
+            sampled = num_sampled + self._batch_size * len(self._pulls)
+            reference = self._shards[s].pull.remote(self._batch_size, Elsewhere(added, sampled))
+            self._pulls[reference] = _Call(s, now)
+            self._chosen = None
+
+    def take(self, seconds: float) -> tuple[int, Pulled] | None:
+        """The next batch that comes within so many seconds, and its shard."""
+        if not self._pulls:
+            time.sleep(min(seconds, REST_SECONDS))
+            return None
+        ready, _ = self._ray.wait([*self._pulls], num_returns=1, timeout=seconds)
+        for reference in (*ready, *self._late(self._pulls)):
+            call = self._pulls.pop(reference)
+            pulled: Pulled | None = self._result(reference, call.shard)
+            if pulled is None:
+                rest = max(self._rest_until[call.shard], time.monotonic() + REST_SECONDS)
+                self._rest_until[call.shard] = rest
+                if self._chosen is None and self.shares.known[call.shard].total > 0:
+                    self._chosen = call.shard  # it waits only: it is still its turn
+                continue
+            self.shares.known[call.shard] = pulled.share
+            self.num_added[call.shard] = pulled.num_added
+            return call.shard, pulled
+        return None
+
+    def look(self) -> None:
+        """Asks every shard how it is, now and then, and takes the answers; MujigaeError for one that stays silent."""
+        now = time.monotonic()
+        for reference in self._ready(self._look_calls):
+            call = self._look_calls.pop(reference)
+            found: Look | None = self._result(reference, call.shard)
+            if found is not None:
+                self.looks[call.shard] = found
+                self.shares.known[call.shard] = found.share
+                self.num_added[call.shard] = found.counts.num_added
+                self._seen_at[call.shard] = now
+        if now - self._looked_at >= LOOK_PERIOD_SECONDS:
+            self._looked_at = now
+            asked = {call.shard for call in self._look_calls.values()}
+            for s in sorted({*range(len(self._shards))} - asked):
+                self._look_calls[self._shards[s].look.remote()] = _Call(s, now)
+        for s, seen_at in enumerate(self._seen_at):
+            if now - seen_at > SILENT_SECONDS:
+                raise MujigaeError(
+                    f"shard {s}: expected a sign of life within {SILENT_SECONDS:g} seconds, got none"
+                )
+
+    def send(self, shard: int, incarnation: int, key: Any, priorities: Any) -> None:
+        """Priorities of a batch, in one call that nobody waits for."""
+        with contextlib.suppress(self._ray.exceptions.PendingCallsLimitExceeded):
+            self._shards[shard].update.remote(incarnation, key, priorities)
+
+    def _ready(self, calls: dict[Any, _Call]) -> list[Any]:
+        if not calls:
+            return []
+        ready, _ = self._ray.wait([*calls], num_returns=len(calls), timeout=0)
+        return [*{*ready, *self._late(calls)}]
+
+    def _late(self, calls: dict[Any, _Call]) -> list[Any]:
+        """Calls to a killed process may hang for ever: they are given up."""
+        now = time.monotonic()
+        return [reference for reference, call in calls.items() if now - call.made_at > CALL_SECONDS]
+
+    def _result(self, reference: Any, shard: int) -> Any:
+        """None where the shard died or is silent: it is left out until it is seen again."""
+        exceptions = self._ray.exceptions
+        try:
+            return self._ray.get(reference, timeout=5.0)
+        except (exceptions.RayActorError, exceptions.GetTimeoutError, exceptions.ObjectLostError):
+            self.num_failures += 1
+            self.shares.known[shard] = Share(0, 0.0)
+            self._rest_until[shard] = time.monotonic() + LOOK_PERIOD_SECONDS
+            self._chosen = None
+            return None
+        except exceptions.RayTaskError as error:
+            raise MujigaeError(f"shard {shard}: {error.cause}") from None

@@ -1,0 +1,163 @@
+"""Runs of several processes, with Ray: they end whole, go on after a kill, and leave nothing behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mujigae
+from mujigae.agents.presets import resolve
+from mujigae.distributed.workers import RayWorkers, saved_workers
+from mujigae.errors import ConfigError
+
+ray = pytest.importorskip("ray")
+
+OPTIONS = [
+    *("prioritized", "--env", "CartPole-v1", "--num-envs", "2", "--hidden-sizes", "16", "--head-size", "0"),
+    *("--batch-size", "16", "--learn-period-steps", "8", "--min-replay-steps", "100", "--capacity", "5000"),
+    *("--checkpoint-period-steps", "1000", "--log-period-steps", "200", "--best-episodes", "0"),
+    *("--stop-evaluation", "None", "--stop-score", "None"),
+]
+
+
+def start(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "mujigae", "train", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+
+
+def of_run(folder: Path) -> list[str]:
+    """What is left of a run in the process table: workers of Ray hold their shard's path open, or are named by it."""
+    found = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return [
+        line for line in found if line.startswith("ray::ShardServer") or line.startswith("ray::ActorServer")
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    root = tmp_path_factory.mktemp("runs")
+    sizes = ("--actors", "2", "--shards", "2", "--steps", "1500")
+    process = start(*OPTIONS, *sizes, "--runs", str(root), "--name", "run")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return root / "run", out, err
+
+
+@pytest.mark.slow
+def test_a_run_makes_as_many_updates_as_one_process(finished: tuple[Path, str, str]) -> None:
+    folder, _, _ = finished
+    with (folder / "progress.csv").open(newline="") as file:
+        last = [*csv.DictReader(file)][-1]
+    assert int(last["updates"]) == 1500 // 8 - 104 // 8 + 1
+    assert int(last["step"]) >= 1500
+
+
+@pytest.mark.slow
+def test_ray_says_nothing_in_the_terminal(finished: tuple[Path, str, str]) -> None:
+    _, out, err = finished
+    assert "workers: 2 actors of 2 environments, 2 shards, Ray on this machine" in out
+    for line in (*out.splitlines(), *err.splitlines()):
+        assert "raylet" not in line
+        assert "INFO" not in line
+
+
+@pytest.mark.slow
+def test_nothing_is_left_after_the_end(finished: tuple[Path, str, str]) -> None:
+    assert of_run(finished[0]) == []
+
+
+@pytest.mark.slow
+def test_the_shards_hold_the_rows_of_all_actors(finished: tuple[Path, str, str]) -> None:
+    folder, _, _ = finished
+    totals = json.loads((folder / "cluster.json").read_text())["totals"]
+    assert len(totals["actor_processes"]) == len(totals["shard_processes"]) == 2
+    for s in range(2):
+        buffer = mujigae.load(folder / "replay" / f"shard-{s}.mujigae")
+        assert buffer.num_envs == 2
+        assert len({episode.env_id for episode in buffer.episodes()}) == 2
+
+
+@pytest.mark.slow
+def test_a_finished_run_goes_on_with_more_steps(finished: tuple[Path, str, str]) -> None:
+    process = start("--resume", str(finished[0]), "--steps", "2200")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    with (finished[0] / "progress.csv").open(newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == sorted(steps)
+    assert steps[-1] >= 2200
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_leaves_a_checkpoint_and_no_process(tmp_path: Path) -> None:
+    process = start(
+        *OPTIONS, "--actors", "1", "--steps", "100000000", "--runs", str(tmp_path), "--name", "run"
+    )
+    give_up_at = time.monotonic() + 200
+    while not (tmp_path / "run" / "progress.csv").exists() or time.monotonic() > give_up_at:
+        time.sleep(0.2)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
+    assert "interrupted; to go on: mujigae train --resume" in out
+    assert [*(tmp_path / "run").glob("checkpoint-*")]
+    assert of_run(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"exact_resume": True}, "exact_resume: expected False with actors, got True"),
+        ({"prefetch": 2}, "prefetch: expected 0 with actors, got 2"),
+        ({"prioritized": True, "sampler": "rank_based"}, "sampler: expected proportional with shards"),
+        (
+            {"prioritized": True, "uniform_share": 0.1},
+            "uniform_share: expected 0 with several shards, got 0.1",
+        ),
+        ({"capacity": 5}, "capacity: expected a row for each of 8 environments of all actors, got 5"),
+    ],
+)
+def test_what_needs_rows_or_environments_here_is_refused(options: dict[str, Any], error: str) -> None:
+    values = {"num_envs": 2, "batch_size": 2, **options}
+    with pytest.raises(ConfigError, match=error):
+        RayWorkers(4, 2).build(resolve("dqn", "CartPole-v1", values))
+
+
+def test_more_shards_than_actors_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"shards: expected at most one for each actor \(2\), got 3"):
+        RayWorkers(2, 3)
+
+
+def test_lanes_and_capacity_are_shared_out_as_in_one_buffer(tmp_path: Path) -> None:
+    workers = RayWorkers(5, 2)
+    workers.build(resolve("dqn", "CartPole-v1", {"num_envs": 3, "capacity": 1007}))
+    shards, actors = workers._plan.shards(tmp_path), workers._plan.actors()
+    assert [plan.spec.num_envs for plan in shards] == [9, 6]
+    assert sum(plan.spec.capacity for plan in shards) == 1007
+    assert [plan.first_lane for plan in actors] == [0, 0, 3, 3, 6]
+
+
+def test_a_run_says_how_many_workers_it_had(tmp_path: Path) -> None:
+    assert saved_workers(tmp_path, None) is None
+    RayWorkers(5, 2)._write(tmp_path)
+    found = saved_workers(tmp_path, "auto")
+    assert found is not None
+    assert (found.num_actors, found.num_shards, found.address) == (5, 2, "auto")
+    (tmp_path / "cluster.json").write_text('{"actors": "many", "shards": 1}')
+    with pytest.raises(mujigae.CheckpointError, match="expected numbers of actors and shards"):
+        saved_workers(tmp_path, None)

@@ -1,0 +1,127 @@
+"""The learner's loop with processes that die all the time, without Ray: no row is lost, every count is right."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calls import Calls, Handle
+
+import mujigae
+from bench.distributed.numbered import faults_in
+from mujigae.agents.presets import resolve
+from mujigae.distributed import actor_server, workers
+from mujigae.distributed.actor_server import ActorServer
+from mujigae.distributed.plan import Plan
+from mujigae.distributed.puller import Puller
+from mujigae.distributed.shard_server import ShardServer
+from mujigae.distributed.workers import RayWorkers
+
+STEPS = 1200
+VALUES = {
+    **{"num_envs": 2, "prioritized": True, "capacity": 100_000, "min_replay_steps": 200, "steps": STEPS},
+    **{"learn_period_steps": 4, "batch_size": 16, "checkpoint_period_steps": 500, "log_period_steps": 500},
+}
+
+
+class Killed:
+    """Makes a shard again from what a kill would have left of its files."""
+
+    def __init__(self, plan: Any) -> None:
+        self.plan, self.number, self.shard = plan, 0, None
+
+    def __call__(self) -> Any:
+        if self.shard is not None:
+            path = Path(self.plan.path)
+            self.number += 1
+            left = path.with_name(f"{path.name}-{self.number}")
+            for end in ("", ".ledger"):
+                shutil.copyfile(f"{path}{end}", f"{left}{end}")
+            self.plan = self.plan._replace(path=str(left))
+        self.shard = ShardServer(self.plan)
+        return self.shard
+
+
+class Processes:
+    """What `Cluster` is, of handles that die now and then."""
+
+    def __init__(
+        self, ray: Calls, plan: Plan, folder: Path, dies: Callable[[str], Callable[[], str]]
+    ) -> None:
+        plans = [each._replace(flush_rows=100) for each in plan.shards(folder)]
+        self.shards = [Handle(Killed(each), dies("shard")) for each in plans]
+        self.actors = [
+            Handle(lambda each=each: self._actor(ray, each), dies("actor")) for each in plan.actors()
+        ]
+
+    def _actor(self, ray: Calls, plan: Any) -> ActorServer:
+        return ActorServer(plan, self.shards[plan.actor % len(self.shards)])
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, num_shards: int, dies: Callable[[str], Callable[[], str]]
+) -> tuple[Any, Any, Processes, list[Any]]:
+    ray = Calls()
+    monkeypatch.setattr(actor_server, "require", lambda *_: ray)
+    monkeypatch.setattr(workers, "require_ray", lambda: ray)
+    monkeypatch.setattr(workers, "WORK_SECONDS", 0.01)
+    monkeypatch.setattr("mujigae.distributed.puller.LOOK_PERIOD_SECONDS", 0.01)
+    preset, env_id = "bench.distributed.numbered:Checker", "bench.distributed.numbered:Numbered-v0"
+    group = RayWorkers(2, num_shards)
+    training = group.build(resolve(preset, env_id, VALUES))
+    group._ray, group._cluster = ray, Processes(ray, group._plan, folder, dies)  # type: ignore[assignment]
+    group._puller = Puller(ray, group._cluster.shards, 16, seed=0)
+    group._replay.puller = group._puller
+    progress = [*group.run(training, lambda: False)]
+    return group, training, group._cluster, progress  # type: ignore[return-value]
+
+
+def never(kind: str) -> Callable[[], str]:
+    return lambda: ""
+
+
+@pytest.mark.parametrize("num_shards", [1, 2])
+def test_updates_steps_and_checkpoints_are_those_of_one_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, num_shards: int
+) -> None:
+    group, training, _, progress = run(monkeypatch, tmp_path, num_shards, never)
+    assert training.counters.updates == STEPS // 4 - 200 // 4 + 1
+    assert STEPS <= training.counters.steps <= STEPS + group._plan.slack
+    assert training.counters.checkpoints == sum(each.is_checkpoint for each in progress) == 3
+    assert sum(len(each.updates) for each in progress) == training.counters.updates
+    assert training.counters.episodes == sum(len(each.episodes) for each in progress) > 50
+    assert {episode.env_id for each in progress for episode in each.episodes} == {0, 1, 2, 3}
+    assert group.totals.rows_sampled == 16 * training.counters.updates
+
+
+def test_samples_per_insert_are_kept_all_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    group, _, _, progress = run(monkeypatch, tmp_path, 1, never)
+    updates = 0
+    for each in progress:
+        updates += len(each.updates)
+        lead = (each.step - 200) * group._plan.samples_per_insert - 16 * updates
+        assert abs(lead) <= group._plan.slack + 64 * 4 * group._plan.samples_per_insert
+
+
+@pytest.mark.parametrize("num_shards", [1, 2])
+def test_no_death_loses_a_row_stores_one_twice_or_gives_one_anothers_priority(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, num_shards: int
+) -> None:
+    def dies(kind: str) -> Callable[[], str]:
+        rng = random.Random(f"{kind} {num_shards}")
+        chance = 0.02
+        return lambda: rng.choice(["before", "after"]) if rng.random() < chance else ""
+
+    monkeypatch.setattr("mujigae.distributed.workers.time.sleep", lambda seconds: None)
+    _, training, processes, _ = run(monkeypatch, tmp_path, num_shards, dies)
+    assert training.counters.updates == STEPS // 4 - 200 // 4 + 1
+    assert sum(handle.num_deaths for handle in processes.shards) > 0
+    for handle in processes.shards:
+        faults = faults_in(handle.server.shard.buffer)
+        assert (faults["missing"], faults["twice"], faults["wrong_priorities"]) == (0, 0, 0)
+        assert faults["rows"] > 400
+        assert isinstance(handle.server.shard.buffer, mujigae.PrioritizedReplayBuffer)
