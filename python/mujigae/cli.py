@@ -165,7 +165,8 @@ def _train_new(options: Any, changes: dict[str, Any]) -> int:
     from mujigae.runs.session import train_run
 
     config = resolve(options.preset or Run.preset, changes.pop("env_id", None), changes)
-    outcome = train_run(config, root=options.runs, name=options.name, tracking=_tracking(options))
+    how = {"tracking": _tracking(options), **_workers(options, None)}
+    outcome = train_run(config, root=options.runs, name=options.name, **how)
     return _conclude(outcome, options.eval_episodes)
 
 
@@ -173,6 +174,22 @@ def _tracking(options: cli_options.TrainOptions) -> Any:
     from mujigae.runs.tracking.opening import Tracking
 
     return None if options.track is None else Tracking(options.track, options.track_project)
+
+
+def _workers(options: cli_options.TrainOptions, resumed: Path | None) -> dict[str, Any]:
+    """How a run is built whose rows come from other processes, as `train_run` takes it; nothing for one process."""
+    if resumed is None and options.actors == 0:
+        if options.shards != 1 or options.address is not None:
+            raise ConfigError("actors: expected at least 1 with --shards and --address, got 0")
+        return {}
+    from mujigae.distributed.workers import RayWorkers, saved_workers
+
+    if resumed is None:
+        return {"build": RayWorkers(options.actors, options.shards, options.address).build}
+    workers = saved_workers(resumed, options.address)
+    if options.actors not in (0, 0 if workers is None else workers.num_actors):
+        raise ConfigError("actors: cannot change when a run is resumed")
+    return {} if workers is None else {"build": workers.build}
 
 
 def _resume(options: Any, saved: Run, changes: dict[str, Any]) -> int:
@@ -184,8 +201,9 @@ def _resume(options: Any, saved: Run, changes: dict[str, Any]) -> int:
     if options.preset is not None:
         changes["preset"] = options.preset
     changes = {name: value for name, value in changes.items() if value != saved.flat()[name]}
-    trust, tracking = options.trust_modules, _tracking(options)
-    outcome = resume_run(find(options.resume, options.runs), changes, trust_modules=trust, tracking=tracking)
+    trust, folder = options.trust_modules, find(options.resume, options.runs)
+    how = {"tracking": _tracking(options), **_workers(options, folder)}
+    outcome = resume_run(folder, changes, trust_modules=trust, **how)
     return _conclude(outcome, options.eval_episodes)
 
 

@@ -77,6 +77,12 @@ class TrainOptions(Options):
     """Send the curves there too, as the tracker's own variables say; a resumed run goes on with what it had."""
     track_project: str = "mujigae"
     """Project (of MLflow: experiment) that a run with --track belongs to."""
+    actors: NotNegative = 0
+    """Collect in so many processes of Ray (extra ray), each with num_envs environments of its own; 0: in this one."""
+    shards: Count = 1
+    """With --actors: processes that hold the replay between them, each in a file on its own disk."""
+    address: str | None = None
+    """With --actors: the Ray cluster to join, as host:port or auto; None: a new one on this machine."""
     trust_modules: bool = False
     """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 
