@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ if __name__ == "__main__":
 
 from bench import (
     agents_table,
+    distributed_table,
     headline,
     learning_table,
     libraries_table,
@@ -306,6 +308,16 @@ def against_page(results: Results) -> str:
     )
 
 
+def distributed(name: str) -> str:
+    """A block of docs/clusters.md; bench/distributed/ measures what it says."""
+    results = distributed_table.newest(
+        RESULTS, "distributed_serving" if name == "sizing" else f"distributed_{name}"
+    )
+    if name in ("kills", "serving"):
+        return str(getattr(distributed_table, name)(results))
+    return str(getattr(distributed_table, name)(results, table))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "lead": lead,
     "headline": readme_table,
@@ -325,6 +337,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "own_suites": own_suites,
     "learning": learning,
     "hindsight": hindsight,
+    **{
+        f"clusters_{name}": partial(distributed, name)
+        for name in ("kills", "serving", "ratio", "learning", "sizing")
+    },
 }
 PAGES: dict[str, Callable[[], str]] = {
     "conformance.md": conformance_page,
@@ -332,7 +348,7 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 READMES = (
     ROOT / "README.md",
-    *(ROOT / f"docs/{name}.md" for name in ("benchmarks", "results", "conformance", "protocols")),
+    *(ROOT / f"docs/{name}.md" for name in ("benchmarks", "results", "conformance", "protocols", "clusters")),
 )
 
 

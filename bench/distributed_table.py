@@ -1,0 +1,127 @@
+"""The words of docs/clusters.md on what bench/distributed/ measured, and what larger clusters need by that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Table = Callable[[list[str], list[list[Any]]], str]
+
+ROWS_OF_ACTOR, UPDATES, BATCH_SIZE = 100.0, 20.0, 512  # a second
+ACTORS, SHARDS = (10, 100, 1000), (1, 2, 4, 8, 16)
+
+
+def newest(folder: Path, name: str) -> dict[str, Any] | None:
+    """The results of one measurement, of any machine."""
+    found: list[dict[str, Any]] = [
+        json.loads(path.read_text()) for path in sorted(folder.glob(f"*/{name}.json"))
+    ]
+    return found[-1] if found else None
+
+
+def kills(results: dict[str, Any] | None) -> str:
+    if results is None:
+        return "Not measured yet: `python bench/distributed/kills.py`."
+    totals = results["totals"]
+    waits = sorted(kill["seconds_until_training"] for kill in results["kills"])
+    return (
+        f"{totals['kills_of_actors']} SIGKILLs of actors, {totals['kills_of_shards']} of shards and {totals['kills_of_learners']} of the learner in one run "
+        f"([`kills.py`](bench/distributed/kills.py), {machine(results)}): training went on after each, after {waits[len(waits) // 2]:.0f} seconds in the median. "
+        f"Of {totals['rows']:,} rows {totals['missing']} are missing, {totals['twice']} are there twice, {totals['wrong_priorities']} have a priority of another "
+        f"row; {totals['flushed_rows_lost']} flushed rows were lost; {totals['processes_left']} processes and {totals['shared_memory_segments_left']} segments "
+        "of shared memory were left."
+    )
+
+
+def serving(results: dict[str, Any] | None) -> str:
+    if results is None:
+        return "Not measured yet: `python bench/distributed/serving.py`."
+    local, shard = (median(results[f"{side}_rows_per_second"]) for side in ("local", "shard"))
+    return (
+        f"A shard serves {shard:,.0f} rows a second in batches of {results['batch_size']}, stacks of four 84x84 frames, and the same buffer in the learner's own "
+        f"process {local:,.0f} ({results['share_of_local']:.0%}, median of {len(results['local_rows_per_second'])} rounds by turns, {machine(results)}). A batch has "
+        f"{results['batch_bytes'] / 1e6:.1f} MB; its copy into the object store takes {1e3 * results['put_seconds']:.1f} ms. A call takes "
+        f"{1e6 * results['call_seconds']:.0f} µs, {1e6 * results['call_seconds_many_at_once']:.0f} µs where many are under way."
+    )
+
+
+def ratio(results: dict[str, Any] | None, table: Table) -> str:
+    if results is None:
+        return "Not measured yet: `python bench/distributed/ratio.py`."
+    rows = [
+        [
+            name,
+            f"{case['samples_per_insert']:.3f}",
+            f"{case['off_by']:+.1%}",
+            f"{case['learner_waits']:.1%}",
+            f"{case['actors_wait']:.1%}",
+        ]
+        for name, case in results["cases"].items()
+    ]
+    header = [
+        f"two actors, one shard; asked: {results['asked']:g}",
+        "samples per insert",
+        "off by",
+        "learner waits",
+        "actors wait",
+    ]
+    return table(header, rows)
+
+
+def learning(results: dict[str, Any] | None, table: Table) -> str:
+    if results is None:
+        return "Not measured yet: `python bench/distributed/learning.py`."
+    rows = [
+        [
+            run["workers"],
+            run["seed"],
+            f"{run['updates']:,}",
+            f"{run['mean_score']:.1f} ± {run['standard_error']:.1f}",
+        ]
+        for run in results["runs"]
+    ]
+    return table(["CartPole-v1, `dqn --prioritized`", "seed", "updates", "mean of 100 games"], rows)
+
+
+def sizing(results: dict[str, Any] | None, table: Table) -> str:
+    """By the rates of one shard and one core: what a number of actors sends, and how busy so many shards are."""
+    if results is None:
+        return "Not measured yet: `python bench/distributed/serving.py`."
+    adds, serves = results["added_rows_per_second"], median(results["shard_rows_per_second"])
+    rows = []
+    for actors in ACTORS:
+        sent = actors * ROWS_OF_ACTOR
+        busy = {k: (sent / adds + UPDATES * BATCH_SIZE / serves) / k for k in SHARDS}
+        enough = next((str(k) for k in SHARDS if busy[k] <= 0.7), f"more than {SHARDS[-1]}")
+        raw, once = (sent * results[f"{name}_bytes_of_a_row"] / 1e6 for name in ("raw", "chunk"))
+        calls = sent / results["chunk_rows"] + 2 * UPDATES
+        shares = (f"{busy[k]:.0%}" if busy[k] <= 1 else "over" for k in SHARDS)
+        rows.append(
+            [f"{actors:,}", f"{sent:,.0f}", f"{raw:,.0f}", f"{once:,.1f}", f"{calls:,.0f}", *shares, enough]
+        )
+    header = [
+        "actors",
+        "rows/s",
+        "MB/s raw",
+        "MB/s frames once",
+        "calls/s",
+        *(f"{k} shards busy" for k in SHARDS),
+        "shards needed",
+    ]
+    note = (
+        f"Assumed: {ROWS_OF_ACTOR:g} rows a second of each actor, {UPDATES:g} updates a second of {BATCH_SIZE} rows, a core for each shard, and a network that carries it. "
+        f"Measured: {adds:,.0f} rows a second that a shard adds, {serves:,.0f} that it serves, {results['chunk_bytes_of_a_row']:,.0f} bytes of a row in a chunk "
+        f"({results['raw_bytes_of_a_row']:,} raw), chunks of {results['chunk_rows']} rows. Needed: the fewest shards that are busy for 70% of the time at most."
+    )
+    return f"{table(header, rows)}\n\n{note}"
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def machine(results: dict[str, Any]) -> str:
+    found = results["machine"]
+    return f"{found['cores']} cores of an {found['processor']}"
