@@ -23,7 +23,18 @@ ray = pytest.importorskip("ray")
 
 OPTIONS = [
     *("prioritized", "--env", "CartPole-v1", "--num-envs", "2", "--hidden-sizes", "16", "--head-size", "0"),
-    *("--batch-size", "16", "--learn-period-steps", "8", "--min-replay-steps", "100", "--capacity", "5000"),
+    *(
+        "--batch-size",
+        "16",
+        "--learn-period-steps",
+        "8",
+        "--min-replay-steps",
+        "100",
+        "--capacity",
+        "5000",
+        "--num-updates",
+        "1",
+    ),
     *("--checkpoint-period-steps", "1000", "--log-period-steps", "200", "--best-episodes", "0"),
     *("--stop-evaluation", "None", "--stop-score", "None"),
 ]
