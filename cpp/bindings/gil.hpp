@@ -6,7 +6,9 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
-#include <unistd.h>
+
+#include <chrono>
+#include <thread>
 
 namespace mujigae::bindings {
 
@@ -20,7 +22,7 @@ class ReleasedGil {
     try {
       PyEval_RestoreThread(thread_);
     } catch (...) {  // pthread_exit on its way
-      for (;;) ::pause();
+      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
     }
   }
 

@@ -1,9 +1,9 @@
 #include "mujigae/fork_safe_mutex.hpp"
 
-#include <pthread.h>
-
 #include <array>
 #include <set>
+
+#include "mujigae/storage/system.hpp"
 
 namespace mujigae {
 namespace {
@@ -40,7 +40,7 @@ class Registry {
 
  private:
   Registry() {
-    ::pthread_atfork([] { only().lock_all(); }, [] { only().unlock_all(); }, [] { only().unlock_all(); });
+    system::at_fork([] { only().lock_all(); }, [] { only().unlock_all(); }, [] { only().unlock_all(); });
   }
   std::set<ForkSafeMutex*>& of(ForkSafeMutex::Level level) { return mutexes_[static_cast<std::size_t>(level)]; }
 

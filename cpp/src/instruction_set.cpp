@@ -10,7 +10,11 @@ namespace {
 bool is_available(InstructionSet set) {
 #if defined(__x86_64__)
   if (set == InstructionSet::kAvx2) return __builtin_cpu_supports("avx2");
-  if (set == InstructionSet::kAvx512) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+  if (set == InstructionSet::kAvx512) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  }
+#elif defined(__aarch64__)
+  if (set == InstructionSet::kNeon) return true;
 #endif
   return set == InstructionSet::kScalar;
 }
@@ -36,13 +40,16 @@ const char* name(InstructionSet set) {
   switch (set) {
     case InstructionSet::kAvx2: return "avx2";
     case InstructionSet::kAvx512: return "avx512";
+    case InstructionSet::kNeon: return "neon";
     default: return "scalar";
   }
 }
 
 std::vector<InstructionSet> compiled_instruction_sets() {
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__)
   return {InstructionSet::kScalar, InstructionSet::kAvx2, InstructionSet::kAvx512};
+#elif defined(__aarch64__)
+  return {InstructionSet::kScalar, InstructionSet::kNeon};
 #else
   return {InstructionSet::kScalar};
 #endif

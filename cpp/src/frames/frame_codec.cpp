@@ -5,94 +5,19 @@
 #include <cstring>
 
 #include "mujigae/instruction_set.hpp"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#include <immintrin.h>
-#define MUJIGAE_FRAME_CODEC_X86
-#endif
+#include "frame_codec_loops.hpp"
 
 namespace mujigae {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "words are compared as little-endian");
 
-constexpr std::int64_t kPieceBytes = 32, kMaxLength = 127, kMaxKeep = 255, kLongKeep = 32;
+constexpr std::int64_t kMaxKeep = 255;
 constexpr std::int64_t kMinKeep = 5, kMinRun = 6;  // between literals: fewer would save bytes and cost time
 constexpr std::byte kIsRun{128};
 
-using Piece [[gnu::vector_size(kPieceBytes)]] = unsigned char;
-
-struct Loops {
-  void (*differences)(const std::byte*, const std::byte*, std::int64_t, std::uint64_t*);
-  bool (*apply_tokens)(const FramePart&, const std::byte*, std::byte*, std::int64_t);
-  void (*xor_rows)(std::byte*, const std::byte*, std::int64_t, std::int64_t);
-};
-
-namespace scalar {
-
-std::uint64_t load(const std::byte* from) {
-  std::uint64_t word;
-  std::memcpy(&word, from, sizeof(word));
-  return word;
-}
-
-std::uint64_t differences_64(const std::byte* a, const std::byte* b) {
-  constexpr std::uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f, kGather = 0x0102040810204080;
-  std::uint64_t bits = 0;
-  for (int i = 0; i < 8; ++i) {
-    const std::uint64_t x = load(a + 8 * i) ^ load(b + 8 * i);
-    const std::uint64_t is_nonzero = ((((x & kLow7) + kLow7) | x) & ~kLow7) >> 7;
-    bits |= (is_nonzero * kGather >> 56) << (8 * i);
-  }
-  return bits;
-}
-
-#include "frame_codec_loops.inl"
-}  // namespace scalar
-
-#ifdef MUJIGAE_FRAME_CODEC_X86
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2,lzcnt")
-namespace avx2 {
-
-std::uint32_t differences_32(const std::byte* a, const std::byte* b) {
-  const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
-  const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
-  return ~static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, y)));
-}
-
-std::uint64_t differences_64(const std::byte* a, const std::byte* b) {
-  return differences_32(a, b) | std::uint64_t{differences_32(a + 32, b + 32)} << 32;
-}
-
-#include "frame_codec_loops.inl"
-}  // namespace avx2
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512bw,avx2,bmi,bmi2,lzcnt,prefer-vector-width=256")
-namespace avx512 {
-
-std::uint64_t differences_64(const std::byte* a, const std::byte* b) {
-  return _mm512_cmpneq_epu8_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b));
-}
-
-#include "frame_codec_loops.inl"
-}  // namespace avx512
-#pragma GCC pop_options
-#endif
-
-Loops choose_loops() {
-#ifdef MUJIGAE_FRAME_CODEC_X86
-  const InstructionSet set = active_instruction_set();
-  if (set == InstructionSet::kAvx512 && __builtin_cpu_supports("avx512bw")) return avx512::kLoops;
-  if (set != InstructionSet::kScalar) return avx2::kLoops;
-#endif
-  return scalar::kLoops;
-}
-
-const Loops& loops() {
-  static const Loops chosen = choose_loops();
+const CodecLoops& loops() {
+  static const CodecLoops& chosen = of_active_set([]<InstructionSet kSet>() -> const CodecLoops& { return codec_loops<kSet>(); });
   return chosen;
 }
 

@@ -1,9 +1,5 @@
 #include "mujigae/frames/frame_copies.hpp"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -16,6 +12,8 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "mujigae/storage/system.hpp"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -62,10 +60,7 @@ std::size_t count_threads() {
     const auto [end, error] = std::from_chars(wanted, wanted + std::strlen(wanted), count);
     if (error == std::errc() && *end == '\0' && count > 0) return std::min(count, kMaxThreads);
   }
-  cpu_set_t processors;
-  const int error = ::sched_getaffinity(0, sizeof processors, &processors);
-  const std::size_t count = error == 0 ? static_cast<std::size_t>(CPU_COUNT(&processors)) : std::thread::hardware_concurrency();
-  return std::clamp<std::size_t>(count, 1, kMostByDefault);
+  return std::min(system::num_processors(), kMostByDefault);
 }
 
 std::atomic<unsigned> num_forks = 0;  // between the first process and this one
@@ -127,9 +122,12 @@ class CopyThreads {
   using Job = std::shared_ptr<FrameCopies::Job>;
 
   static CopyThreads& of_this_process() {
-    [[maybe_unused]] static const int registered = ::pthread_atfork(nullptr, nullptr, [] {
-      current_.store(nullptr);
-      ++num_forks;
+    static std::once_flag once;
+    std::call_once(once, [] {
+      system::at_fork(nullptr, nullptr, [] {
+        current_.store(nullptr);
+        ++num_forks;
+      });
     });
     CopyThreads* threads = current_.load();
     if (threads != nullptr) return *threads;
@@ -149,19 +147,14 @@ class CopyThreads {
  private:
   // No signals, they are for the program's own threads. Without a thread, whoever finishes a job does all of it.
   bool start_thread() try {
-    sigset_t all, before;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    const auto restore = std::shared_ptr<void>(nullptr, [&before](void*) { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); });
-    std::thread([this] { work(); }).detach();
+    system::without_signals([this] { std::thread([this] { work(); }).detach(); });
     return true;
   } catch (const std::system_error&) {
     return false;
   }
 
   void work() {
-    const sched_param none{};
-    ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);  // whoever wakes a thread goes on with its own work first
+    system::yield_to_wakers();
     std::unique_lock lock(mutex_);
     for (;;) {
       is_posted_.wait(lock, [this] { return !jobs_.empty(); });

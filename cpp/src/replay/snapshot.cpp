@@ -1,9 +1,5 @@
 #include "mujigae/replay/snapshot.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -11,6 +7,7 @@
 #include <cstring>
 
 #include "mujigae/check.hpp"
+#include "mujigae/storage/system.hpp"
 
 namespace mujigae {
 namespace {
@@ -92,9 +89,9 @@ std::vector<std::vector<std::byte>> SnapshotWriter::take_pieces() {
 
 void SnapshotWriter::flush() {
   for (std::size_t written = 0; written < buffer_.size();) {
-    const ssize_t count = ::write(file_->descriptor(), buffer_.data() + written, buffer_.size() - written);
-    if (count < 0 && errno != EINTR) fail_system("cannot write " + file_->name());
-    if (count > 0) written += static_cast<std::size_t>(count);
+    const std::ptrdiff_t count = system::write(file_->descriptor(), std::span(buffer_).subspan(written));
+    if (count < 0) fail_system("cannot write " + file_->name());
+    written += static_cast<std::size_t>(count);
   }
   buffer_.clear();
 }
@@ -129,12 +126,12 @@ void SnapshotWriter::commit() {
 
 // --- SnapshotReader
 
-SnapshotReader::SnapshotReader(const std::string& path) : path_(path), file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {  // a pipe would wait for a writer
+SnapshotReader::SnapshotReader(const std::string& path) : path_(path), file_(system::open_to_read(path)) {
   if (!file_) fail_system("cannot open " + path);
   read_head();
 }
 
-SnapshotReader::SnapshotReader(int file, const std::string& path) : path_(path), file_(::dup(file)) {
+SnapshotReader::SnapshotReader(int file, const std::string& path) : path_(path), file_(system::duplicate(file)) {
   if (!file_) fail_system("cannot open " + path);
   read_head();
 }
@@ -146,10 +143,10 @@ SnapshotReader::SnapshotReader(std::vector<std::span<const std::byte>> pieces) :
 
 void SnapshotReader::read_head() {
   if (file_) {
-    struct stat status;
-    if (::fstat(*file_, &status) != 0) fail_system("cannot read " + path_);
-    if (!S_ISREG(status.st_mode)) fail("not a regular file");
-    size_ = static_cast<std::uint64_t>(status.st_size);
+    const std::optional<std::uint64_t> size = system::size_of_regular(*file_);
+    if (!size && errno != 0) fail_system("cannot read " + path_);
+    if (!size) fail("not a regular file");
+    size_ = *size;
   }
   std::array<std::byte, 12> head;
   if (size_ < head.size() + 4) fail("too short for a mujigae snapshot");
@@ -168,8 +165,7 @@ void SnapshotReader::get(std::span<std::byte> bytes) {
   if (bytes.size() > size_ - position_) fail("the file ends too early");
   if (!file_) return get_from_memory(bytes);
   while (!bytes.empty()) {
-    const ssize_t count = ::pread(*file_, bytes.data(), bytes.size(), static_cast<off_t>(position_));
-    if (count < 0 && errno == EINTR) continue;
+    const std::ptrdiff_t count = system::read_at(*file_, bytes, position_);
     if (count < 0) fail_system("cannot read " + path_);
     if (count == 0) fail("the file ends too early");
     position_ += static_cast<std::uint64_t>(count);

@@ -7,16 +7,13 @@
 
 #include "mujigae/check.hpp"
 #include "mujigae/instruction_set.hpp"
+#include "sum_tree_loops.hpp"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace mujigae {
 namespace {
 
 constexpr std::int64_t kFanOut = SumTree::kFanOut;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // A sum carried as an unevaluated pair (Knuth's two-sum), rounded only where it is read. Adding zero leaves it unchanged.
 struct RunningSum {
@@ -31,101 +28,26 @@ struct RunningSum {
   }
 };
 
-using TreeView = SumTree::View;
-
-struct Group {  // descents side by side; whole blocks of random words
-  static constexpr std::size_t kSize = 16;
-  std::size_t count;
-  double targets[kSize];  // what is left of them
-  std::int64_t nodes[kSize];
-};
-
-const double* children_at(const TreeView& tree, std::size_t height) {
-  return height == 0 ? tree.leaves : tree.totals[height - 1];
-}
-
-// The last leaf before `end` that is not zero; there is one. Up to the first node with something to the left, and down again.
-std::int64_t last_positive_before(const TreeView& tree, std::int64_t end) {
-  std::size_t height = 0;
-  std::int64_t child = end - 1;
-  while (children_at(tree, height)[child] <= 0.0) {
-    while (child % kFanOut == 0) {  // the first of its node
-      child /= kFanOut;
-      ++height;
-    }
-    --child;
-  }
-  for (; height > 0; --height) {
-    child = child * kFanOut + kFanOut - 1;
-    while (children_at(tree, height - 1)[child] <= 0.0) --child;
-  }
-  return child;
-}
-
-inline void prefetch_node(const double* children, std::int64_t node) {
-  __builtin_prefetch(children + node * kFanOut);
-  __builtin_prefetch(children + node * kFanOut + kFanOut / 2);
-}
-
-namespace scalar {
-#include "four_lanes.inl"
-#include "sum_tree_kernels.inl"
-}  // namespace scalar
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC target("avx2,popcnt")
-namespace avx2 {
-#include "four_lanes.inl"
-#include "sum_tree_kernels.inl"
-}  // namespace avx2
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,popcnt")
-namespace avx512 {
-#include "four_lanes.inl"
-#include "sum_tree_kernels.inl"
-}  // namespace avx512
-#pragma GCC pop_options
-#endif
-
-struct Kernels {
-  decltype(&scalar::descend_all) descend_all;
-  decltype(&scalar::find_leaves) find_leaves;
-  decltype(&scalar::sum_nodes) sum_nodes;
-  decltype(&scalar::sum_nodes_and_prefixes) sum_nodes_and_prefixes;
-  decltype(&scalar::are_valid) are_valid;
-};
-
-#define MUJIGAE_KERNELS(set) \
-  Kernels { set::descend_all, set::find_leaves, set::sum_nodes, set::sum_nodes_and_prefixes, set::are_valid }
-
-const Kernels& kernels() {
-  static const Kernels chosen = [] {
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-    if (active_instruction_set() == InstructionSet::kAvx2) return MUJIGAE_KERNELS(avx2);
-    if (active_instruction_set() == InstructionSet::kAvx512) return MUJIGAE_KERNELS(avx512);
-#endif
-    return MUJIGAE_KERNELS(scalar);
-  }();
+// The loops for the instruction set in use.
+const TreeLoops& loops() {
+  static const TreeLoops& chosen = of_active_set([]<InstructionSet kSet>() -> const TreeLoops& { return tree_loops<kSet>(); });
   return chosen;
 }
 
 // Fills groups of targets and finds them. While the leaves of one group are on their way from memory, the next one goes down.
 template <class Fill>
-void find_groups(const TreeView& tree, std::span<std::int64_t> out, const Fill& fill) {
-  const Kernels& run = kernels();
-  Group groups[2];
+void find_groups(const SumTree::View& tree, std::span<std::int64_t> out, const Fill& fill) {
+  const TreeLoops& run = loops();
+  TreeGroup groups[2];
   std::size_t begin = 0;
-  for (std::size_t g = 0; begin < out.size(); ++g, begin += Group::kSize) {
-    Group& group = groups[g % 2];
-    group.count = std::min(Group::kSize, out.size() - begin);
+  for (std::size_t g = 0; begin < out.size(); ++g, begin += TreeGroup::kSize) {
+    TreeGroup& group = groups[g % 2];
+    group.count = std::min(TreeGroup::kSize, out.size() - begin);
     fill(begin, group);
     run.descend_all(tree, group);
-    if (g > 0) run.find_leaves(tree, groups[1 - g % 2], out.data() + begin - Group::kSize);
+    if (g > 0) run.find_leaves(tree, groups[1 - g % 2], out.data() + begin - TreeGroup::kSize);
   }
-  if (begin > 0) run.find_leaves(tree, groups[(begin / Group::kSize - 1) % 2], out.data() + begin - Group::kSize);
+  if (begin > 0) run.find_leaves(tree, groups[(begin / TreeGroup::kSize - 1) % 2], out.data() + begin - TreeGroup::kSize);
 }
 
 std::int64_t round_up(std::int64_t count) { return (count + kFanOut - 1) / kFanOut * kFanOut; }
@@ -157,7 +79,7 @@ void SumTree::check(std::span<const std::int64_t> indices, std::span<const doubl
   if (indices.size() != values.size()) {
     fail_value("values: expected ", indices.size(), " of them, one for each index, got ", values.size());
   }
-  if (kernels().are_valid(indices.data(), values.data(), indices.size(), capacity_)) return;
+  if (loops().are_valid(indices.data(), values.data(), indices.size(), capacity_)) return;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (indices[i] < 0 || indices[i] >= capacity_) {
       fail_index("indices[", i, "]: expected 0 <= index < ", capacity_, ", got ", indices[i]);
@@ -176,12 +98,12 @@ void SumTree::update(std::span<const std::int64_t> indices, std::span<const doub
     num_updates_ = 1;
   }
   std::size_t count = write_leaves(indices, values);
-  kernels().sum_nodes(leaves_.data(), touched_.data(), count, levels_[0].totals.data());
+  loops().sum_nodes(leaves_.data(), touched_.data(), count, levels_[0].totals.data());
   for (std::size_t height = 0; height < levels_.size(); ++height) {
     Level& level = levels_[height];
     double* totals = height + 1 < levels_.size() ? levels_[height + 1].totals.data() : &total_;
     count = touch_parents(level, count);
-    kernels().sum_nodes_and_prefixes(level.totals.data(), touched_.data(), count, totals, level.prefixes.data());
+    loops().sum_nodes_and_prefixes(level.totals.data(), touched_.data(), count, totals, level.prefixes.data());
   }
 }
 
@@ -232,7 +154,7 @@ void SumTree::find(std::span<const double> targets, std::span<std::int64_t> out)
   for (std::size_t i = 0; i < targets.size(); ++i) {
     if (!(targets[i] >= 0.0)) fail_value("targets[", i, "]: expected a number of at least 0, got ", targets[i]);
   }
-  find_groups(view(), out, [&](std::size_t begin, Group& group) {
+  find_groups(view(), out, [&](std::size_t begin, TreeGroup& group) {
     std::copy_n(targets.data() + begin, group.count, group.targets);
   });
 }
@@ -241,8 +163,8 @@ void SumTree::sample(Philox& random, bool stratified, std::span<std::int64_t> ou
   if (out.empty()) fail_value("batch_size: expected at least 1, got 0");
   if (!(total() > 0.0)) fail_value("sample: every leaf is zero, nothing can be drawn");
   const double slice = stratified ? total() / static_cast<double>(out.size()) : total();
-  std::array<std::uint64_t, Group::kSize> words;
-  find_groups(view(), out, [&](std::size_t begin, Group& group) {
+  std::array<std::uint64_t, TreeGroup::kSize> words;
+  find_groups(view(), out, [&](std::size_t begin, TreeGroup& group) {
     random.fill(std::span(words).first(group.count));
     for (std::size_t i = 0; i < group.count; ++i) {
       group.targets[i] = ((stratified ? static_cast<double>(begin + i) : 0.0) + unit_interval(words[i])) * slice;

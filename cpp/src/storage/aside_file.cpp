@@ -1,33 +1,27 @@
 #include "mujigae/storage/aside_file.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
+#include <filesystem>
 
 #include "mujigae/check.hpp"
+#include "mujigae/storage/system.hpp"
 
 namespace mujigae {
 namespace {
 
 // Where the file will stand: what a link points to, and never the place of a device, a pipe or a folder.
 std::string place_of(const std::string& path) {
-  struct stat status;
-  if (::stat(path.c_str(), &status) != 0) return path;  // a new name
-  if (!S_ISREG(status.st_mode)) {
-    errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(system::path_of(path), error);
+  if (!std::filesystem::exists(status)) return path;  // a new name
+  if (!std::filesystem::is_regular_file(status)) {
+    errno = std::filesystem::is_directory(status) ? EISDIR : EINVAL;
     fail_system("expected a regular file or a new name, got " + path);
   }
-  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
-  return real ? real.get() : path;
+  const std::filesystem::path real = std::filesystem::canonical(system::path_of(path), error);
+  return error ? path : system::utf8_of(real);
 }
 
 // NAME.digits-digits.tmp, which is how the constructor names them.
@@ -39,26 +33,21 @@ bool is_aside_name(const std::string& file, const std::string& name) {
 }
 
 void remove_if_abandoned(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (file && ::flock(*file, LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
+  const Descriptor file(system::open_to_write(path, false));
+  if (file && system::lock(*file, false)) system::remove(path);
 }
 
 void remove_abandoned(const std::string& path) {
-  const std::string folder = folder_of(path), name = path.substr(path.rfind('/') + 1);
-  const auto close = [](DIR* files) { ::closedir(files); };
-  const std::unique_ptr<DIR, decltype(close)> files(::opendir(folder.c_str()), close);
-  if (!files) return;  // creating the file will say why
-  while (const dirent* file = ::readdir(files.get())) {
-    if (is_aside_name(file->d_name, name)) remove_if_abandoned(folder + "/" + file->d_name);
+  const std::string name = system::utf8_of(system::path_of(path).filename());
+  std::error_code error;  // creating the file will say why
+  const std::filesystem::directory_iterator end;
+  for (std::filesystem::directory_iterator file(system::path_of(folder_of(path)), error); !error && file != end; file.increment(error)) {
+    if (is_aside_name(system::utf8_of(file->path().filename()), name)) remove_if_abandoned(system::utf8_of(file->path()));
   }
 }
 
 // Whether the file is ours: nobody took it for an abandoned one before it was locked.
-bool lock_new(int file) {
-  struct stat status;
-  if (::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
-  return ::fstat(file, &status) == 0 && status.st_nlink > 0;
-}
+bool lock_new(int file) { return (system::lock(file, false) || errno != EWOULDBLOCK) && system::has_name(file); }
 
 }  // namespace
 
@@ -66,25 +55,24 @@ AsideFile::AsideFile(const std::string& path) : path_(place_of(path)) {
   static std::atomic<std::uint64_t> num_files = 0;
   remove_abandoned(path_);
   while (true) {
-    name_ = concat(path_, ".", ::getpid(), "-", num_files++, ".tmp");
-    file_ = Descriptor(::open(name_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    name_ = concat(path_, ".", system::process_id(), "-", num_files++, ".tmp");
+    file_ = Descriptor(system::create_to_write(name_));
     if (!file_ && errno != EEXIST) fail_system("cannot create " + name_);
     if (file_ && lock_new(*file_)) return;
   }
 }
 
 AsideFile::~AsideFile() {
-  if (!has_place_) ::unlink(name_.c_str());
+  if (!has_place_) system::remove(name_);
 }
 
 void AsideFile::take_place(bool may_replace) {
-  if (::fsync(*file_) != 0) fail_system("cannot sync " + name_);
-  if (may_replace ? ::rename(name_.c_str(), path_.c_str()) != 0 : ::link(name_.c_str(), path_.c_str()) != 0) {
+  if (!system::sync(*file_)) fail_system("cannot sync " + name_);
+  if (!(may_replace ? system::rename_over(name_, path_) : system::rename_new(name_, path_))) {
     fail_system((may_replace ? "cannot rename to " : "cannot create ") + path_);
   }
-  if (!may_replace) ::unlink(name_.c_str());
   has_place_ = true;
-  sync_folder_of(path_);
+  system::sync_folder(folder_of(path_));
 }
 
 void AsideFile::replace() { take_place(true); }

@@ -1,29 +1,29 @@
 #include "mujigae/storage/mapped_file.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 
 #include "mujigae/check.hpp"
 #include "mujigae/replay/snapshot.hpp"
+#include "mujigae/storage/system.hpp"
 
 namespace mujigae {
 namespace {
 
-constexpr std::int64_t kAlignment = 1 << 16, kRecordAlignment = 4096;
+constexpr std::int64_t kAlignment = 1 << 16, kRecordAlignment = 1 << 14;  // the largest page
 constexpr std::size_t kMaxParts = 16;
 constexpr std::uint32_t kMeta = section_tag("META"), kLive = section_tag("LIVE");
 
 // Everything in the header but META takes 184 bytes.
 std::int64_t header_bytes(const std::string& meta) {
   return round_up_to(kAlignment, static_cast<std::int64_t>(meta.size()) + 512);
+}
+
+void check_can_map(const std::string& path) {
+  if (!system::kCanMapFiles) fail_value("path: expected None, as this system keeps buffers in memory only, got ", path);
 }
 
 }  // namespace
@@ -33,12 +33,13 @@ struct MappedFile::Record {  // then the words
   std::uint64_t generation;
 };
 
-MappedFile::MappedFile(const std::string& path) : path_(path), process_(::getpid()) {}
+MappedFile::MappedFile(const std::string& path) : path_(path), process_(system::process_id()) {}
 
 std::unique_ptr<MappedFile> MappedFile::create(const std::string& path, const std::string& meta) {
+  check_can_map(path);
   std::unique_ptr<MappedFile> file(new MappedFile(path));
-  struct stat status;
-  if (::lstat(path.c_str(), &status) == 0) {
+  std::error_code unknown;  // creating the file will say why
+  if (std::filesystem::exists(std::filesystem::symlink_status(system::path_of(path), unknown))) {
     errno = EEXIST;
     fail_system("path: expected a new file (an existing one is opened by load), got " + path);
   }
@@ -49,12 +50,13 @@ std::unique_ptr<MappedFile> MappedFile::create(const std::string& path, const st
 }
 
 std::unique_ptr<MappedFile> MappedFile::open(const std::string& path, const std::string& meta, Changes changes) {
+  check_can_map(path);
   std::unique_ptr<MappedFile> file(new MappedFile(path));
   file->changes_ = changes;
   const bool is_copy = changes == Changes::kCopy;
-  file->file_ = Descriptor(::open(path.c_str(), (is_copy ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_CLOEXEC));
+  file->file_ = Descriptor(is_copy ? system::open_to_read(path) : system::open_to_write(path, true));
   if (!file->file_) fail_system("cannot open " + path);
-  if (::flock(*file->file_, (is_copy ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+  if (!system::lock(*file->file_, is_copy)) {
     fail_system(errno == EWOULDBLOCK ? "path: expected a file that no other buffer or process has open, got " + path
                                      : "cannot lock " + path);
   }
@@ -64,7 +66,7 @@ std::unique_ptr<MappedFile> MappedFile::open(const std::string& path, const std:
 }
 
 MappedFile::~MappedFile() {
-  for (const Part& part : parts_) ::munmap(part.memory, static_cast<std::size_t>(part.bytes));
+  for (const Part& part : parts_) system::unmap_memory(part.memory, static_cast<std::size_t>(part.bytes));
 }
 
 void MappedFile::read_header(const std::string& meta) {
@@ -88,13 +90,7 @@ void MappedFile::write_header() {
   SnapshotWriter header;
   header.section(kMeta, std::span<const char>(meta_));
   header.section(kLive, std::span<const std::int64_t>(sizes));
-  std::span<const std::byte> bytes = header.bytes();
-  for (off_t at = 0; !bytes.empty();) {
-    const ssize_t count = ::pwrite(descriptor(), bytes.data(), bytes.size(), at);
-    if (count < 0 && errno != EINTR) fail_system("cannot write " + path_);
-    at += std::max<ssize_t>(count, 0);
-    bytes = bytes.subspan(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-  }
+  if (!system::write_at(descriptor(), header.bytes(), 0)) fail_system("cannot write " + path_);
 }
 
 // --- parts
@@ -104,13 +100,12 @@ std::byte* MappedFile::map_part(std::int64_t bytes, bool is_reserved) {
   if (parts_.size() == kMaxParts) throw std::logic_error("too many parts");
   const std::int64_t end = size_ + round_up_to(kAlignment, bytes);
   if (is_new()) {
-    if (::ftruncate(descriptor(), end) != 0) fail_system(concat("cannot make ", path_, " ", end, " bytes long"));
+    if (!system::set_size(descriptor(), end)) fail_system(concat("cannot make ", path_, " ", end, " bytes long"));
   } else if (bytes != part_bytes_[parts_.size()]) {
     fail(concat("a part of ", part_bytes_[parts_.size()], " bytes, expected ", bytes));
   }
-  const int sharing = changes_ == Changes::kCopy ? MAP_PRIVATE : MAP_SHARED;
-  void* memory = ::mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ | PROT_WRITE, sharing | MAP_NORESERVE, descriptor(), size_);
-  if (memory == MAP_FAILED) fail_system(concat("cannot map ", bytes, " bytes of ", path_));
+  void* memory = system::map_file(descriptor(), size_, static_cast<std::size_t>(bytes), changes_ == Changes::kCopy);
+  if (memory == nullptr) fail_system(concat("cannot map ", bytes, " bytes of ", path_));
   parts_.push_back({static_cast<std::byte*>(memory), size_, bytes});
   size_ = end;
   if (is_reserved) reserve(parts_.back().memory, bytes);
@@ -130,20 +125,17 @@ std::int64_t MappedFile::offset_of(const std::byte* memory) const {
 // A hole would be filled on the first touch, and a full disk would then end the process.
 void MappedFile::reserve(std::byte* memory, std::int64_t bytes) {
   if (changes_ == Changes::kCopy) return;
-  do {
-    errno = ::posix_fallocate(descriptor(), offset_of(memory), bytes);
-  } while (errno == EINTR);
-  if (errno != 0) fail_system(concat("cannot reserve ", bytes, " bytes for ", path_));
+  if (!system::reserve(descriptor(), offset_of(memory), bytes)) fail_system(concat("cannot reserve ", bytes, " bytes for ", path_));
 }
 
 void MappedFile::release(std::byte* memory, std::int64_t bytes) noexcept {
   if (bytes == 0 || changes_ == Changes::kCopy) return;
   // Where a file system cannot do this, the place stays taken until it is used again.
-  ::fallocate(descriptor(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_of(memory), bytes);
+  system::punch(descriptor(), offset_of(memory), bytes);
 }
 
 void MappedFile::sync(const Part& part) const {
-  if (::msync(part.memory, static_cast<std::size_t>(part.bytes), MS_SYNC) != 0) fail_system("cannot sync " + path_);
+  if (!system::sync_mapped(part.memory, static_cast<std::size_t>(part.bytes))) fail_system("cannot sync " + path_);
 }
 
 // --- states
@@ -205,7 +197,7 @@ void MappedFile::publish(std::span<const std::int64_t> words) {
 
 // --- who and where
 
-bool MappedFile::is_owner() const { return ::getpid() == process_; }
+bool MappedFile::is_owner() const { return system::process_id() == process_; }
 
 void MappedFile::check_owner() const {
   if (is_owner()) return;
@@ -213,11 +205,7 @@ void MappedFile::check_owner() const {
                                   ": in a fork, load a snapshot of it (save) instead"));
 }
 
-bool MappedFile::is_at(const std::string& path) const {
-  struct stat ours, theirs;
-  return ::fstat(*file_, &ours) == 0 && ::stat(path.c_str(), &theirs) == 0 && ours.st_dev == theirs.st_dev &&
-         ours.st_ino == theirs.st_ino;
-}
+bool MappedFile::is_at(const std::string& path) const { return system::are_same(*file_, path); }
 
 void MappedFile::fail(const std::string& what) const { throw SnapshotError(concat(path_, ": ", what)); }
 

@@ -1,9 +1,9 @@
 #include "mujigae/storage/pages.hpp"
 
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <new>
+
+#include "mujigae/storage/system.hpp"
 
 namespace mujigae {
 namespace {
@@ -26,19 +26,17 @@ Pages::Pages(std::int64_t bytes) {
     return;
   }
   const auto mapped_bytes = static_cast<std::size_t>(bytes + kHugePage);
-  void* const memory = ::mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
+  void* const memory = system::map_memory(mapped_bytes);
+  if (memory == nullptr) throw std::bad_alloc();
   memory_ = memory;
   mapped_bytes_ = mapped_bytes;
   begin_ = aligned(memory_, kHugePage);
-#ifdef MADV_HUGEPAGE
-  ::madvise(begin_, static_cast<std::size_t>(bytes / kHugePage * kHugePage), MADV_HUGEPAGE);  // no is an answer too
-#endif
+  system::ask_for_huge_pages(begin_, static_cast<std::size_t>(bytes / kHugePage * kHugePage));
 }
 
 Pages::~Pages() {
   if (mapped_bytes_ > 0) {
-    ::munmap(memory_, mapped_bytes_);
+    system::unmap_memory(memory_, mapped_bytes_);
   } else {
     std::free(memory_);
   }

@@ -22,7 +22,6 @@
 // Threads: any number of readers, or one writer; the owner locks.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -43,8 +42,8 @@ class SumTree {
   struct View {  // plain pointers, for the loops
     static constexpr std::size_t kMaxLevels = 10;  // of 2^40 leaves
     const double* leaves;
-    std::array<const double*, kMaxLevels> totals, prefixes;
-    std::array<std::int64_t, kMaxLevels> num_below;  // nodes of the level below, blocks of leaves for the first
+    const double *totals[kMaxLevels], *prefixes[kMaxLevels];
+    std::int64_t num_below[kMaxLevels];  // nodes of the level below, blocks of leaves for the first
     std::size_t num_levels;
     double total;
   };

@@ -26,6 +26,5 @@ class Descriptor {
 
 [[noreturn]] void fail_system(const std::string& what);  // what, and why: errno
 std::string folder_of(const std::string& path);
-void sync_folder_of(const std::string& path);
 
 }  // namespace mujigae

@@ -8,11 +8,9 @@
 //
 // The file is locked as long as it is open, and belongs to the process that opened it: a forked process must not touch it.
 // Opened with kCopy, it is read and never written: changes stay in this process's memory, and others may look at it too.
-// Errors of the system are std::system_error, a file that is damaged or no such file is a SnapshotError.
+// A system that cannot map files (system.hpp) refuses `path` with std::invalid_argument. Errors of the system are std::system_error, a file that is damaged or no such file is a SnapshotError.
 // Threads: none; the owner locks.
 #pragma once
-
-#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -89,7 +87,7 @@ class MappedFile {
   Changes changes_ = Changes::kKept;
   std::optional<AsideFile> aside_;
   Descriptor file_;
-  pid_t process_;
+  std::int64_t process_;
   std::int64_t size_;                    // of the parts mapped so far and what is before them
   std::vector<std::int64_t> part_bytes_;  // as an opened file has them
   std::vector<Part> parts_;

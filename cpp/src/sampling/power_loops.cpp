@@ -1,4 +1,12 @@
-// base^exponent, four at a time; compiled once for each instruction set (power.cpp includes it in a namespace and a target).
+// base^exponent, four at a time; compiled once for each instruction set (instruction_set.hpp).
+#include "power_loops.hpp"
+
+#include <cfloat>
+
+#include "four_lanes.hpp"
+
+namespace mujigae {
+namespace {
 
 struct Pair {  // an unevaluated sum high + low, |low| <= ulp(high) / 2
   Doubles high, low;
@@ -43,7 +51,7 @@ inline Doubles two_to(const Words& n) { return (Doubles)((n + 1023) << 52); }
 
 // log2(x) for positive finite x: x = 2^e m with m in [sqrt(1/2), sqrt(2)), log2(m) = 2 atanh(s) / ln 2, s = (m - 1) / (m + 1).
 inline Pair log2_pair(const Doubles& x) {
-  const Words is_subnormal = (Words)(x < std::numeric_limits<double>::min());
+  const Words is_subnormal = (Words)(x < DBL_MIN);
   const Words bits = (Words)(is_subnormal ? x * 0x1p54 : x);
   const Doubles mantissa = (Doubles)((bits & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000);
   const Words is_large = (Words)(mantissa > 1.4142135623730951);
@@ -73,7 +81,7 @@ inline Doubles power_of(const Doubles& base, double exponent) {
       0x1.430912f86c787p-13, 0x1.ffcbfc588b0c7p-17, 0x1.62c0223a5c824p-20,
       0x1.b5253d395e7c4p-24, 0x1.e4cf5158b8ecap-28, 0x1.e8cac7351bb25p-32,
       0x1.c3bd650fc2986p-36, 0x1.816193166d0f9p-40, 0x1.314964d5878a9p-44};
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kInfinity = __builtin_huge_val();
   const Pair logarithm = log2_pair(base);
   const Doubles rough = exponent * logarithm.high;
   const Pair product = two_product(all(exponent), logarithm.high);
@@ -93,7 +101,17 @@ void powers(const double* base, double exponent, double* out, std::size_t count)
   std::size_t i = 0;
   for (; i + 4 <= count; i += 4) store(out + i, power_of(load(base + i), exponent));
   double rest[4] = {1.0, 1.0, 1.0, 1.0};
-  std::copy_n(base + i, count - i, rest);
+  std::memcpy(rest, base + i, (count - i) * sizeof(double));
   store(rest, power_of(load(rest), exponent));
-  std::copy_n(rest, count - i, out + i);
+  std::memcpy(out + i, rest, (count - i) * sizeof(double));
 }
+
+}  // namespace
+
+template <>
+const PowerLoops& power_loops<MUJIGAE_SET>() {
+  static constexpr PowerLoops kLoops = {powers};
+  return kLoops;
+}
+
+}  // namespace mujigae

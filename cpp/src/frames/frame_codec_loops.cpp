@@ -1,5 +1,72 @@
-// The loops of the codec, compiled once for each instruction set (frame_codec.cpp includes it within a namespace and a target, which
-// brings differences_64).
+// Compiled once for each instruction set (instruction_set.hpp).
+#include "frame_codec_loops.hpp"
+
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(MUJIGAE_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace mujigae {
+namespace {
+
+constexpr std::int64_t kPieceBytes = 32;
+
+using Piece [[gnu::vector_size(kPieceBytes)]] = unsigned char;
+
+constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return b < a ? b : a; }
+
+// --- differences_64: bit i: a[i] differs from b[i]
+
+#if defined(__AVX512BW__)
+std::uint64_t differences_64(const std::byte* a, const std::byte* b) {
+  return _mm512_cmpneq_epu8_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b));
+}
+#elif defined(__AVX2__)
+std::uint32_t differences_32(const std::byte* a, const std::byte* b) {
+  const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
+  const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
+  return ~static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, y)));
+}
+
+std::uint64_t differences_64(const std::byte* a, const std::byte* b) {
+  return differences_32(a, b) | std::uint64_t{differences_32(a + 32, b + 32)} << 32;
+}
+#elif defined(MUJIGAE_NEON)
+// Bit j of byte i / 8 of an eighth: the bits of 64 bytes that are all ones or all zeros are summed in pairs, three times.
+std::uint64_t differences_64(const std::byte* a, const std::byte* b) {
+  const uint8x16_t bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+  const auto differences_16 = [=](int at) {
+    const uint8x16_t x = vld1q_u8(reinterpret_cast<const std::uint8_t*>(a + at));
+    const uint8x16_t y = vld1q_u8(reinterpret_cast<const std::uint8_t*>(b + at));
+    return vbicq_u8(bits, vceqq_u8(x, y));
+  };
+  const uint8x16_t low = vpaddq_u8(differences_16(0), differences_16(16)), high = vpaddq_u8(differences_16(32), differences_16(48));
+  const uint8x16_t quarters = vpaddq_u8(low, high);
+  return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(quarters, quarters)), 0);
+}
+#else
+std::uint64_t load(const std::byte* from) {
+  std::uint64_t word;
+  std::memcpy(&word, from, sizeof(word));
+  return word;
+}
+
+std::uint64_t differences_64(const std::byte* a, const std::byte* b) {
+  constexpr std::uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f, kGather = 0x0102040810204080;
+  std::uint64_t bits = 0;
+  for (int i = 0; i < 8; ++i) {
+    const std::uint64_t x = load(a + 8 * i) ^ load(b + 8 * i);
+    const std::uint64_t is_nonzero = ((((x & kLow7) + kLow7) | x) & ~kLow7) >> 7;
+    bits |= (is_nonzero * kGather >> 56) << (8 * i);
+  }
+  return bits;
+}
+#endif
+
+// --- the loops
 
 // Bit i: a[i] differs from b[i]. 64 bytes a word, zeros behind the end.
 void differences(const std::byte* a, const std::byte* b, std::int64_t size, std::uint64_t* bits) {
@@ -52,7 +119,7 @@ bool apply_tokens(const FramePart& part, const std::byte* base, std::byte* frame
       restore<kFromZeros>(base, frame, behind_piece, kPieceBytes);
       write_piece(frame + at, values, is_run);
     } else {
-      restore<kFromZeros>(base, frame, behind_piece, std::min(kPieceBytes, frame_bytes - behind_piece));
+      restore<kFromZeros>(base, frame, behind_piece, smaller(kPieceBytes, frame_bytes - behind_piece));
       if (is_run) {
         std::memset(frame + at, static_cast<int>(values[0]), static_cast<std::size_t>(length));
       } else {
@@ -62,7 +129,7 @@ bool apply_tokens(const FramePart& part, const std::byte* base, std::byte* frame
     at += length;
     values += num_values;
   }
-  restore<kFromZeros>(base, frame, at, std::min(kPieceBytes, frame_bytes - at));
+  restore<kFromZeros>(base, frame, at, smaller(kPieceBytes, frame_bytes - at));
   return token == values;
 }
 
@@ -77,8 +144,16 @@ inline void xor_row(std::byte* __restrict to, const std::byte* __restrict from, 
 // Each row of `to`, from the second on, is XORed with the row above it in `from`, which may be `to`.
 void xor_rows(std::byte* to, const std::byte* from, std::int64_t row_bytes, std::int64_t frame_bytes) {
   for (std::int64_t at = row_bytes; at < frame_bytes; at += row_bytes) {
-    xor_row(to + at, from + at - row_bytes, std::min(row_bytes, frame_bytes - at));
+    xor_row(to + at, from + at - row_bytes, smaller(row_bytes, frame_bytes - at));
   }
 }
 
-constexpr Loops kLoops = {differences, apply_tokens, xor_rows};
+}  // namespace
+
+template <>
+const CodecLoops& codec_loops<MUJIGAE_SET>() {
+  static constexpr CodecLoops kLoops = {differences, apply_tokens, xor_rows};
+  return kLoops;
+}
+
+}  // namespace mujigae

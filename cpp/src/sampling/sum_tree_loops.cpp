@@ -1,5 +1,39 @@
-// The loops of the tree, compiled once for each instruction set (sum_tree.cpp includes it within a namespace and a target).
+// Compiled once for each instruction set (instruction_set.hpp).
 // Sums run from left to right, so vectors go across: four rows of 16 at a time, one in each lane.
+#include "sum_tree_loops.hpp"
+
+#include "four_lanes.hpp"
+
+namespace mujigae {
+namespace {
+
+using TreeView = SumTree::View;
+using Group = TreeGroup;
+
+constexpr std::int64_t kFanOut = SumTree::kFanOut;
+constexpr double kInfinity = __builtin_huge_val();
+
+const double* children_at(const TreeView& tree, std::size_t height) {
+  return height == 0 ? tree.leaves : tree.totals[height - 1];
+}
+
+// The last leaf before `end` that is not zero; there is one. Up to the first node with something to the left, and down again.
+std::int64_t last_positive_before(const TreeView& tree, std::int64_t end) {
+  std::size_t height = 0;
+  std::int64_t child = end - 1;
+  while (children_at(tree, height)[child] <= 0.0) {
+    while (child % kFanOut == 0) {  // the first of its node
+      child /= kFanOut;
+      ++height;
+    }
+    --child;
+  }
+  for (; height > 0; --height) {
+    child = child * kFanOut + kFanOut - 1;
+    while (children_at(tree, height - 1)[child] <= 0.0) --child;
+  }
+  return child;
+}
 
 struct RunningSums {  // RunningSum of numbers that are not negative: with the larger addend known, half a two-sum is enough
   Doubles high = {}, low = {};
@@ -139,3 +173,13 @@ bool are_valid(const std::int64_t* indices, const double* values, std::size_t co
   }
   return !is_wrong;
 }
+
+}  // namespace
+
+template <>
+const TreeLoops& tree_loops<MUJIGAE_SET>() {
+  static constexpr TreeLoops kLoops = {descend_all, find_leaves, sum_nodes, sum_nodes_and_prefixes, are_valid};
+  return kLoops;
+}
+
+}  // namespace mujigae
