@@ -3,20 +3,17 @@
 #include <cstdlib>
 
 #include "mujigae/check.hpp"
+#include "mujigae/storage/system.hpp"
 
 namespace mujigae {
 namespace {
 
 bool is_available(InstructionSet set) {
-#if defined(__x86_64__)
-  if (set == InstructionSet::kAvx2) return __builtin_cpu_supports("avx2");
-  if (set == InstructionSet::kAvx512) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  switch (set) {
+    case InstructionSet::kAvx2: return system::has_avx2();
+    case InstructionSet::kAvx512: return system::has_avx512();
+    default: return true;  // of those that are compiled for the processor's family
   }
-#elif defined(__aarch64__)
-  if (set == InstructionSet::kNeon) return true;
-#endif
-  return set == InstructionSet::kScalar;
 }
 
 InstructionSet choose() {

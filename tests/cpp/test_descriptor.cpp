@@ -5,7 +5,6 @@
 #include <system_error>
 
 #include "mujigae/storage/descriptor.hpp"
-#include "temporary_folder.hpp"
 
 using namespace mujigae;
 
@@ -31,10 +30,4 @@ TEST_CASE("a descriptor is handed on, and an empty one is none") {
   CHECK(!none);
   other = std::move(none);
   CHECK(!other);
-}
-
-TEST_CASE("a folder that is not there is not synced") {
-  const TemporaryFolder folder;
-  sync_folder_of(folder / "name");
-  sync_folder_of(folder / "missing/name");
 }

@@ -146,7 +146,7 @@ void check_at_any_moment(bool compress, int period) {
   }
 }
 
-constexpr std::size_t kFirstRecord = 65536, kSecondRecord = kFirstRecord + 4096;
+constexpr std::size_t kFirstRecord = 65536, kRecordBytes = 1 << 14, kSecondRecord = kFirstRecord + kRecordBytes;
 
 std::string refusal(const std::string& path, std::int64_t num_words = 1) {
   return refusal_of([&] { reopen(path, num_words)->read_state(); });
@@ -218,20 +218,20 @@ TEST_CASE("while one record of the state is incomplete, the other is valid; a cl
   file.reset();
   const std::string content = read_file(folder / "file");
   const std::size_t first = 65536;
-  for (const auto& [at, expected] : {std::pair<std::size_t, std::int64_t>{first + 16, 2}, {first + 4096 + 16, 3}}) {
+  for (const auto& [at, expected] : {std::pair<std::size_t, std::int64_t>{first + 16, 2}, {first + kRecordBytes + 16, 3}}) {
     flip_bits(folder / "file", at, 1);
     CHECK(reopen(folder / "file", 1)->read_state().words.front() == expected);
     flip_bits(folder / "file", at, 1);
   }
   reopen(folder / "file", 1)->flush(State{4}, true);
-  for (const std::size_t at : {first + 16, first + 4096 + 16}) {
+  for (const std::size_t at : {first + 16, first + kRecordBytes + 16}) {
     flip_bits(folder / "file", at, 1);
     CHECK(reopen(folder / "file", 1)->read_state().words.front() == 4);
     CHECK(reopen(folder / "file", 1)->read_state().is_closed);
     flip_bits(folder / "file", at, 1);
   }
   flip_bits(folder / "file", first + 16, 1);
-  flip_bits(folder / "file", first + 4096 + 16, 1);
+  flip_bits(folder / "file", first + kRecordBytes + 16, 1);
   CHECK_THROWS_WITH_AS(reopen(folder / "file", 1)->read_state(), doctest::Contains("(at byte 65536)"), SnapshotError);
 }
 
@@ -239,7 +239,7 @@ TEST_CASE("another description, another length and parts of other sizes are Snap
   const TemporaryFolder folder;
   create(folder / "file", {1});
   CHECK_THROWS_AS(MappedFile::open(folder / "file", "other"), SnapshotError);
-  CHECK_THROWS_AS(reopen(folder / "file", 1000), SnapshotError);
+  CHECK_THROWS_AS(reopen(folder / "file", 3000), SnapshotError);
   CHECK_THROWS_AS(reopen(folder / "file", 1)->map_part(99999, true), SnapshotError);
   CHECK_THROWS_AS(MappedFile::open(folder / "missing", "meta"), std::system_error);
   std::filesystem::resize_file(folder / "file", std::filesystem::file_size(folder / "file") - 1);

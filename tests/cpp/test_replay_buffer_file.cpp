@@ -47,7 +47,7 @@ namespace {
 
 // Where the parts of such a small file begin: 64 KiB each, the header first.
 enum Part : std::size_t { kStates = 1, kRecords = 2, kPriorities = 3 };
-constexpr std::size_t kPartBytes = 1 << 16, kStateBytes = 4096, kStateHead = 16;
+constexpr std::size_t kPartBytes = 1 << 16, kStateBytes = 1 << 14, kStateHead = 16;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 std::int64_t bits(double value) { return std::bit_cast<std::int64_t>(value); }

@@ -1,6 +1,5 @@
 // What Linux has in its own way; the rest is in system_posix.cpp.
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>

@@ -129,7 +129,17 @@ bool are_same(int file, const std::string& path) {
   return ::fstat(file, &ours) == 0 && ::stat(path.c_str(), &theirs) == 0 && ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-// --- processes and threads
+// --- processor, processes and threads
+
+#if defined(__x86_64__)
+bool has_avx2() { return __builtin_cpu_supports("avx2"); }
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+}
+#else
+bool has_avx2() { return false; }
+bool has_avx512() { return false; }
+#endif
 
 std::int64_t process_id() { return ::getpid(); }
 

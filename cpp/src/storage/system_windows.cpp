@@ -141,7 +141,10 @@ bool reserve(int, std::int64_t, std::int64_t) { return not_here<bool>(); }
 void punch(int, std::int64_t, std::int64_t) noexcept {}
 bool are_same(int, const std::string&) { return not_here<bool>(); }
 
-// --- processes and threads
+// --- processor, processes and threads
+
+bool has_avx2() { return ::IsProcessorFeaturePresent(40) != 0; }    // PF_AVX2_INSTRUCTIONS_AVAILABLE, which older headers lack
+bool has_avx512() { return ::IsProcessorFeaturePresent(41) != 0; }  // PF_AVX512F_...: no Windows runs on those that have F alone
 
 std::int64_t process_id() { return static_cast<std::int64_t>(::GetCurrentProcessId()); }
 void at_fork(void (*)(), void (*)(), void (*)()) {}

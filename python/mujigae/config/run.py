@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from mujigae.config.checks import (
     Count,
@@ -28,6 +28,9 @@ from mujigae.config.checks import (
     close_matches,
 )
 from mujigae.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = [
     *("AgentConfig", "BudgetConfig", "EnvConfig", "HardwareConfig", "PARTS", "ReplayConfig", "Run"),

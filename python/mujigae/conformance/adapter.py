@@ -7,9 +7,12 @@ import resource
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from mujigae.replay.batch import Batch, Episode, SequenceBatch
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = [
     "OPTIONS",

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from mujigae.conformance.adapter import (
 from mujigae.conformance.identity import EXTRAS
 from mujigae.replay import reference
 from mujigae.replay.samplers import Sampler
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Mujigae", "Reference"]
 

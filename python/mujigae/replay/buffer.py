@@ -6,7 +6,7 @@ import os
 import pickle
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from mujigae.replay.restoring import from_pieces
 from mujigae.replay.rows import RowAccess
 from mujigae.replay.samplers import PrioritySampler, Sampler, Uniform
 from mujigae.replay.spec import BufferSpec
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["ReplayBuffer", "Seed"]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mujigae import _core
 from mujigae.errors import SnapshotError
 from mujigae.replay.spec import BufferSpec
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Restorable", "from_pieces", "restored"]
 

@@ -258,8 +258,11 @@ def _check_digest(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _digest_of_state(state: Mapping[str, Any]) -> str:

@@ -6,11 +6,14 @@ import contextlib
 import math
 import sys
 import time
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mujigae.errors import require
 from mujigae.runs.log import Row
 from mujigae.training.loop import Progress, Training
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Display", "describe", "human_bytes", "human_time", "seconds_left"]
 

@@ -68,7 +68,10 @@ bool reserve(int file, std::int64_t offset, std::int64_t bytes);         // its 
 void punch(int file, std::int64_t offset, std::int64_t bytes) noexcept;  // gives that place back, where the file system can
 bool are_same(int file, const std::string& path);
 
-// --- processes and threads
+// --- processor, processes and threads
+
+bool has_avx2();    // the processor, and the system keeps such registers
+bool has_avx512();  // with the byte, word and short vector extensions
 
 std::int64_t process_id();
 void at_fork(void (*before)(), void (*in_parent)(), void (*in_child)());  // where there are forks
