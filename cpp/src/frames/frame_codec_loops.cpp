@@ -137,14 +137,15 @@ bool apply_tokens(const FramePart& part, const std::byte* base, std::byte* frame
   return base == nullptr ? apply_tokens<true>(part, base, frame, frame_bytes) : apply_tokens<false>(part, base, frame, frame_bytes);
 }
 
-inline void xor_row(std::byte* __restrict to, const std::byte* __restrict from, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] ^= from[i];
+inline void xor_row(unsigned char* __restrict to, const unsigned char* __restrict from, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<unsigned char>(to[i] ^ from[i]);
 }
 
 // Each row of `to`, from the second on, is XORed with the row above it in `from`, which may be `to`.
 void xor_rows(std::byte* to, const std::byte* from, std::int64_t row_bytes, std::int64_t frame_bytes) {
   for (std::int64_t at = row_bytes; at < frame_bytes; at += row_bytes) {
-    xor_row(to + at, from + at - row_bytes, smaller(row_bytes, frame_bytes - at));
+    xor_row(reinterpret_cast<unsigned char*>(to + at), reinterpret_cast<const unsigned char*>(from + at - row_bytes),
+            smaller(row_bytes, frame_bytes - at));
   }
 }
 
