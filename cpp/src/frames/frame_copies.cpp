@@ -27,7 +27,7 @@ constexpr std::size_t kStepBytes = 1 << 16;  // that a thread takes at a time
 constexpr std::size_t kMaxThreads = 64, kMostByDefault = 4;
 
 // While another frame is copied: begins to load more of this one than would fit into cache for all frames of a batch at once, and all its pages.
-void load_more_ahead(const FrameCopy& copy) {
+[[gnu::always_inline]] inline void load_more_ahead(const FrameCopy& copy) {
   if (copy.from == nullptr || copy.bytes < kPage) return;
   for (std::size_t at = 0; at < kMaxAhead; at += kLine) __builtin_prefetch(copy.from + at);
   for (std::size_t at = kPage; at < copy.bytes; at += kPage) __builtin_prefetch(copy.from + at);
@@ -202,9 +202,7 @@ void FrameCopies::finish() {
   if (error) std::rethrow_exception(error);
 }
 
-bool FrameCopies::is_done() const {
-  return job_ == nullptr || job_->process != num_forks || job_->num_done.load() == job_->count;
-}
+bool FrameCopies::is_done() const { return job_ == nullptr || job_->process != num_forks || job_->num_done.load() == job_->count; }
 
 void FrameCopies::wait() noexcept {
   if (job_ && job_->process == num_forks) finish();

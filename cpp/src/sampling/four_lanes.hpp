@@ -17,6 +17,8 @@ namespace {
 using Doubles = double __attribute__((vector_size(32)));
 using Words = std::int64_t __attribute__((vector_size(32)));  // a comparison is -1 where it holds
 
+constexpr int kLanes = 4;
+
 inline Doubles load(const double* from) {
   Doubles values;
   std::memcpy(&values, from, sizeof values);

@@ -9,7 +9,6 @@
 #include "mujigae/instruction_set.hpp"
 #include "sum_tree_loops.hpp"
 
-
 namespace mujigae {
 namespace {
 
@@ -38,7 +37,7 @@ const TreeLoops& loops() {
 template <class Fill>
 void find_groups(const SumTree::View& tree, std::span<std::int64_t> out, const Fill& fill) {
   const TreeLoops& run = loops();
-  TreeGroup groups[2];
+  TreeGroup groups[2] = {};
   std::size_t begin = 0;
   for (std::size_t g = 0; begin < out.size(); ++g, begin += TreeGroup::kSize) {
     TreeGroup& group = groups[g % 2];
@@ -107,7 +106,13 @@ void SumTree::update(std::span<const std::int64_t> indices, std::span<const doub
   }
 }
 
-void SumTree::reserve(std::size_t num_values) { touched_.resize(std::max(touched_.size(), num_values)); }
+void SumTree::reserve(std::size_t num_values) { touched_.resize(std::max(touched_.size(), num_values + TreeLoops::kMostLanes)); }
+
+// Repeats the last node of touched_, so that the loops may take the nodes in groups.
+std::size_t SumTree::filled_up(std::size_t count) {
+  if (count > 0) std::fill_n(touched_.data() + count, TreeLoops::kMostLanes, touched_[count - 1]);
+  return count;
+}
 
 // Leaves the blocks written in touched_, runs of one block once; returns how many.
 std::size_t SumTree::write_leaves(std::span<const std::int64_t> indices, std::span<const double> values) {
@@ -122,7 +127,7 @@ std::size_t SumTree::write_leaves(std::span<const std::int64_t> indices, std::sp
     count += block != previous ? 1 : 0;
     previous = block;
   }
-  return count;
+  return filled_up(count);
 }
 
 // The nodes of `level` above the `count` children in touched_ take their place, each once; returns how many.
@@ -134,10 +139,8 @@ std::size_t SumTree::touch_parents(Level& level, std::size_t count) {
     touched_[num_nodes] = node;
     num_nodes += stamp != num_updates_ ? 1 : 0;
     stamp = num_updates_;
-    prefetch_node(level.totals.data(), node);
-    prefetch_node(level.prefixes.data(), node);
   }
-  return num_nodes;
+  return filled_up(num_nodes);
 }
 
 void SumTree::clear() {
@@ -154,9 +157,7 @@ void SumTree::find(std::span<const double> targets, std::span<std::int64_t> out)
   for (std::size_t i = 0; i < targets.size(); ++i) {
     if (!(targets[i] >= 0.0)) fail_value("targets[", i, "]: expected a number of at least 0, got ", targets[i]);
   }
-  find_groups(view(), out, [&](std::size_t begin, TreeGroup& group) {
-    std::copy_n(targets.data() + begin, group.count, group.targets);
-  });
+  find_groups(view(), out, [&](std::size_t begin, TreeGroup& group) { std::copy_n(targets.data() + begin, group.count, group.targets); });
 }
 
 void SumTree::sample(Philox& random, bool stratified, std::span<std::int64_t> out) const {

@@ -1,8 +1,12 @@
 // Compiled once for each instruction set (instruction_set.hpp).
-// Sums run from left to right, so vectors go across: four rows of 16 at a time, one in each lane.
+// Sums run from left to right, so vectors go across: four rows of 16 at a time, or eight, one in each lane.
 #include "sum_tree_loops.hpp"
 
+#if defined(__AVX512F__)
+#include "eight_lanes.hpp"
+#else
 #include "four_lanes.hpp"
+#endif
 
 namespace mujigae {
 namespace {
@@ -13,9 +17,7 @@ using Group = TreeGroup;
 constexpr std::int64_t kFanOut = SumTree::kFanOut;
 constexpr double kInfinity = __builtin_huge_val();
 
-const double* children_at(const TreeView& tree, std::size_t height) {
-  return height == 0 ? tree.leaves : tree.totals[height - 1];
-}
+const double* children_at(const TreeView& tree, std::size_t height) { return height == 0 ? tree.leaves : tree.totals[height - 1]; }
 
 // The last leaf before `end` that is not zero; there is one. Up to the first node with something to the left, and down again.
 std::int64_t last_positive_before(const TreeView& tree, std::int64_t end) {
@@ -46,43 +48,34 @@ struct RunningSums {  // RunningSum of numbers that are not negative: with the l
   Doubles value() const { return high + low; }
 };
 
-struct Four {
-  std::size_t of[4];
-};
+static_assert(TreeLoops::kMostLanes % kLanes == 0 && kFanOut % kLanes == 0);
 
-// Calls work(which) for four of `count` at a time; the last is repeated to make them four.
-template <class Work>
-inline void by_fours(std::size_t count, const Work& work) {
-  std::size_t i = 0;
-  for (; i + 4 <= count; i += 4) work(Four{{i, i + 1, i + 2, i + 3}});
-  if (i == count) return;
-  const std::size_t last = count - 1;
-  work(Four{{i, i + 1 < last ? i + 1 : last, i + 2 < last ? i + 2 : last, last}});
-}
-
-inline Doubles gather(const double* from, const Four& four) {
-  return Doubles{from[four.of[0]], from[four.of[1]], from[four.of[2]], from[four.of[3]]};
-}
-
-struct Rows {  // the children of four nodes
-  Rows(const double* children, const std::int64_t* nodes, const Four& four) : begin(children) {
-    for (int lane = 0; lane < 4; ++lane) first[lane] = nodes[four.of[lane]] * kFanOut;
+struct Rows {  // the children of as many nodes as there are lanes
+  Rows(const double* children, const std::int64_t* nodes) : begin(children) {
+    for (int lane = 0; lane < kLanes; ++lane) first[lane] = nodes[lane] * kFanOut;
   }
 
-  // From left to right, four columns at a time.
+  // visit(i, the columns from i on), from left to right.
   template <class Visit>
-  void each_column(const Visit& visit) const {
-    for (std::int64_t i = 0; i < kFanOut; i += 4) {
-      Doubles columns[4];
-      for (int lane = 0; lane < 4; ++lane) columns[lane] = load(begin + first[lane] + i);
+  void each_columns(const Visit& visit) const {
+    for (std::int64_t i = 0; i < kFanOut; i += kLanes) {
+      Doubles columns[kLanes];
+      for (int lane = 0; lane < kLanes; ++lane) columns[lane] = load(begin + first[lane] + i);
       transpose(columns);
       visit(i, columns);
     }
   }
 
   const double* begin;
-  std::int64_t first[4];
+  std::int64_t first[kLanes];
 };
+
+// What a later turn of a loop will need of `count` nodes begins to load now: early enough, and not so early that it is gone again.
+[[gnu::always_inline]] inline void load_ahead(const double* rows, const std::int64_t* nodes, std::size_t i, std::size_t count) {
+  constexpr std::size_t kAhead = 16;
+  if (i + kAhead + kLanes > count) return;
+  for (int lane = 0; lane < kLanes; ++lane) prefetch_node(rows, nodes[i + kAhead + static_cast<std::size_t>(lane)]);
+}
 
 // --- find
 
@@ -111,57 +104,61 @@ void descend_all(const TreeView& tree, Group& group) {
 }
 
 void find_leaves(const TreeView& tree, const Group& group, std::int64_t* out) {
-  by_fours(group.count, [&](Four four) {
-    const Rows rows(tree.leaves, group.nodes, four);
-    const Doubles targets = gather(group.targets, four);
+  for (std::size_t i = 0; i < group.count; i += kLanes) {
+    const Rows rows(tree.leaves, group.nodes + i);
+    const Doubles targets = load(group.targets + i);
     RunningSums sums;
     Words counts = {};
-    rows.each_column([&](std::int64_t, const Doubles(&columns)[4]) {
+    rows.each_columns([&](std::int64_t, const Doubles(&columns)[kLanes]) {
       for (const Doubles& column : columns) {
         sums.add(column);
         counts -= (Words)(sums.value() <= targets);
       }
     });
-    for (int lane = 0; lane < 4; ++lane) {
+    for (std::size_t lane = 0; lane < kLanes && i + lane < group.count; ++lane) {
       const std::int64_t leaf = rows.first[lane] + counts[lane];
-      out[four.of[lane]] = counts[lane] < kFanOut ? leaf : last_positive_before(tree, leaf);
+      out[i + lane] = counts[lane] < kFanOut ? leaf : last_positive_before(tree, leaf);
     }
-  });
+  }
 }
 
 // --- update
 
+inline void scatter(const Doubles& values, const std::int64_t* nodes, double* to) {
+  for (int lane = 0; lane < kLanes; ++lane) to[nodes[lane]] = values[lane];
+}
+
 // The totals of nodes out of their children.
 void sum_nodes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals) {
-  by_fours(count, [&](Four four) {
-    const Rows rows(children, nodes, four);
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    load_ahead(children, nodes, i, count);
+    const Rows rows(children, nodes + i);
     RunningSums sums;
-    rows.each_column([&](std::int64_t, const Doubles(&columns)[4]) {
+    rows.each_columns([&](std::int64_t, const Doubles(&columns)[kLanes]) {
       for (const Doubles& column : columns) sums.add(column);
     });
-    const Doubles total = sums.value();
-    for (int lane = 0; lane < 4; ++lane) totals[nodes[four.of[lane]]] = total[lane];
-  });
+    scatter(sums.value(), nodes + i, totals);
+  }
 }
 
 // ... and their prefixes too.
-void sum_nodes_and_prefixes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals,
-                            double* prefixes) {
-  by_fours(count, [&](Four four) {
-    const Rows rows(children, nodes, four);
+void sum_nodes_and_prefixes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals, double* prefixes) {
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    load_ahead(children, nodes, i, count);
+    load_ahead(prefixes, nodes, i, count);
+    const Rows rows(children, nodes + i);
     RunningSums sums;
-    rows.each_column([&](std::int64_t i, Doubles(&columns)[4]) {
+    rows.each_columns([&](std::int64_t from, Doubles(&columns)[kLanes]) {
       for (Doubles& column : columns) {
         const Doubles child = column;
         column = sums.value();
         sums.add(child);
       }
       transpose(columns);
-      for (int lane = 0; lane < 4; ++lane) store(prefixes + rows.first[lane] + i, columns[lane]);
+      for (int lane = 0; lane < kLanes; ++lane) store(prefixes + rows.first[lane] + from, columns[lane]);
     });
-    const Doubles total = sums.value();
-    for (int lane = 0; lane < 4; ++lane) totals[nodes[four.of[lane]]] = total[lane];
-  });
+    scatter(sums.value(), nodes + i, totals);
+  }
 }
 
 bool are_valid(const std::int64_t* indices, const double* values, std::size_t count, std::int64_t capacity) {

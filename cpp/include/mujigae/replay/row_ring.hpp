@@ -150,7 +150,7 @@ class RowRing {
 
   Window window(const Row& row, std::int64_t n_step, double gamma) const;
   // Begins to load the row in the slot and those after it into cache.
-  void load_ahead(std::int64_t slot, const Span& span) const {
+  [[gnu::always_inline]] void load_ahead(std::int64_t slot, const Span& span) const {
     const std::byte* const first = record(slot);
     const std::byte* const end = record(std::min(slot + span.after + 1, num_slots_));
     for (const std::byte* at = first; at < end; at += kLine) __builtin_prefetch(at);

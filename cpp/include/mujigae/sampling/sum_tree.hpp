@@ -14,7 +14,7 @@
 // the block that it comes to, and a target at or beyond the total is sent to the last block; both find the last positive leaf
 // from there to the left.
 //
-// Descents go in groups, level by level, so that their waits for memory overlap, and four nodes are summed abreast; each lane
+// Descents go in groups, level by level, so that their waits for memory overlap, and four or eight nodes are summed abreast; each lane
 // does what a scalar would, and every instruction set gives the same bits.
 // O(log16 N) find and update, O(N) min_positive. float64: a level adds a relative error of about 2^-53 to a total, so every
 // leaf is found with its share of the total to within 2^-50. Values stay within 2^-900 ... 2^900, where nothing under- or
@@ -81,6 +81,7 @@ class SumTree {
   void check(std::span<const std::int64_t> indices, std::span<const double> values) const;
   std::size_t write_leaves(std::span<const std::int64_t> indices, std::span<const double> values);
   std::size_t touch_parents(Level& level, std::size_t count);
+  std::size_t filled_up(std::size_t count);
 
   std::int64_t capacity_;
   Column<double> leaves_;  // padded with zeros to whole blocks
