@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
         (["train", "dqn", "--steps"], "train: --steps: expected one argument"),
         (
             ["train", "dqn", "--loss", "l1"],
-            "train: --loss: expected one of huber, squared, cross_entropy, quantile, implicit_quantile, got 'l1'",
+            "train: --loss: expected one of huber, squared, cross_entropy, hl_gauss, quantile, implicit_quantile, got 'l1'",
         ),
         (["train", "dqn", "--steps", "0"], "steps: expected at least 1, got 0"),
         (["train", "dqn", "--eval-episodes", "-3"], "eval_episodes: expected at least 0, got -3"),
