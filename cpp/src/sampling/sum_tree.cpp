@@ -110,7 +110,7 @@ void SumTree::reserve(std::size_t num_values) { touched_.resize(std::max(touched
 
 // Repeats the last node of touched_, so that the loops may take the nodes in groups.
 std::size_t SumTree::filled_up(std::size_t count) {
-  if (count > 0) std::fill_n(touched_.data() + count, TreeLoops::kMostLanes, touched_[count - 1]);
+  for (std::size_t i = count; i % TreeLoops::kMostLanes != 0; ++i) touched_[i] = touched_[count - 1];
   return count;
 }
 
