@@ -100,6 +100,7 @@ inline Doubles power_of(const Doubles& base, double exponent) {
 void powers(const double* base, double exponent, double* out, std::size_t count) {
   std::size_t i = 0;
   for (; i + 4 <= count; i += 4) store(out + i, power_of(load(base + i), exponent));
+  if (i == count) return;
   double rest[4] = {1.0, 1.0, 1.0, 1.0};
   std::memcpy(rest, base + i, (count - i) * sizeof(double));
   store(rest, power_of(load(rest), exponent));
