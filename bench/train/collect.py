@@ -8,6 +8,7 @@ Everything in the summary is read from the run's files or measured here; nothing
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -15,7 +16,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,7 +111,12 @@ def machine() -> dict[str, Any]:
 
 
 def packages() -> dict[str, str]:
-    return {package: version(package) for package in PACKAGES}
+    """The versions of those that are installed."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def main() -> None:
