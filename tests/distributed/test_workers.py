@@ -38,7 +38,7 @@ class Killed:
         if self.shard is not None:
             path = Path(self.plan.path)
             self.number += 1
-            left = path.with_name(f"{path.name}-{self.number}")
+            left = path.with_name(f"{path.name.partition('-of-')[0]}-of-{self.number}")
             for end in ("", ".ledger"):
                 shutil.copyfile(f"{path}{end}", f"{left}{end}")
             self.plan = self.plan._replace(path=str(left))
