@@ -107,7 +107,7 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
         "MB/s raw",
         "MB/s frames once",
         "calls/s",
-        *(f"{k} shards busy" for k in SHARDS),
+        *(f"{k} shards busy" if k > 1 else "1 shard busy" for k in SHARDS),
         "shards needed",
     ]
     note = (

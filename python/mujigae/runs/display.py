@@ -112,7 +112,10 @@ def describe(training: Training, progress: Progress, row: Row, start: tuple[int,
         f"{steps_per_second(progress, start):,.0f} steps/s",
         f"return {score} (last {len(scores)} of {training.counters.episodes})",
         *(["loss " + ("-" if row.get("loss") is None else f"{row['loss']:.4g}")] if has_loss else []),
-        *(f"{name} {value:.3f}" for name, value in scalars.items()),
+        *(
+            f"{name} {value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{name} {value:.2g}"
+            for name, value in scalars.items()
+        ),
         f"replay {human_bytes(training.buffer.nbytes)}",
         f"left {human_time(left)}",
     ]
