@@ -215,6 +215,22 @@ def test_the_limiter_answers_wait_on_either_side(tmp_path: Path, sender: Sender)
     assert rows.stored(shard.buffer) == numbers(16)
 
 
+def test_a_killed_shard_takes_rows_again_once_it_hears_how_far_the_learner_is(
+    tmp_path: Path, shard: Shard, sender: Sender
+) -> None:
+    sender.put(rows.rows_of(0, 24))
+    rows.send_all(sender, shard)
+    shard.flush()
+    limiter = mujigae.RateLimiter(samples_per_insert=2.0, min_rows=8, slack=32)
+    again = open_shard(killed(tmp_path / "shard", shard), limiter=limiter)
+    sender.put(rows.rows_of(24, 4))
+    chunk = sender.next()
+    assert chunk is not None
+    assert again.add(chunk).status == "wait"  # it knows of no batch
+    again.hear(Elsewhere(num_sampled=64))
+    assert again.add(chunk).status == "stored"
+
+
 def test_priorities_of_another_incarnation_are_dropped_and_counted(shard: Shard, sender: Sender) -> None:
     sender.put(rows.rows_of(0, 8))
     rows.send_all(sender, shard)

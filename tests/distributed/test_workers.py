@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,9 @@ class Processes:
     """What `Cluster` is, of handles that die now and then."""
 
     def __init__(
-        self, ray: Calls, plan: Plan, folder: Path, dies: Callable[[str], Callable[[], str]]
+        self, ray: Calls, plan: Plan, folder: Path, dies: Callable[[str], Callable[[], str]], flush_rows: int
     ) -> None:
-        plans = [each._replace(flush_rows=100) for each in plan.shards(folder)]
+        plans = [each._replace(flush_rows=flush_rows) for each in plan.shards(folder)]
         self.shards = [Handle(Killed(each), dies("shard")) for each in plans]
         self.actors = [
             Handle(lambda each=each: self._actor(ray, each), dies("actor")) for each in plan.actors()
@@ -61,9 +62,17 @@ class Processes:
     def _actor(self, ray: Calls, plan: Any) -> ActorServer:
         return ActorServer(plan, self.shards[plan.actor % len(self.shards)])
 
+    def close(self) -> None:
+        for handle in self.shards:
+            handle.server.close()
+
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, num_shards: int, dies: Callable[[str], Callable[[], str]]
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    num_shards: int,
+    dies: Callable[[str], Callable[[], str]],
+    flush_rows: int = 100,
 ) -> tuple[Any, Any, Processes, list[Any]]:
     ray = Calls()
     monkeypatch.setattr(actor_server, "require", lambda *_: ray)
@@ -73,10 +82,12 @@ def run(
     preset, env_id = "bench.distributed.numbered:Checker", "bench.distributed.numbered:Numbered-v0"
     group = RayWorkers(2, num_shards)
     training = group.build(resolve(preset, env_id, VALUES))
-    group._ray, group._cluster = ray, Processes(ray, group._plan, folder, dies)  # type: ignore[assignment]
+    group._ray, group._cluster = ray, Processes(ray, group._plan, folder, dies, flush_rows)  # type: ignore[assignment]
     group._puller = Puller(ray, group._cluster.shards, 16, seed=0)
     group._replay.puller = group._puller
-    progress = [*group.run(training, lambda: False)]
+    give_up_at = time.monotonic() + 60.0
+    progress = [*group.run(training, lambda: time.monotonic() > give_up_at)]
+    assert time.monotonic() < give_up_at, "expected the run to end by itself"
     return group, training, group._cluster, progress  # type: ignore[return-value]
 
 
@@ -107,12 +118,12 @@ def test_samples_per_insert_are_kept_all_the_time(monkeypatch: pytest.MonkeyPatc
         assert abs(lead) <= group._plan.slack + 64 * 4 * group._plan.samples_per_insert
 
 
-@pytest.mark.parametrize("num_shards", [1, 2])
+@pytest.mark.parametrize(("num_shards", "seed"), [(1, 1), (2, 2), (2, 13)])
 def test_no_death_loses_a_row_stores_one_twice_or_gives_one_anothers_priority(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, num_shards: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, num_shards: int, seed: int
 ) -> None:
     def dies(kind: str) -> Callable[[], str]:
-        rng = random.Random(f"{kind} {num_shards}")
+        rng = random.Random(f"{kind} {seed}")
         chance = 0.02
         return lambda: rng.choice(["before", "after"]) if rng.random() < chance else ""
 
@@ -125,3 +136,31 @@ def test_no_death_loses_a_row_stores_one_twice_or_gives_one_anothers_priority(
         assert (faults["missing"], faults["twice"], faults["wrong_priorities"]) == (0, 0, 0)
         assert faults["rows"] > 200
         assert isinstance(handle.server.shard.buffer, mujigae.PrioritizedReplayBuffer)
+    processes.close()
+
+
+def test_rows_lost_with_a_shard_once_all_steps_are_stored_are_sent_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def dies(kind: str) -> Callable[[], str]:
+        return lambda: "before" if kind == "shard" and is_complete() else ""
+
+    def is_complete() -> bool:
+        num_added = groups[0]._cluster.shards[0].server.shard.num_added if groups else 0
+        if num_added < STEPS or killed:
+            return False
+        killed.append(num_added)
+        return True
+
+    groups: list[Any] = []
+    build = RayWorkers.build
+    monkeypatch.setattr(
+        RayWorkers, "build", lambda self, config: [groups.append(self), build(self, config)][1]
+    )
+    _, training, processes, _ = run(monkeypatch, tmp_path, 1, dies, flush_rows=10**6)
+    assert killed[0] >= STEPS
+    assert training.counters.updates == STEPS // 4 - 200 // 4 + 1
+    assert faults_in(processes.shards[0].server.shard.buffer)["missing"] == 0
+    processes.close()

@@ -67,9 +67,7 @@ class Puller:
             num_here = sum(call.shard == s for call in self._pulls.values())
             if num_here >= MAX_IN_FLIGHT or now < self._rest_until[s]:
                 return
-            added = sum(self.num_added) - self.num_added[s]
-            sampled = num_sampled + self._batch_size * len(self._pulls)
-            reference = self._shards[s].pull.remote(self._batch_size, Elsewhere(added, sampled))
+            reference = self._shards[s].pull.remote(self._batch_size, self._elsewhere(s, num_sampled))
             self._pulls[reference] = _Call(s, now)
             self._chosen = None
 
@@ -93,8 +91,16 @@ class Puller:
             return call.shard, pulled
         return None
 
-    def look(self) -> None:
-        """Asks every shard how it is, now and then, and takes the answers; MujigaeError for one that stays silent."""
+    def _elsewhere(self, shard: int, num_sampled: int) -> Elsewhere:
+        added = sum(self.num_added) - self.num_added[shard]
+        return Elsewhere(added, num_sampled + self._batch_size * len(self._pulls))
+
+    def look(self, num_sampled: int) -> None:
+        """Asks every shard how it is, now and then, and takes the answers; MujigaeError for one that stays silent.
+
+        A shard hears how far the learner is (`num_sampled` as in `ask`), also where no more batches are asked for: one that
+        was killed knows of no batch, and would take no more rows.
+        """
         now = time.monotonic()
         for reference in self._ready(self._look_calls):
             call = self._look_calls.pop(reference)
@@ -108,7 +114,7 @@ class Puller:
             self._looked_at = now
             asked = {call.shard for call in self._look_calls.values()}
             for s in sorted({*range(len(self._shards))} - asked):
-                self._look_calls[self._shards[s].look.remote()] = _Call(s, now)
+                self._look_calls[self._shards[s].look.remote(self._elsewhere(s, num_sampled))] = _Call(s, now)
         for s, seen_at in enumerate(self._seen_at):
             if now - seen_at > SILENT_SECONDS:
                 raise MujigaeError(

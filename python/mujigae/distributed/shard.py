@@ -28,7 +28,7 @@ from mujigae.distributed.ledger import Ledger, Record, Standing
 from mujigae.replay.rate_limiter import RateLimiter
 from mujigae.replay.samplers import PrioritySampler, Proportional
 
-__all__ = ["Answer", "Counts", "Elsewhere", "Pulled", "Shard", "Share"]
+__all__ = ["NOWHERE", "Answer", "Counts", "Elsewhere", "Pulled", "Shard", "Share"]
 
 OPEN_SECONDS = 30.0  # until a killed process lets go of the file
 
@@ -203,15 +203,18 @@ class Shard:
         flushed = self._ledger.flushed.actors.get(actor, Standing()).sequence
         return Answer(status, self.incarnation, known.sequence, flushed, known.num_rows)
 
+    def hear(self, elsewhere: Elsewhere) -> None:
+        """Tells the limiter what happened in the other shards, and what the learner has drawn."""
+        with self._lock:
+            if self._limiter is not None:
+                added = self.num_added + elsewhere.num_added
+                self._limiter.restore({"num_added": added, "num_sampled": elsewhere.num_sampled})
+
     def pull(self, batch_size: int, elsewhere: Elsewhere = NOWHERE) -> Pulled | None:
         """Draws a batch; None: wait, for rows or for the limiter, which learns what happened `elsewhere`."""
         with self._lock:
+            self.hear(elsewhere)
             if self._limiter is not None:
-                counts = {
-                    "num_added": self.num_added + elsewhere.num_added,
-                    "num_sampled": elsewhere.num_sampled,
-                }
-                self._limiter.restore(counts)
                 if not self._limiter.may_sample(batch_size):
                     self._counts["waits"] += 1
                     return None

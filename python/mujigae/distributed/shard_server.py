@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import mujigae
 from mujigae.distributed.chunk import Chunk
 from mujigae.distributed.ledger import Standing
-from mujigae.distributed.shard import Answer, Counts, Elsewhere, Pulled, Shard, Share
+from mujigae.distributed.shard import NOWHERE, Answer, Counts, Elsewhere, Pulled, Shard, Share
 from mujigae.replay.rate_limiter import RateLimiter
 from mujigae.replay.spec import BufferSpec
 
@@ -67,7 +67,8 @@ class ShardServer:
     def update(self, incarnation: int, key: Any, priorities: Any) -> int:
         return self.shard.update(incarnation, key, priorities)
 
-    def look(self) -> Look:
+    def look(self, elsewhere: Elsewhere = NOWHERE) -> Look:
+        self.shard.hear(elsewhere)
         return Look(self.shard.share(), self.shard.counts(), os.getpid())
 
     def flush(self) -> Counts:

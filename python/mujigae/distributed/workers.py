@@ -168,12 +168,14 @@ class RayWorkers:
             return
         calls = _ActorCalls(self._ray, self._cluster.actors)
         learner = _Learner(training, self._puller, self.totals)
-        base = None
+        base, stored = None, 0
         while True:
             before = counters.steps
-            reports = [] if loop.is_finished(training) else calls.renew(training)
+            # A shard that was killed may lack rows that were counted: its actors have to send them again.
+            is_complete = loop.is_finished(training) and stored + (base or 0) >= counters.steps
+            reports = [] if is_complete else calls.renew(training)
             episodes = self._note(reports, calls)
-            self._puller.look()
+            self._puller.look(counters.updates * training.config.replay.batch_size)
             beta = beta_at(training.config, counters.steps, counters.seconds)
             updates = learner.learn(beta) if self._updates_left(training) else learner.rest()
             stored = sum(self._puller.num_added)
