@@ -142,25 +142,27 @@ def test_no_death_loses_a_row_stores_one_twice_or_gives_one_anothers_priority(
 def test_rows_lost_with_a_shard_once_all_steps_are_stored_are_sent_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    killed: list[int] = []
+    servers: list[ShardServer] = []
+    calls: list[int] = []
+
+    class Watched(ShardServer):
+        def __init__(self, plan: Any) -> None:
+            super().__init__(plan)
+            servers.append(self)
+
+    def dies_once_complete() -> str:
+        """Some calls later, when the learner has seen that all steps are stored."""
+        if not servers or servers[0].shard.num_added < STEPS:
+            return ""
+        calls.append(len(calls))
+        return "before" if len(calls) == 10 else ""
 
     def dies(kind: str) -> Callable[[], str]:
-        return lambda: "before" if kind == "shard" and is_complete() else ""
+        return dies_once_complete if kind == "shard" else lambda: ""
 
-    def is_complete() -> bool:
-        num_added = groups[0]._cluster.shards[0].server.shard.num_added if groups else 0
-        if num_added < STEPS or killed:
-            return False
-        killed.append(num_added)
-        return True
-
-    groups: list[Any] = []
-    build = RayWorkers.build
-    monkeypatch.setattr(
-        RayWorkers, "build", lambda self, config: [groups.append(self), build(self, config)][1]
-    )
+    monkeypatch.setitem(globals(), "ShardServer", Watched)
     _, training, processes, _ = run(monkeypatch, tmp_path, 1, dies, flush_rows=10**6)
-    assert killed[0] >= STEPS
+    assert len(servers) == 2
     assert training.counters.updates == STEPS // 4 - 200 // 4 + 1
     assert faults_in(processes.shards[0].server.shard.buffer)["missing"] == 0
     processes.close()
