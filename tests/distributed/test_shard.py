@@ -187,6 +187,31 @@ def test_a_new_process_of_an_actor_goes_on_and_the_old_one_is_refused(shard: Sha
         sender.answered(late.sequence, shard.add(late))
 
 
+@pytest.mark.parametrize("after", ["a new process", "lost rows"])
+def test_only_the_lanes_of_the_actor_end_their_episodes(shard: Shard, after: str) -> None:
+    layout = shard.buffer._spec.obs
+
+    def send(sender: Sender, row: int) -> None:
+        sender.put(rows.encode([rows.step_of(row, lanes=sender._lanes or ())], layout))
+        rows.send_all(sender, shard)
+
+    first, other = (Sender(actor, 1, Standing(), lanes=(actor,)) for actor in range(2))
+    for row in range(3):
+        for sender in (first, other):
+            send(sender, row)
+    if after == "a new process":
+        send(Sender(0, 2, shard.standing(0), lanes=(0,)), 3)
+    else:
+        first.put(rows.encode([rows.step_of(3, lanes=(0,))], layout))
+        chunk = first.next()
+        assert chunk is not None
+        later = chunk.sequence + 1  # the one before it was given up
+        assert shard.add(chunk._replace(sequence=later, oldest=later)).status == "stored"
+    send(other, 3)
+    lengths = [(episode.env_id, len(episode.action)) for episode in shard.buffer.episodes()]
+    assert sorted(lengths) == [(0, 1), (0, 3), (1, 4)]
+
+
 def test_actors_do_not_disturb_each_other(tmp_path: Path, shard: Shard) -> None:
     layout = shard.buffer._spec.obs
     senders = [Sender(actor, 1, Standing()) for actor in range(2)]

@@ -51,7 +51,8 @@ class ActorServer:
         self._ray: Any = require("ray", "ray")
         self._plan, self._shard = plan, shard
         life = time.time_ns()
-        self._sender = Sender(plan.actor, life, self._standing())
+        lanes = tuple(range(plan.first_lane, plan.first_lane + plan.config.env.num_envs))
+        self._sender = Sender(plan.actor, life, self._standing(), lanes=lanes)
         self._collector = Collector(
             plan.config,
             actor=plan.actor,

@@ -72,6 +72,7 @@ class Chunk(NamedTuple):
     sequence: int  # from 1 on, over all lives of the actor
     oldest: int  # the smallest sequence that the actor can still send
     first_row: int  # rows that the actor sent before this chunk, over all its lives
+    lanes: tuple[int, ...] | None  # of the shard that are the actor's; None: all
     rows: Rows
 
     @property

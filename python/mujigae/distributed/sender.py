@@ -34,14 +34,22 @@ class Sender:
         actor: its number.
         life: of this process, larger than that of any earlier one of the actor.
         standing: how far the shard had come with the actor.
+        lanes: of the shard that are the actor's; None: all.
         max_in_flight: calls under way, and chunks that are not stored yet, at most.
         max_kept: chunks that are stored but not flushed, at most: older ones are given up, and lost if the shard is killed.
     """
 
     def __init__(
-        self, actor: int, life: int, standing: Standing, *, max_in_flight: int = 2, max_kept: int = 256
+        self,
+        actor: int,
+        life: int,
+        standing: Standing,
+        *,
+        lanes: tuple[int, ...] | None = None,
+        max_in_flight: int = 2,
+        max_kept: int = 256,
     ) -> None:
-        self._actor, self._life = actor, life
+        self._actor, self._life, self._lanes = actor, life, lanes
         self._max_in_flight, self._max_kept = max_in_flight, max_kept
         self._kept: deque[_Kept] = deque()
         self._last = self._stored = standing.sequence
@@ -77,7 +85,7 @@ class Sender:
         kept = self._kept[self._next - oldest]
         self._next += 1
         self._in_flight += 1
-        return Chunk(self._actor, self._life, kept.sequence, oldest, kept.first_row, kept.rows)
+        return Chunk(self._actor, self._life, kept.sequence, oldest, kept.first_row, self._lanes, kept.rows)
 
     def answered(self, sequence: int, answer: Answer | None) -> bool:
         """Takes the answer to the chunk `sequence`; returns whether the shard asks to wait before anything is sent.

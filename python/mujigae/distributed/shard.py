@@ -179,16 +179,16 @@ class Shard:
             return self._answer("stored", chunk.actor)
 
     def _begin_life(self, chunk: Chunk, known: Standing) -> Standing:
-        """A new process has new environments: what the old one left open is over."""
+        """A new process has new environments: what the old one left open is over, in its lanes alone."""
         if known.life:
-            self.buffer.end_episodes()
+            self.buffer.end_episodes(chunk.lanes)
         self._actors[chunk.actor] = begun = known._replace(life=chunk.life)
         return begun
 
     def _store(self, chunk: Chunk, known: Standing) -> None:
         if chunk.sequence > known.sequence + 1:  # what was between will never come
             self._counts["rows_lost"] += chunk.first_row - known.num_rows
-            self.buffer.end_episodes()
+            self.buffer.end_episodes(chunk.lanes)
         try:
             for step in decode(chunk.rows, self.buffer._spec.obs):
                 self.buffer.extend(*step[1:7], step.env_ids, priority=step.priority, extras=step.extras)
