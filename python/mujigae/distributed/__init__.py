@@ -9,7 +9,7 @@
 None of these knows how calls travel. The others are about Ray, which they ask for when a run begins:
 
     shard_server.py, actor_server.py    what runs in the processes; collector.py: the environments of an actor
-    plan.py     what each process is made of     cluster.py   starts and ends them
+    plan.py     what each process is made of     cluster.py   starts and ends them, Ray's files in session_folder.py
     puller.py   batches as they come             workers.py   the learner's loop; replay.py: what its run knows of the rows
 """
 

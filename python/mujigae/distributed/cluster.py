@@ -11,9 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mujigae.distributed.actor_server import CALL_SECONDS, ActorPlan, ActorServer
+from mujigae.distributed.session_folder import session_folder
 from mujigae.distributed.shard_server import ShardPlan, ShardServer
 from mujigae.errors import MujigaeError, require
 
@@ -54,22 +53,18 @@ def ray_session(address: str | None, num_processes: int, store_bytes: int) -> It
         None
     )  # reports of killed workers, into the user's terminal
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    folder = None
-    if address is None:
-        folder = tempfile.mkdtemp(prefix="mujigae-ray-")
-        store = {"object_store_memory": store_bytes, "_temp_dir": folder}
-        options |= {"num_cpus": num_processes, "include_dashboard": False, **store}
-    try:
+    with contextlib.ExitStack() as stack:
+        if address is None:
+            folder = str(stack.enter_context(session_folder()))
+            store = {"object_store_memory": store_bytes, "_temp_dir": folder}
+            options |= {"num_cpus": num_processes, "include_dashboard": False, **store}
+        stack.callback(ray.shutdown)
         try:
             with _handlers_kept():
                 ray.init(address=address or "local", **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise MujigaeError(f"ray: could not be started or joined ({error})") from error
         yield ray
-    finally:
-        ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
