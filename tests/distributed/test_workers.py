@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from calls import Calls, Handle
 
@@ -17,15 +18,23 @@ from bench.distributed.numbered import faults_in
 from mujigae.agents.presets import resolve
 from mujigae.distributed import actor_server, workers
 from mujigae.distributed.actor_server import ActorServer
+from mujigae.distributed.collector import spread
 from mujigae.distributed.plan import Plan
 from mujigae.distributed.puller import Puller
 from mujigae.distributed.shard_server import ShardServer
 from mujigae.distributed.workers import RayWorkers
+from mujigae.runs.log import Window, make_row
 
 STEPS = 1200
 VALUES = {
     **{"num_envs": 2, "prioritized": True, "capacity": 100_000, "min_replay_steps": 200, "steps": STEPS},
-    **{"learn_period_steps": 4, "batch_size": 16, "checkpoint_period_steps": 500, "log_period_steps": 500},
+    **{
+        "learn_period_steps": 4,
+        "batch_size": 16,
+        "checkpoint_period_steps": 500,
+        "log_period_steps": 500,
+        "num_updates": 1,
+    },
 }
 
 
@@ -73,13 +82,14 @@ def run(
     num_shards: int,
     dies: Callable[[str], Callable[[], str]],
     flush_rows: int = 100,
+    preset: str = "bench.distributed.numbered:Checker",
+    env_id: str = "bench.distributed.numbered:Numbered-v0",
 ) -> tuple[Any, Any, Processes, list[Any]]:
     ray = Calls()
     monkeypatch.setattr(actor_server, "require", lambda *_: ray)
     monkeypatch.setattr(workers, "require_ray", lambda: ray)
     monkeypatch.setattr(workers, "WORK_SECONDS", 0.01)
     monkeypatch.setattr("mujigae.distributed.puller.LOOK_PERIOD_SECONDS", 0.01)
-    preset, env_id = "bench.distributed.numbered:Checker", "bench.distributed.numbered:Numbered-v0"
     group = RayWorkers(2, num_shards)
     training = group.build(resolve(preset, env_id, VALUES))
     group._ray, group._cluster = ray, Processes(ray, group._plan, folder, dies, flush_rows)  # type: ignore[assignment]
@@ -166,3 +176,20 @@ def test_rows_lost_with_a_shard_once_all_steps_are_stored_are_sent_again(
     assert training.counters.updates == STEPS // 4 - 200 // 4 + 1
     assert faults_in(processes.shards[0].server.shard.buffer)["missing"] == 0
     processes.close()
+
+
+def test_the_log_has_the_exploration_of_the_actors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _, training, processes, progress = run(
+        monkeypatch, tmp_path, 2, never, preset="dqn", env_id="CartPole-v1"
+    )
+    row = make_row(training, progress[-1], Window(0, 0.0))
+    assert row["epsilon"] == pytest.approx(float(np.mean(spread(4))))
+    assert row["learning_rate"] == training.agent.scalars()["learning_rate"]
+    processes.close()
+
+
+def test_before_anybody_has_acted_the_log_says_nothing_of_exploration() -> None:
+    group = RayWorkers(2, 1)
+    training = group.build(resolve("dqn", "CartPole-v1", {"num_envs": 2}))
+    assert training.scalars()["epsilon"] is None
+    assert set(training.scalars()) == set(training.agent.scalars())

@@ -55,6 +55,8 @@ class Agent(Protocol):
     legal; there `observation_spaces` need a "Dict"."""
     metrics: ClassVar[tuple[str, ...]] = ()
     """Names of the numbers that every update gives: columns of progress.csv, which has their means."""
+    scalars_of_acting: ClassVar[tuple[str, ...]] = ()
+    """Names among `scalars` that say how it acts: in runs with actors the log has their mean over the actors."""
 
     def __init__(self, run: Run, observation_space: Any, action_space: Any) -> None:
         """Raises ConfigError for spaces that it cannot handle after all, and for a device that is not there."""

@@ -41,6 +41,7 @@ class Report(NamedTuple):
     wait_seconds: float  # for the shard
     seconds: float
     version: int  # of the policy that it acts by
+    scalars: dict[str, float | None]  # the agent's `scalars_of_acting`
     process: int
 
 
@@ -98,7 +99,8 @@ class ActorServer:
                 waited += time.monotonic() - now
         first = self._plan.actor * self._plan.config.env.num_envs
         moved = tuple(episode._replace(env_id=first + episode.env_id) for episode in episodes)
-        return Report(moved, num_rows, waited, time.monotonic() - began, self._collector.version, os.getpid())
+        seconds, collector = time.monotonic() - began, self._collector
+        return Report(moved, num_rows, waited, seconds, collector.version, collector.scalars(), os.getpid())
 
     def _send(self, now: float) -> None:
         if now < self._pause_until:

@@ -125,6 +125,11 @@ class Collector:
         parts = np.split(values, ends[:-1])
         return [step._replace(priority=part) for step, part in zip(steps, parts, strict=True)]
 
+    def scalars(self) -> dict[str, float | None]:
+        """How its environments were acted in last: the agent's `scalars_of_acting`."""
+        values = self.agent.scalars()
+        return {name: values[name] for name in self.agent.scalars_of_acting}
+
     def close(self) -> None:
         """Closes the environments."""
         self.environment.close()

@@ -92,6 +92,7 @@ class RayWorkers:
         )
         self.num_actors, self.num_shards, self.address = num_actors, num_shards, address
         self.totals = Totals()
+        self._acting: dict[int, dict[str, float | None]] = {}  # by actor
         self._cluster: Cluster
         self._puller: Puller
         self._ray: Any
@@ -106,6 +107,7 @@ class RayWorkers:
         self._plan = Plan.of(training, self.num_actors, self.num_shards)
         self._replay = ShardedReplay()
         training.buffer, training.workers = self._replay, self
+        self._scalars_of_acting = training.agent.scalars_of_acting
         training.notes = (*training.notes, self._plan.note(self.address))
         return training
 
@@ -203,8 +205,19 @@ class RayWorkers:
             totals.actor_seconds += report.seconds
             totals.actor_wait_seconds += report.wait_seconds
             totals.actor_processes[actor] = report.process
+            if report.num_rows:
+                self._acting[actor] = report.scalars
         totals.actor_failures, totals.policies = calls.num_failures, calls.version + 1
         return tuple(episode for _, report in reports for episode in report.episodes)
+
+    def scalars(self) -> dict[str, float | None]:
+        """Means over the actors, of what each said last."""
+        means: dict[str, float | None] = {}
+        for name in self._scalars_of_acting:
+            values = [scalars[name] for scalars in self._acting.values()]
+            known = [value for value in values if value is not None]
+            means[name] = sum(known) / len(known) if known else None
+        return means
 
     def _refresh(self, calls: _ActorCalls, seconds: float) -> None:
         self.totals.seconds, self.totals.shard_failures = seconds, self._puller.num_failures

@@ -104,7 +104,7 @@ def describe(training: Training, progress: Progress, row: Row, start: tuple[int,
     """One line: steps, speed, return, loss, the agent's scalars, buffer memory, time left."""
     scores = list(training.counters.recent_scores)[-20:]
     score = f"{sum(scores) / len(scores):.1f}" if scores else "-"
-    scalars = {name: value for name, value in training.agent.scalars().items() if value is not None}
+    scalars = {name: value for name, value in training.scalars().items() if value is not None}
     has_loss = "loss" in training.agent.metrics
     left = seconds_left(training, progress, start)
     parts = [

@@ -194,7 +194,7 @@ def make_row(training: Training, progress: Progress, window: Window) -> Row:
         "mean_return_20": mean_of_last(counters.recent_scores, 20),
         "mean_return_100": mean_of_last(counters.recent_scores, 100),
         **{name: window.mean(name) for name in agent.metrics},
-        **agent.scalars(),
+        **training.scalars(),
         "beta": progress.beta if replay.prioritized else None,
         "mean_priority": window.mean("mean_priority"),
         "max_priority": window.max_priority(),

@@ -60,6 +60,10 @@ class Workers(Protocol):
         """As `run` of this module."""
         ...
 
+    def scalars(self) -> Mapping[str, float | None]:
+        """The agent's `scalars_of_acting`, of those who act; None: nobody has acted yet."""
+        ...
+
 
 @dataclass
 class Training:
@@ -76,6 +80,10 @@ class Training:
         default_factory=dict
     )  # of the latest update, tensors on the agent's device
     readback: Readback | None = None  # the latest update's priorities, which the replay does not have yet
+
+    def scalars(self) -> dict[str, float | None]:
+        """Those of the agent, with those of the actors where other processes act."""
+        return {**self.agent.scalars(), **({} if self.workers is None else self.workers.scalars())}
 
 
 class Progress(NamedTuple):

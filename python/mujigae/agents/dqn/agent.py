@@ -61,6 +61,7 @@ class DQN(Agent):
     observation_spaces: ClassVar[tuple[str, ...]] = ("Box", "Dict")
     takes_action_masks: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = METRICS
+    scalars_of_acting: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     def __init__(self, run: Run, observation_space: Any, action_space: Any) -> None:
         assert isinstance(run.agent, DQNConfig)
