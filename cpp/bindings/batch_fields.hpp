@@ -155,9 +155,7 @@ class BatchFields {
     return kNames[static_cast<std::size_t>(kind)].c_str();
   }
 
-  bool is_list(FieldKind kind) const {
-    return (kind == FieldKind::kObs || kind == FieldKind::kNextObs) && layouts_.obs.size() > 1;
-  }
+  bool is_list(FieldKind kind) const { return (kind == FieldKind::kObs || kind == FieldKind::kNextObs) && layouts_.obs.size() > 1; }
 
   // The next item of a batch, whose first array is that of field `at`, which goes on behind it.
   template <class ArrayOf>
@@ -175,7 +173,8 @@ class BatchFields {
 
   // A NamedTuple without a call into Python.
   py::object to_batch(const py::tuple& items) {
-    const py::object& type = type_.call_once_and_store_result([this] { return py::module_::import("mujigae.replay.batch").attr(type_name_); }).get_stored();
+    const py::object& type =
+        type_.call_once_and_store_result([this] { return py::module_::import("mujigae.replay.batch").attr(type_name_); }).get_stored();
     const py::tuple arguments = py::make_tuple(items);
     auto* made = PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type.ptr()), arguments.ptr(), nullptr);
     if (made == nullptr) throw py::error_already_set();
@@ -187,7 +186,8 @@ class BatchFields {
       for (const std::string& name : layouts_.extra_names) append_array(extra_of(value, name), batch_size, data);
     } else if (is_list(kind)) {
       const auto arrays = value.cast<std::vector<py::object>>();
-      if (arrays.size() != layouts_.obs.size()) fail_value(out_name(kind), ": expected ", layouts_.obs.size(), " arrays, got ", arrays.size());
+      if (arrays.size() != layouts_.obs.size())
+        fail_value(out_name(kind), ": expected ", layouts_.obs.size(), " arrays, got ", arrays.size());
       for (const py::object& array : arrays) append_array(array, batch_size, data);
     } else {
       append_array(value, batch_size, data);

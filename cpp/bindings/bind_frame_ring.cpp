@@ -71,8 +71,7 @@ class LockedFrameRing {
         stack_shape_(prepend(at_least_one("stack", stack, StackLane::kMaxStack), frame_shape_)),
         stack_bytes_(static_cast<std::size_t>(bytes_of(dtype_, stack_shape_))),
         ring_(checked(capacity, bytes_of(dtype_, frame_shape_), compress_),
-              {bytes_of(dtype_, frame_shape_), stack_shape_[0], row_bytes(dtype_.itemsize(), frame_shape_)},
-              compress_) {}
+              {bytes_of(dtype_, frame_shape_), stack_shape_[0], row_bytes(dtype_.itemsize(), frame_shape_)}, compress_) {}
 
   std::int64_t start(const py::object& frames) {
     const std::byte* memory = data_in("frames", frames, dtype_, stack_shape_);
@@ -104,10 +103,16 @@ class LockedFrameRing {
     return call();
   }
 
-  std::int64_t size() const { return locked([this] { return ring_.size(); }); }
+  std::int64_t size() const {
+    return locked([this] { return ring_.size(); });
+  }
   std::int64_t capacity() const { return ring_.capacity(); }
-  std::int64_t nbytes() const { return locked([this] { return ring_.nbytes(); }); }
-  py::object check_valid() const { return validity(locked([this] { return ring_.why_invalid(); })); }
+  std::int64_t nbytes() const {
+    return locked([this] { return ring_.nbytes(); });
+  }
+  py::object check_valid() const {
+    return validity(locked([this] { return ring_.why_invalid(); }));
+  }
 
  private:
   static std::int64_t checked(const py::object& capacity, std::int64_t frame_bytes, bool compress) {
@@ -147,8 +152,7 @@ Args:
 An episode's first stack comes back exactly, whatever its padding; zeros, repeats of its first frame and a continuation of
 the stack before it cost no memory beyond the new frames. Any thread may call anything.)")
       .def(py::init<py::object, py::object, py::object, py::object, py::object>(), py::arg("capacity"), py::arg("frame_shape"),
-           py::arg("stack"), py::kw_only(), py::arg("dtype") = "uint8",
-           py::arg("compress") = false)
+           py::arg("stack"), py::kw_only(), py::arg("dtype") = "uint8", py::arg("compress") = false)
       .def("start", &LockedFrameRing::start, py::arg("frames"),
            "Begins an episode with its first stack [K, *frame_shape]; returns the stack's slot.")
       .def("append", &LockedFrameRing::append, py::arg("frame"),

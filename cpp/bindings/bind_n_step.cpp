@@ -25,8 +25,7 @@ class LockedNStepAccumulator {
   LockedNStepAccumulator(const py::object& n_step, const py::object& gamma, const py::object& num_envs)
       : accumulator_(integer("n_step", n_step), real("gamma", gamma), integer("num_envs", num_envs)) {}
 
-  py::tuple push(const py::object& reward, const py::object& terminated, const py::object& truncated,
-                 const py::object& env_ids) {
+  py::tuple push(const py::object& reward, const py::object& terminated, const py::object& truncated, const py::object& env_ids) {
     const auto ids = env_ids.is_none() ? all_envs() : integers("env_ids", env_ids);
     const auto reward_array = reals("reward", reward);
     const auto terminated_array = booleans("terminated", terminated);

@@ -35,47 +35,50 @@ std::unique_ptr<BoundBuffer> make_buffer(const BufferSettings& settings, const S
 }
 
 void bind_constructor(BufferClass& buffer) {
-  buffer
-      .def(py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
-                       const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed,
-                       bool compress, const py::object& file, std::int64_t prefetch, const py::tuple& sampler, const py::object& tree, const py::list& extras) {
-             const Layouts layouts = to_layouts(obs, tree, action, extras);
-             const BufferSettings settings =
-                 to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
-             return make_buffer(settings, to_sampler_plan(sampler), layouts, file);
-           }),
-           py::kw_only(), py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
-           py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"),
-           py::arg("sampler"), py::arg("tree"), py::arg("extras"));
+  buffer.def(
+      py::init([](std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const py::list& obs,
+                  const std::vector<std::int64_t>& stacks, const py::tuple& action, bool validate, const py::object& seed, bool compress,
+                  const py::object& file, std::int64_t prefetch, const py::tuple& sampler, const py::object& tree, const py::list& extras) {
+        const Layouts layouts = to_layouts(obs, tree, action, extras);
+        const BufferSettings settings = to_settings(capacity, num_envs, n_step, gamma, layouts, stacks, validate, seed, compress, prefetch);
+        return make_buffer(settings, to_sampler_plan(sampler), layouts, file);
+      }),
+      py::kw_only(), py::arg("capacity"), py::arg("num_envs"), py::arg("n_step"), py::arg("gamma"), py::arg("obs"), py::arg("stacks"),
+      py::arg("action"), py::arg("validate"), py::arg("seed"), py::arg("compress"), py::arg("file"), py::arg("prefetch"),
+      py::arg("sampler"), py::arg("tree"), py::arg("extras"));
 }
 
 void bind_rows(BufferClass& buffer) {
   const auto release = py::call_guard<ReleasedGil>();
   buffer
-      .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
-           py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"), py::arg("priority"), py::arg("extras"))
-      .def("add_exact", &Bound::add_exact, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"),
-           py::arg("terminated"), py::arg("truncated"), py::arg("env_ids"), py::arg("priority"), py::arg("extras"))
+      .def("add", &Bound::add, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"), py::arg("terminated"),
+           py::arg("truncated"), py::arg("env_ids"), py::arg("num_steps"), py::arg("priority"), py::arg("extras"))
+      .def("add_exact", &Bound::add_exact, py::arg("obs"), py::arg("action"), py::arg("reward"), py::arg("next_obs"), py::arg("terminated"),
+           py::arg("truncated"), py::arg("env_ids"), py::arg("priority"), py::arg("extras"))
       .def("update_priorities", &Bound::update_priorities, py::arg("key"), py::arg("priorities"))
       .def("priorities", &Bound::priorities, py::arg("key"))
-      .def("end_episodes", [](Bound& self, const std::optional<std::vector<std::int64_t>>& ids) { self.buffer().end_episodes(ids); },
-           py::arg("env_ids"), release);
+      .def(
+          "end_episodes", [](Bound& self, const std::optional<std::vector<std::int64_t>>& ids) { self.buffer().end_episodes(ids); },
+          py::arg("env_ids"), release);
 }
 
 void bind_sampling(BufferClass& buffer) {
   const auto release = py::call_guard<ReleasedGil>();
-  buffer
-      .def("sample_sequences", &Bound::sample_sequences, py::arg("batch_size"), py::arg("length"), py::arg("burn_in"), py::arg("beta"))
+  buffer.def("sample_sequences", &Bound::sample_sequences, py::arg("batch_size"), py::arg("length"), py::arg("burn_in"), py::arg("beta"))
       .def("draw", &Bound::draw, py::arg("batch_size"))
       .def("gather", &Bound::gather, py::arg("key"), py::arg("beta"))
       .def("next_key", &Bound::next_key, py::arg("key"))
-      .def("last_key", &Bound::last_key).def("episodes", &Bound::episodes)
+      .def("last_key", &Bound::last_key)
+      .def("episodes", &Bound::episodes)
       .def("read_episode", &Bound::read_episode, py::arg("env"), py::arg("first"), py::arg("count"), py::arg("with_obs"))
-      .def("reseed", [](Bound& self, const py::object& seed) {
-             const Philox::Key key = philox_key(seed);
-             const ReleasedGil unlocked;
-             self.buffer().reseed(key);
-           }, py::arg("seed"))
+      .def(
+          "reseed",
+          [](Bound& self, const py::object& seed) {
+            const Philox::Key key = philox_key(seed);
+            const ReleasedGil unlocked;
+            self.buffer().reseed(key);
+          },
+          py::arg("seed"))
       .def("sample", &Bound::sample, py::arg("batch_size"), py::arg("beta"), py::arg("out"))
       .def("sample_mirrored", &Bound::sample_mirrored, py::arg("beta"), py::arg("out"), py::arg("max_frames"))
       .def("restart_mirrors", [](Bound& self) { self.buffer().restart_mirrors(); }, release);
@@ -83,13 +86,17 @@ void bind_sampling(BufferClass& buffer) {
 
 void bind_storage(BufferClass& buffer) {
   const auto release = py::call_guard<ReleasedGil>();
-  buffer
-      .def("clear", [](Bound& self) { self.buffer().clear(); }, release)
-      .def("save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); },
-           py::arg("path"), py::arg("meta"), release)
-      .def("load", [](Bound& self, BoundSnapshot& snapshot) { self.buffer().load(snapshot.reader()); }, py::arg("snapshot"), release)
+  buffer.def(
+            "clear", [](Bound& self) { self.buffer().clear(); }, release)
+      .def(
+          "save", [](Bound& self, const std::string& path, const std::string& meta) { self.buffer().save(path, meta); }, py::arg("path"),
+          py::arg("meta"), release)
+      .def(
+          "load", [](Bound& self, BoundSnapshot& snapshot) { self.buffer().load(snapshot.reader()); }, py::arg("snapshot"), release)
       .def("to_pieces", &Bound::to_pieces, py::arg("meta"))
-      .def("flush", [](Bound& self) { self.buffer().flush(); }, release).def("check_valid", &Bound::check_valid)
+      .def(
+          "flush", [](Bound& self) { self.buffer().flush(); }, release)
+      .def("check_valid", &Bound::check_valid)
       .def("__len__", [](Bound& self) { return self.buffer().size(); }, release);
 }
 
@@ -107,8 +114,10 @@ void bind_properties(BufferClass& buffer) {
       .def_property_readonly("max_priority", py::cpp_function([](Bound& self) { return self.buffer().max_priority(); }, release))
       .def_property_readonly("nbytes", py::cpp_function([](Bound& self) { return self.buffer().nbytes(); }, release))
       .def_property_readonly("num_added", py::cpp_function([](Bound& self) { return self.buffer().num_added(); }, release))
-      .def_property_readonly("num_silent_boundaries", py::cpp_function([](Bound& self) { return self.buffer().num_silent_boundaries(); }, release))
-      .def_property_readonly("num_doubtful_starts", py::cpp_function([](Bound& self) { return self.buffer().num_doubtful_starts(); }, release));
+      .def_property_readonly("num_silent_boundaries",
+                             py::cpp_function([](Bound& self) { return self.buffer().num_silent_boundaries(); }, release))
+      .def_property_readonly("num_doubtful_starts",
+                             py::cpp_function([](Bound& self) { return self.buffer().num_doubtful_starts(); }, release));
 }
 
 void bind_buffer(py::module_& m) {

@@ -15,7 +15,8 @@ namespace {
 // The tree with a generator of its own, behind one mutex: see locking.hpp.
 class LockedSumTree {
  public:
-  LockedSumTree(const py::object& capacity, const py::object& seed) : tree_(checked(integer("capacity", capacity))), random_(philox_key(seed)) {}
+  LockedSumTree(const py::object& capacity, const py::object& seed)
+      : tree_(checked(integer("capacity", capacity))), random_(philox_key(seed)) {}
 
   void update(const py::object& indices, const py::object& values) {
     const auto index_array = integers("indices", indices);

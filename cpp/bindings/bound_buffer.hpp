@@ -48,9 +48,9 @@ class BoundBuffer {
     buffer_.reset();
   }
 
-  void add(const std::vector<py::object>& obs, const py::object& action, const py::object& reward,
-           const std::vector<py::object>& next_obs, const py::object& terminated, const py::object& truncated,
-           const py::object& env_ids, std::int64_t num_steps, const py::object& priority, const std::vector<py::object>& extras) {
+  void add(const std::vector<py::object>& obs, const py::object& action, const py::object& reward, const std::vector<py::object>& next_obs,
+           const py::object& terminated, const py::object& truncated, const py::object& env_ids, std::int64_t num_steps,
+           const py::object& priority, const std::vector<py::object>& extras) {
     const Copied<std::int64_t> ids = copied(integers("env_ids", env_ids));
     const auto rows = static_cast<py::ssize_t>(num_rows(num_steps, static_cast<std::int64_t>(ids.size())));
     StepsView steps{num_steps, ids, {}, {}, nullptr, nullptr, nullptr, nullptr};
@@ -67,9 +67,9 @@ class BoundBuffer {
   }
 
   // One step of environments, if the arguments are exact (exact_step.hpp): then the doubtful starts so far, else None.
-  std::optional<std::int64_t> add_exact(const py::handle& obs, const py::handle& action, const py::handle& reward, const py::handle& next_obs,
-                                        const py::handle& terminated, const py::handle& truncated, const py::handle& env_ids,
-                                        const py::handle& priority, const py::handle& extras) {
+  std::optional<std::int64_t> add_exact(const py::handle& obs, const py::handle& action, const py::handle& reward,
+                                        const py::handle& next_obs, const py::handle& terminated, const py::handle& truncated,
+                                        const py::handle& env_ids, const py::handle& priority, const py::handle& extras) {
     if (!priority.is_none() && !buffer_->has_priorities()) return std::nullopt;
     ExactStep step(exact_);
     if (!step.read({obs, action, reward, next_obs, terminated, truncated, env_ids, priority, extras})) return std::nullopt;

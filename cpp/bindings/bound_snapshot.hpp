@@ -38,7 +38,8 @@ class BoundSnapshot {
  private:
   static std::vector<std::span<const std::byte>> to_spans(const std::vector<py::buffer_info>& memory) {
     std::vector<std::span<const std::byte>> spans;
-    for (const py::buffer_info& info : memory) spans.emplace_back(static_cast<const std::byte*>(info.ptr), static_cast<std::size_t>(info.size));
+    for (const py::buffer_info& info : memory)
+      spans.emplace_back(static_cast<const std::byte*>(info.ptr), static_cast<std::size_t>(info.size));
     return spans;
   }
 

@@ -48,7 +48,8 @@ Layouts to_layouts(const py::list& obs, const py::object& tree, const py::tuple&
   if (layouts.obs.empty()) fail_value("obs: expected at least one observation, got none");
   std::vector<bool> is_leaf(layouts.obs.size());
   layouts.tree = checked_tree(tree, is_leaf);
-  if (std::count(is_leaf.begin(), is_leaf.end(), true) != std::ssize(is_leaf)) fail_value("tree: expected each of ", is_leaf.size(), " observations");
+  if (std::count(is_leaf.begin(), is_leaf.end(), true) != std::ssize(is_leaf))
+    fail_value("tree: expected each of ", is_leaf.size(), " observations");
   for (const py::handle one : extras) {
     const auto [name, dtype_and_shape] = one.cast<std::pair<std::string, py::tuple>>();
     layouts.extra_names.push_back(name);
@@ -57,13 +58,15 @@ Layouts to_layouts(const py::list& obs, const py::object& tree, const py::tuple&
   return layouts;
 }
 
-BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma,
-                           const Layouts& layouts, const std::vector<std::int64_t>& stacks, bool validate,
-                           const py::object& seed, bool compress, std::int64_t prefetch) {
-  BufferSettings settings{capacity, num_envs, n_step, gamma, {}, layouts.action.bytes(), validate, philox_key(seed), compress, prefetch, {}};
+BufferSettings to_settings(std::int64_t capacity, std::int64_t num_envs, std::int64_t n_step, double gamma, const Layouts& layouts,
+                           const std::vector<std::int64_t>& stacks, bool validate, const py::object& seed, bool compress,
+                           std::int64_t prefetch) {
+  BufferSettings settings{capacity, num_envs,         n_step,   gamma,    {}, layouts.action.bytes(),
+                          validate, philox_key(seed), compress, prefetch, {}};
   for (const ArrayLayout& extra : layouts.extras) settings.extra_bytes.push_back(extra.bytes());
   if (stacks.size() != layouts.obs.size()) fail_value("stacks: expected ", layouts.obs.size(), " of them, got ", stacks.size());
-  for (std::size_t i = 0; i < layouts.obs.size(); ++i) settings.obs.push_back(layouts.obs[i].frames(checked_stack(layouts.obs[i], stacks[i])));
+  for (std::size_t i = 0; i < layouts.obs.size(); ++i)
+    settings.obs.push_back(layouts.obs[i].frames(checked_stack(layouts.obs[i], stacks[i])));
   return settings;
 }
 

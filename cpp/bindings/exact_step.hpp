@@ -67,7 +67,8 @@ class ExactStep {
     if (step.env_ids.is_none()) return true;
     if (!py::isinstance<py::array>(step.env_ids)) return false;
     const auto* const array = py::detail::array_proxy(step.env_ids.ptr());
-    if (array->nd != 1 || array->dimensions[0] == 0 || array->descr != exact_.id.dtype.ptr() || (array->flags & kAsItIs) != kAsItIs) return false;
+    if (array->nd != 1 || array->dimensions[0] == 0 || array->descr != exact_.id.dtype.ptr() || (array->flags & kAsItIs) != kAsItIs)
+      return false;
     const auto* const ids = reinterpret_cast<const std::int64_t*>(array->data);
     env_ids_.assign(ids, ids + array->dimensions[0]);
     return true;

@@ -25,8 +25,7 @@ InstructionSet choose() {
     if (wanted != nullptr && name(set) == std::string(wanted)) return set;
   }
   if (wanted != nullptr && *wanted != '\0') {
-    fail_value("MUJIGAE_INSTRUCTION_SET: expected an instruction set of this processor (best: ", name(best), "), got '",
-               wanted, "'");
+    fail_value("MUJIGAE_INSTRUCTION_SET: expected an instruction set of this processor (best: ", name(best), "), got '", wanted, "'");
   }
   return best;
 }

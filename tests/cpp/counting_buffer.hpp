@@ -14,8 +14,25 @@ namespace mujigae {
 
 // Its HEAD in a snapshot, which also is the state in a file.
 enum HeadWord : std::size_t {
-  kNumAdded, kNumBoundaries, kNStep, kGamma, kFirstKey, kSecondKey, kCounter, kFirst, kNext, kEpisodeStart, kLogBegin, kLogEnd,
-  kNewest, kDepth, kPadding, kIssuedEnd, kEpochs, kBeginsEpisode = kEpochs + 8, kNumHeadWords
+  kNumAdded,
+  kNumBoundaries,
+  kNStep,
+  kGamma,
+  kFirstKey,
+  kSecondKey,
+  kCounter,
+  kFirst,
+  kNext,
+  kEpisodeStart,
+  kLogBegin,
+  kLogEnd,
+  kNewest,
+  kDepth,
+  kPadding,
+  kIssuedEnd,
+  kEpochs,
+  kBeginsEpisode = kEpochs + 8,
+  kNumHeadWords
 };
 
 inline const std::vector<ObsLayout> kCountingObs = {{2, 3}};

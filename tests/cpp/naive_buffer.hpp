@@ -160,8 +160,17 @@ struct OwnedBatch {
 
   std::int64_t size() const { return static_cast<std::int64_t>(key.size()); }
   BatchView view() {
-    BatchView view{size(), {}, {}, reinterpret_cast<std::byte*>(action.data()), reward.data(), discount.data(), terminated.get(),
-                   weight.data(), key.data(), probability.data(), {}};
+    BatchView view{size(),
+                   {},
+                   {},
+                   reinterpret_cast<std::byte*>(action.data()),
+                   reward.data(),
+                   discount.data(),
+                   terminated.get(),
+                   weight.data(),
+                   key.data(),
+                   probability.data(),
+                   {}};
     for (Bytes& bytes : obs) view.obs.push_back(bytes.data());
     for (Bytes& bytes : next_obs) view.next_obs.push_back(bytes.data());
     return view;
@@ -183,7 +192,9 @@ struct OwnedSteps {
   std::unique_ptr<bool[]> terminated, truncated;
 
   OwnedSteps(std::int64_t num_steps_, std::vector<std::int64_t> env_ids_, const std::vector<Transition>& transitions)
-      : num_steps(num_steps_), env_ids(std::move(env_ids_)), terminated(std::make_unique<bool[]>(transitions.size())),
+      : num_steps(num_steps_),
+        env_ids(std::move(env_ids_)),
+        terminated(std::make_unique<bool[]>(transitions.size())),
         truncated(std::make_unique<bool[]>(transitions.size())) {
     obs.resize(transitions.front().obs.size());
     next_obs.resize(obs.size());
@@ -201,8 +212,8 @@ struct OwnedSteps {
   }
 
   StepsView view() const {
-    StepsView view{num_steps, env_ids, {}, {}, reinterpret_cast<const std::byte*>(action.data()), reward.data(), terminated.get(),
-                   truncated.get()};
+    StepsView view{num_steps,        env_ids,        {}, {}, reinterpret_cast<const std::byte*>(action.data()), reward.data(),
+                   terminated.get(), truncated.get()};
     for (const Bytes& bytes : obs) view.obs.push_back(bytes.data());
     for (const Bytes& bytes : next_obs) view.next_obs.push_back(bytes.data());
     return view;

@@ -48,7 +48,7 @@ inline Proportional proportional_of(const RowRing& rows, const std::vector<doubl
 inline Span windows(std::int64_t n_step) { return {0, n_step - 1}; }
 
 inline void draw(Sampler& sampler, const RowRing& rows, std::int64_t n_step, double beta, Philox& random, std::span<std::int64_t> slots,
-          std::span<float> weights) {
+                 std::span<float> weights) {
   std::vector<double> masses(slots.size());
   sampler.draw(rows, windows(n_step), random, slots);
   sampler.masses_of(rows, windows(n_step), slots, masses);

@@ -60,8 +60,7 @@ TEST_CASE("a size beyond memory or disk is refused with both numbers, and a smal
   const TemporaryFolder folder;
   CHECK_NOTHROW(check_disk("capacity", 1, folder / "file"));
   CHECK_NOTHROW(check_disk("capacity", INT64_MAX, folder / "missing/file"));  // creating the file will say why
-  CHECK_THROWS_WITH_AS(check_disk("capacity", INT64_MAX, folder / "file"), doctest::Contains(folder.path().c_str()),
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(check_disk("capacity", INT64_MAX, folder / "file"), doctest::Contains(folder.path().c_str()), std::invalid_argument);
 }
 
 TEST_CASE("products and sums stop at the largest number") {

@@ -69,7 +69,8 @@ Bytes round_trip(FrameEncoder& encoder, const Bytes& frame, const Bytes* base, s
 TEST_CASE("any frame of any size comes back, with a base and without") {
   Random random(1);
   for (const std::size_t size : {1, 2, 3, 7, 8, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 1000, 7056, 20000}) {
-    for (const std::int64_t row_bytes : {std::int64_t{1}, std::int64_t{7}, std::int64_t{84}, static_cast<std::int64_t>(size), std::int64_t{1} << 40}) {
+    for (const std::int64_t row_bytes :
+         {std::int64_t{1}, std::int64_t{7}, std::int64_t{84}, static_cast<std::int64_t>(size), std::int64_t{1} << 40}) {
       CAPTURE(size);
       CAPTURE(row_bytes);
       FrameEncoder encoder(static_cast<std::int64_t>(size), row_bytes);

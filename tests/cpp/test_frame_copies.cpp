@@ -92,7 +92,9 @@ TEST_CASE("a forked process has no threads: it finishes what was begun, and begi
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-      { const FrameCopies let_go = std::exchange(others, {}); }  // without waiting for threads that there are not
+      {
+        const FrameCopies let_go = std::exchange(others, {});
+      }  // without waiting for threads that there are not
       copies.finish();
       std::exit(work.to == work.expected ? 0 : 1);
     }

@@ -40,7 +40,8 @@ struct Device {
       const auto bytes = static_cast<std::size_t>(layouts[c].frame_bytes);
       frames[c].resize(static_cast<std::size_t>(new_frames[c].num_slots) * bytes);
       for (std::size_t i = 0; i < new_frames[c].slots.size(); ++i) {
-        std::memcpy(frames[c].data() + static_cast<std::size_t>(new_frames[c].slots[i]) * bytes, new_frames[c].frames.data() + i * bytes, bytes);
+        std::memcpy(frames[c].data() + static_cast<std::size_t>(new_frames[c].slots[i]) * bytes, new_frames[c].frames.data() + i * bytes,
+                    bytes);
       }
     }
   }

@@ -131,8 +131,8 @@ TEST_CASE("zeros, repeats, a continued and an equal first stack cost one frame a
 TEST_CASE("an all-zero stack and a half repeated one are exact") {
   StackLane lane = lane_of(2, 4);
   Bytes out(8);
-  for (const Bytes& frames : {Bytes(8), Bytes{std::byte{1}, std::byte{2}, std::byte{1}, std::byte{2}, std::byte{0}, std::byte{0},
-                                              std::byte{1}, std::byte{2}}}) {
+  for (const Bytes& frames :
+       {Bytes(8), Bytes{std::byte{1}, std::byte{2}, std::byte{1}, std::byte{2}, std::byte{0}, std::byte{0}, std::byte{1}, std::byte{2}}}) {
     lane.read(lane.start(frames.data()), out.data());
     CHECK(out == frames);
   }
@@ -232,8 +232,9 @@ TEST_CASE("two overlapping stacks are read as each of them would be on its own")
       std::vector<Stack> stacks;
       for (int i = 0; i < 60; ++i) {
         const bool starts = i == 0 || random() % 20 == 0;
-        stacks.push_back(starts ? lane.start(first_stack(static_cast<Start>(random() % 3), {}, static_cast<std::size_t>(k), 1200, random).bytes().data())
-                                : lane.append(random_frame(random, 1200).data()));
+        stacks.push_back(
+            starts ? lane.start(first_stack(static_cast<Start>(random() % 3), {}, static_cast<std::size_t>(k), 1200, random).bytes().data())
+                   : lane.append(random_frame(random, 1200).data()));
       }
       const auto size = static_cast<std::size_t>(k * 1200);
       Bytes first(size), second(size), first_alone(size), second_alone(size);

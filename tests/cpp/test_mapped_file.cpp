@@ -264,8 +264,7 @@ TEST_CASE_TEMPLATE("a buffer in a file equals one in memory, closed and reopened
   for (const bool compress : {false, true}) check_like_memory<S>(compress);
 }
 
-TEST_CASE_TEMPLATE("the file as it is at any moment is found to hold what was flushed and not evicted", S, Uniform,
-                   Proportional) {
+TEST_CASE_TEMPLATE("the file as it is at any moment is found to hold what was flushed and not evicted", S, Uniform, Proportional) {
   check_at_any_moment<S>(false, kHasPriorities<S> ? 1 : 6);
   check_at_any_moment<S>(true, 6);
 }

@@ -18,7 +18,8 @@ bool begins_at(const Pages& pages, std::int64_t alignment) {
 }  // namespace
 
 TEST_CASE("memory is zero to its last byte, writable, and begins at a cache line or a huge page") {
-  for (const std::int64_t bytes : {std::int64_t{1}, std::int64_t{65}, Pages::kHugePage / 2 - 1, Pages::kHugePage / 2, 3 * Pages::kHugePage + 1}) {
+  for (const std::int64_t bytes :
+       {std::int64_t{1}, std::int64_t{65}, Pages::kHugePage / 2 - 1, Pages::kHugePage / 2, 3 * Pages::kHugePage + 1}) {
     const Pages pages(bytes);
     CHECK(begins_at(pages, bytes < Pages::kHugePage / 2 ? 64 : Pages::kHugePage));
     CHECK(pages.get()[0] == std::byte{0});
@@ -45,6 +46,4 @@ TEST_CASE("memory moves with its owner and is not let go twice") {
   }
 }
 
-TEST_CASE("memory that there is not is refused") {
-  CHECK_THROWS_AS(Pages(std::numeric_limits<std::int64_t>::max() / 4), std::bad_alloc);
-}
+TEST_CASE("memory that there is not is refused") { CHECK_THROWS_AS(Pages(std::numeric_limits<std::int64_t>::max() / 4), std::bad_alloc); }

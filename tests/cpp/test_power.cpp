@@ -92,8 +92,7 @@ namespace {
 // Bases of every magnitude and kind, made of random bits alone; libm has no part in them.
 std::vector<double> bases_of_every_kind(std::size_t count) {
   std::mt19937_64 random(3);
-  std::vector<double> bases = {0.0, 5e-324, 2.2e-308, 2.3e-308, 0.5,     0.7071067811865476,
-                               1.0, 1.4142135623730951, 2.0, 1.7e308, kInfinity};
+  std::vector<double> bases = {0.0, 5e-324, 2.2e-308, 2.3e-308, 0.5, 0.7071067811865476, 1.0, 1.4142135623730951, 2.0, 1.7e308, kInfinity};
   while (bases.size() < count) {
     const std::uint64_t bits = random();
     const auto near_one = std::bit_cast<double>((bits >> 12) | 0x3FE0000000000000);

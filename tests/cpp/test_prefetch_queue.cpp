@@ -29,7 +29,8 @@ struct Played {
   RollingEnvironment environment;
   std::vector<ObsLayout> layouts;
 
-  Played(std::int64_t prefetch, const std::vector<ObsLayout>& layouts_) : buffer(settings(prefetch, layouts_), {}), environment(7, layouts_), layouts(layouts_) {}
+  Played(std::int64_t prefetch, const std::vector<ObsLayout>& layouts_)
+      : buffer(settings(prefetch, layouts_), {}), environment(7, layouts_), layouts(layouts_) {}
 
   static BufferSettings settings(std::int64_t prefetch, const std::vector<ObsLayout>& layouts) {
     BufferSettings settings = settings_of(60, kNumEnvs, 3, layouts);

@@ -27,7 +27,8 @@ std::vector<double> shares_of(const std::vector<double>& priorities, double unif
   double total = 0.0;
   for (const double p : priorities) total += p;
   std::vector<double> shares;
-  for (const double p : priorities) shares.push_back((1.0 - uniform_share) * p / total + uniform_share / static_cast<double>(priorities.size()));
+  for (const double p : priorities)
+    shares.push_back((1.0 - uniform_share) * p / total + uniform_share / static_cast<double>(priorities.size()));
   return shares;
 }
 

@@ -23,22 +23,21 @@ std::vector<std::uint64_t> draw(Philox::Key key, std::uint64_t counter, std::siz
 // Known answers: NumPy 2.4, np.random.Philox(key=[low, high], counter=counter).random_raw(8).
 
 TEST_CASE("the stream of key 0 is NumPy's") {
-  CHECK(draw({0, 0}, 0, 8) == std::vector<std::uint64_t>{0x02f4ba6408e4d89b, 0x3dd62b0b9ca8c5b2, 0x1c8667a55d902e79,
-                                                         0x907d7a052fd5b4dc, 0x809bf322883987c3, 0x471128b9e807f7dd,
-                                                         0xf250ba0dbec065b7, 0xfc6ed66767a457bc});
+  CHECK(draw({0, 0}, 0, 8) == std::vector<std::uint64_t>{0x02f4ba6408e4d89b, 0x3dd62b0b9ca8c5b2, 0x1c8667a55d902e79, 0x907d7a052fd5b4dc,
+                                                         0x809bf322883987c3, 0x471128b9e807f7dd, 0xf250ba0dbec065b7, 0xfc6ed66767a457bc});
 }
 
 TEST_CASE("the stream of another key and counter is NumPy's") {
   CHECK(draw({0x0123456789abcdef, 0xfedcba9876543210}, 7, 8) ==
-        std::vector<std::uint64_t>{0xcd065aa747a6e46d, 0x154605f80dde3ada, 0xc5d8a6fd189c2301, 0x736a662a867273d6,
-                                   0xd53828d2cb3b4681, 0x00a911dc89ee5781, 0x616cc813b14623dc, 0x6b7aabb072a74503});
+        std::vector<std::uint64_t>{0xcd065aa747a6e46d, 0x154605f80dde3ada, 0xc5d8a6fd189c2301, 0x736a662a867273d6, 0xd53828d2cb3b4681,
+                                   0x00a911dc89ee5781, 0x616cc813b14623dc, 0x6b7aabb072a74503});
 }
 
 TEST_CASE("the stream crosses a counter of 32 bits as NumPy's does, with every bit of the key set") {
   const std::uint64_t ones = ~std::uint64_t{0};
-  CHECK(draw({ones, ones}, 0xfffffffe, 8) ==
-        std::vector<std::uint64_t>{0x878475cf5e9577d3, 0x042b92d20b541dd5, 0x50fff29b1b990f17, 0x970c758253ab30c1,
-                                   0xf45c3ceda8b79b7b, 0x64385dc7ee35ca9b, 0x8875c9773a2bbe69, 0x76c54d9914873033});
+  CHECK(draw({ones, ones}, 0xfffffffe, 8) == std::vector<std::uint64_t>{0x878475cf5e9577d3, 0x042b92d20b541dd5, 0x50fff29b1b990f17,
+                                                                        0x970c758253ab30c1, 0xf45c3ceda8b79b7b, 0x64385dc7ee35ca9b,
+                                                                        0x8875c9773a2bbe69, 0x76c54d9914873033});
 }
 
 TEST_CASE("every fill starts at a fresh block, so key and counter are the whole state") {

@@ -185,9 +185,7 @@ OwnedBatch draw(BufferOf<S>& buffer, std::int64_t batch_size, double beta = 0.4)
 
 }  // namespace
 
-TEST_CASE("every prioritized batch is what a naive list of transitions gives, whatever happens in between") {
-  play_duels<Proportional>(0);
-}
+TEST_CASE("every prioritized batch is what a naive list of transitions gives, whatever happens in between") { play_duels<Proportional>(0); }
 
 TEST_CASE("every uniform batch is what a naive list of transitions gives, whatever happens in between") { play_duels<Uniform>(1000); }
 
@@ -202,8 +200,7 @@ TEST_CASE_TEMPLATE("every row that can be drawn is drawn, and the oldest ones ar
   CHECK(drawn == expected);
 }
 
-TEST_CASE_TEMPLATE("a capacity smaller than an episode holds the newest rows of it, capacity 1 included", S, Uniform,
-                   Proportional) {
+TEST_CASE_TEMPLATE("a capacity smaller than an episode holds the newest rows of it, capacity 1 included", S, Uniform, Proportional) {
   for (const std::int64_t capacity : {1, 2, 5}) {
     for (const std::int64_t n_step : {1, 4}) {
       BufferOf<S> buffer(settings_of(capacity, 1, n_step, kOneByte), {});
@@ -296,8 +293,7 @@ TEST_CASE_TEMPLATE("a stack that does not roll is refused, unless the caller vou
   CHECK(trusting.num_silent_boundaries() == 0);
 }
 
-TEST_CASE_TEMPLATE("a reset behind our back ends the episode: the row before bootstraps from its own next_obs", S, Uniform,
-                   Proportional) {
+TEST_CASE_TEMPLATE("a reset behind our back ends the episode: the row before bootstraps from its own next_obs", S, Uniform, Proportional) {
   BufferOf<S> buffer(settings_of(8, 1, 3, kOneByte), {});
   add_counting(buffer, 0);
   add_counting(buffer, 1);

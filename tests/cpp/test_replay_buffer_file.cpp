@@ -164,7 +164,6 @@ TEST_CASE_TEMPLATE("a state that cannot be is refused", S, Uniform, Proportional
   check_refused<S>({{kNumHeadWords, bits(-1.0), "an alpha, beta or largest priority that is out of range"},
                     {kNumHeadWords + 1, bits(kNan), "an alpha, beta or largest priority that is out of range"},
                     {kNumHeadWords + 2, bits(0.0), "an alpha, beta or largest priority that is out of range"}});
-
 }
 
 TEST_CASE_TEMPLATE("a row that is damaged in a closed file is named with its byte", S, Uniform, Proportional) {
@@ -253,8 +252,7 @@ TEST_CASE_TEMPLATE("a buffer in a file is saved elsewhere, and is not loaded int
   CHECK(buffer->nbytes() >= memory.nbytes());  // checksums, and complete slots for chunks of frames
 }
 
-TEST_CASE_TEMPLATE("a disk that fails to sync is an error of flush, not of closing: the last flush stands", S,
-                   Uniform, Proportional) {
+TEST_CASE_TEMPLATE("a disk that fails to sync is an error of flush, not of closing: the last flush stands", S, Uniform, Proportional) {
   const TemporaryFolder folder;
   auto buffer = create<S>(folder / "file");
   count_on(*buffer, 18);

@@ -152,19 +152,18 @@ TEST_CASE_TEMPLATE("rewards and flags that cannot be are refused", S, Uniform, P
 
 TEST_CASE("priorities and exponents that cannot be are refused") {
   check_refused<Proportional>({{"PRIO", 0, bits(-0.5), "an alpha, beta or largest priority that is out of range"},
-                                     {"PRIO", 0, bits(kNan), "an alpha, beta or largest priority that is out of range"},
-                                     {"PRIO", 1, bits(kInfinity), "an alpha, beta or largest priority that is out of range"},
-                                     {"PRIO", 2, bits(0.5), "an alpha, beta or largest priority that is out of range"},
-                                     {"PRIO", 3, bits(-1.0), "a priority that is negative, not finite, or above the largest"},
-                                     {"PRIO", 7, bits(2.0), "a priority that is negative, not finite, or above the largest"},
-                                     {"PRIO", 4, bits(kNan), "a priority that is negative, not finite, or above the largest"}});
+                               {"PRIO", 0, bits(kNan), "an alpha, beta or largest priority that is out of range"},
+                               {"PRIO", 1, bits(kInfinity), "an alpha, beta or largest priority that is out of range"},
+                               {"PRIO", 2, bits(0.5), "an alpha, beta or largest priority that is out of range"},
+                               {"PRIO", 3, bits(-1.0), "a priority that is negative, not finite, or above the largest"},
+                               {"PRIO", 7, bits(2.0), "a priority that is negative, not finite, or above the largest"},
+                               {"PRIO", 4, bits(kNan), "a priority that is negative, not finite, or above the largest"}});
   const Bytes steep = with_value(truth<Proportional>(), "PRIO", 0, 1000.0);
   CHECK(refusal<Proportional>(steep) == "");
   check_says(refusal<Proportional>(with_value(steep, "PRIO", 2, 1e10)), "out of range");  // (10^10)^1000
 }
 
-TEST_CASE_TEMPLATE("sections that are too short, too long, of half an element or of another name are refused", S, Uniform,
-                   Proportional) {
+TEST_CASE_TEMPLATE("sections that are too short, too long, of half an element or of another name are refused", S, Uniform, Proportional) {
   const Bytes snapshot = truth<S>();
   for (const std::string section : {"HEAD", "REWD", "FLAG", "ACTN", "STAK", "PRIO"}) {
     if (section == "PRIO" && !kHasPriorities<S>) continue;
@@ -232,7 +231,8 @@ TEST_CASE_TEMPLATE("a snapshot is saved to a path and loaded from it, and in mem
   CHECK(loaded.to_pieces("how to make it") == buffer.to_pieces("how to make it"));
   const std::string written = read_file(folder / "file");
   const Bytes bytes = buffer.to_pieces("how to make it").front();
-  CHECK(std::equal(written.begin(), written.end(), reinterpret_cast<const char*>(bytes.data()), reinterpret_cast<const char*>(bytes.data() + bytes.size())));
+  CHECK(std::equal(written.begin(), written.end(), reinterpret_cast<const char*>(bytes.data()),
+                   reinterpret_cast<const char*>(bytes.data() + bytes.size())));
   CHECK(draw(loaded) == draw(buffer));
   CHECK_THROWS_AS(loaded.load(folder / "missing"), std::system_error);
 }

@@ -20,9 +20,7 @@ namespace {
 constexpr std::int64_t kCapacities[] = {1, 2, 3, 5, 7, 15, 16, 17, 255, 256, 257, 1000, 4097};
 using Random = std::mt19937_64;
 
-std::int64_t below(Random& random, std::int64_t end) {
-  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(end));
-}
+std::int64_t below(Random& random, std::int64_t end) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(end)); }
 
 std::vector<std::int64_t> all_indices(std::int64_t capacity) {
   std::vector<std::int64_t> indices(static_cast<std::size_t>(capacity));
@@ -114,8 +112,8 @@ TEST_CASE("a target at or beyond the total finds the last positive leaf") {
   for (const std::int64_t capacity : kCapacities) {
     const auto leaves = integer_leaves(random, capacity);
     const SumTree tree = tree_of(leaves);
-    for (const double target : {tree.total(), std::nextafter(tree.total(), 1e300), 2.0 * tree.total(), 1e300,
-                                std::numeric_limits<double>::infinity()}) {
+    for (const double target :
+         {tree.total(), std::nextafter(tree.total(), 1e300), 2.0 * tree.total(), 1e300, std::numeric_limits<double>::infinity()}) {
       CHECK(find(tree, target) == last_positive(leaves));
     }
   }

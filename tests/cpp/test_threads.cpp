@@ -25,7 +25,8 @@ Transition counting(std::int64_t env, std::int64_t t, std::size_t frame_words) {
   for (std::int64_t frame = at - 1; frame <= at + 1; ++frame) words.insert(words.end(), frame_words, frame);
   const auto* bytes = reinterpret_cast<const std::byte*>(words.data());
   const std::size_t frame_bytes = 8 * frame_words;
-  return {{Bytes(bytes, bytes + 2 * frame_bytes)}, {Bytes(bytes + frame_bytes, bytes + 3 * frame_bytes)}, at, 1.0, t % 70 == 69, t % 50 == 49};
+  return {
+      {Bytes(bytes, bytes + 2 * frame_bytes)}, {Bytes(bytes + frame_bytes, bytes + 3 * frame_bytes)}, at, 1.0, t % 70 == 69, t % 50 == 49};
 }
 
 // The one value of each frame of a stack; -1 for a frame of several.

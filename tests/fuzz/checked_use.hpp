@@ -27,8 +27,7 @@ template <class Buffer>
 void draw_or_be_refused(Buffer& buffer, const Kind& kind) {
   try {
     if (buffer.size() > 0) draw(buffer, kind);
-  } catch (const std::invalid_argument&) {
-  }
+  } catch (const std::invalid_argument&) {}
 }
 
 // Nothing that a buffer saves is refused.

@@ -48,9 +48,7 @@ extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, st
   std::mt19937_64& random = random_of_bytes();
   const std::size_t at = size > 0 ? random() % size : 0, count = size > 0 ? std::min<std::size_t>(1 + random() % 16, size - at) : 0;
   switch (random() % 4) {
-    case 0:
-      std::copy(data + at + count, data + size, data + at);
-      return size - count;
+    case 0: std::copy(data + at + count, data + size, data + at); return size - count;
     case 1:
       if (size + count > max_size) return size;
       std::copy_backward(data + at, data + size, data + size + count);
@@ -58,9 +56,7 @@ extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, st
     case 2:
       if (size > 0) data[at] = static_cast<std::uint8_t>(1U << random() % 8 ^ data[at]);
       return size;
-    default:
-      std::generate(data + at, data + at + count, [&] { return static_cast<std::uint8_t>(random()); });
-      return size;
+    default: std::generate(data + at, data + at + count, [&] { return static_cast<std::uint8_t>(random()); }); return size;
   }
 }
 
@@ -77,7 +73,8 @@ int main(int argc, char** argv) {
     for (std::uint64_t changes = 1 + random() % 4; changes > 0; --changes) {
       size = LLVMFuzzerCustomMutator(bytes.data(), size, kMaxBytes, static_cast<unsigned>(random()));
     }
-    std::ofstream("mutate_corpus.case", std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(size));
+    std::ofstream("mutate_corpus.case", std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(size));
     LLVMFuzzerTestOneInput(bytes.data(), size);
   }
   std::remove("mutate_corpus.case");

@@ -197,9 +197,7 @@ void FrameRing::check_slot(std::int64_t slot, std::size_t at) const {
 
 void FrameRing::read(std::int64_t slot, std::byte* out) const { lane_.read(slots_[static_cast<std::size_t>(slot)], out); }
 
-std::int64_t FrameRing::nbytes() const {
-  return lane_.log().nbytes() + static_cast<std::int64_t>(slots_.size() * sizeof(Stack));
-}
+std::int64_t FrameRing::nbytes() const { return lane_.log().nbytes() + static_cast<std::int64_t>(slots_.size() * sizeof(Stack)); }
 
 std::string FrameRing::why_invalid() const {
   for (std::int64_t slot = 0; slot < size(); ++slot) {

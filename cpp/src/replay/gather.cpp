@@ -108,7 +108,8 @@ Stores stores_for(const GatherSource& source, const BatchView& out) {
   return obs_bytes(source) * out.batch_size > kStreamedBytes ? Stores::kStreamed : Stores::kCached;
 }
 
-void gather_rows(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out, std::size_t begin, std::size_t end) {
+void gather_rows(const GatherSource& source, std::span<const std::int64_t> slots, const BatchView& out, std::size_t begin,
+                 std::size_t end) {
   if (SingleFrameReader::can_read(source, out)) return SingleFrameReader(source, slots, out).read(begin, end);
   std::vector<FrameCopy> copies;
   const Stores stores = stores_for(source, out);

@@ -37,8 +37,7 @@ void check_env_ids(std::span<const std::int64_t> env_ids, std::int64_t num_envs)
   }
 }
 
-NStepAccumulator::NStepAccumulator(std::int64_t n_step, double gamma, std::int64_t num_envs)
-    : n_step_(n_step), gamma_(gamma) {
+NStepAccumulator::NStepAccumulator(std::int64_t n_step, double gamma, std::int64_t num_envs) : n_step_(n_step), gamma_(gamma) {
   check_n_step(n_step);
   check_gamma(gamma);
   if (num_envs < 1) fail_value("num_envs: expected at least 1, got ", num_envs);
@@ -48,10 +47,8 @@ NStepAccumulator::NStepAccumulator(std::int64_t n_step, double gamma, std::int64
   lanes_.resize(static_cast<std::size_t>(num_envs));
 }
 
-std::vector<NStepAccumulator::Completed> NStepAccumulator::push(std::span<const double> reward,
-                                                                std::span<const bool> terminated,
-                                                                std::span<const bool> truncated,
-                                                                std::span<const std::int64_t> env_ids) {
+std::vector<NStepAccumulator::Completed> NStepAccumulator::push(std::span<const double> reward, std::span<const bool> terminated,
+                                                                std::span<const bool> truncated, std::span<const std::int64_t> env_ids) {
   check_env_ids(env_ids, num_envs());
   check_rewards(reward, n_step_);
   std::vector<Completed> completed;

@@ -75,9 +75,7 @@ void PrefetchQueue::for_each_saved_field(const BatchView& batch, const Visit& vi
   }
 }
 
-std::int64_t PrefetchQueue::saved_row_bytes() const {
-  return row_bytes() - static_cast<std::int64_t>(sizeof(float));
-}
+std::int64_t PrefetchQueue::saved_row_bytes() const { return row_bytes() - static_cast<std::int64_t>(sizeof(float)); }
 
 void PrefetchQueue::save(SnapshotWriter& writer) {
   finish();
@@ -100,8 +98,10 @@ DrawnBatch PrefetchQueue::read_batch(SnapshotReader& reader, Arena& arena) const
   if (head[1] < 1 || head[1] > payload || payload % head[1] != 0 || payload / head[1] != saved_row_bytes()) {
     reader.fail("a batch drawn ahead of another size than its section");
   }
-  DrawnBatch batch{std::bit_cast<std::uint64_t>(head[0]), std::vector<double>(static_cast<std::size_t>(head[1])),
-                   BatchMemory(arena, head[1], schema_), {}};
+  DrawnBatch batch{std::bit_cast<std::uint64_t>(head[0]),
+                   std::vector<double>(static_cast<std::size_t>(head[1])),
+                   BatchMemory(arena, head[1], schema_),
+                   {}};
   reader.read(std::as_writable_bytes(std::span(batch.masses)));
   for_each_saved_field(batch.memory.view, [&reader](std::span<std::byte> bytes) { reader.read(bytes); });
   reader.end_section();

@@ -9,9 +9,9 @@
 namespace mujigae {
 namespace {
 
-std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const BufferSettings& settings,
-                                        std::int64_t num_sampler_words) {
-  constexpr std::int64_t kCounters = 7, kLaneWords = 5 + 2 * static_cast<std::int64_t>(Lane::kMaxEpochs), kLogWords = 5;  // see ReplayBuffer::state
+std::unique_ptr<MappedFile> with_states(std::unique_ptr<MappedFile> file, const BufferSettings& settings, std::int64_t num_sampler_words) {
+  constexpr std::int64_t kCounters = 7, kLaneWords = 5 + 2 * static_cast<std::int64_t>(Lane::kMaxEpochs),
+                         kLogWords = 5;  // see ReplayBuffer::state
   const std::int64_t lane_words = kLaneWords + kLogWords * static_cast<std::int64_t>(settings.obs.size());
   if (file) file->map_states(kCounters + settings.num_envs * lane_words + num_sampler_words);
   return file;
@@ -218,8 +218,7 @@ std::string ReplayBuffer::why_rows_invalid() const {
   std::int64_t num_held = 0, num_written = 0;
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     const Lane& lane = rows_.lane(e);
-    if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots ||
-        lane.num_ready(span()) > lane.capacity) {
+    if (lane.first < 0 || lane.num_held() < 0 || lane.num_held() > lane.slots || lane.num_ready(span()) > lane.capacity) {
       return concat("lane ", e, " holds rows ", lane.first, " to ", lane.next, " in ", lane.slots, " slots");
     }
     std::string reason = why_episodes_invalid(e);

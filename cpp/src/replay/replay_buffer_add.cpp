@@ -10,11 +10,12 @@ namespace mujigae {
 
 // Rewards, priorities and flags of the caller's steps, as they were when add began.
 struct ReplayBuffer::Outcomes {
-  explicit Outcomes(const StepsView& steps)
-      : Outcomes(steps, static_cast<std::size_t>(steps.num_steps) * steps.env_ids.size()) {}
+  explicit Outcomes(const StepsView& steps) : Outcomes(steps, static_cast<std::size_t>(steps.num_steps) * steps.env_ids.size()) {}
   Outcomes(const StepsView& steps, std::size_t count)
-      : reward(steps.reward, count), priority(steps.priority, steps.priority == nullptr ? 0 : count),
-        terminated(steps.terminated, count), truncated(steps.truncated, count) {}
+      : reward(steps.reward, count),
+        priority(steps.priority, steps.priority == nullptr ? 0 : count),
+        terminated(steps.terminated, count),
+        truncated(steps.truncated, count) {}
 
   const Copied<double> reward, priority;
   const Copied<bool> terminated, truncated;

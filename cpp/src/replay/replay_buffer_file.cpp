@@ -114,5 +114,4 @@ bool ReplayBuffer::is_intact(std::int64_t lane_index, std::int64_t row, std::spa
   return true;
 }
 
-
 }  // namespace mujigae

@@ -6,7 +6,8 @@
 
 namespace mujigae {
 
-bool ReplayBuffer::sample_mirrored(std::optional<double> beta, const BatchView& out, std::int64_t max_frames, std::vector<NewFrames>& new_frames) {
+bool ReplayBuffer::sample_mirrored(std::optional<double> beta, const BatchView& out, std::int64_t max_frames,
+                                   std::vector<NewFrames>& new_frames) {
   const auto locked = lock();
   while (mirrors_.size() < settings_.obs.size()) mirrors_.emplace_back(settings_.num_envs, rows_.lane(0).slots);
   std::vector<std::vector<FrameMirror::Fresh>> fresh;

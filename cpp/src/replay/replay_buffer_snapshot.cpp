@@ -43,9 +43,12 @@ void ReplayBuffer::write(SnapshotWriter& writer, const std::string& meta) const 
 }
 
 std::vector<std::int64_t> ReplayBuffer::head(std::uint64_t counter) const {
-  std::vector<std::int64_t> head = {num_added_, num_silent_boundaries_, settings_.n_step,
+  std::vector<std::int64_t> head = {num_added_,
+                                    num_silent_boundaries_,
+                                    settings_.n_step,
                                     std::bit_cast<std::int64_t>(settings_.gamma),
-                                    std::bit_cast<std::int64_t>(random_.key()[0]), std::bit_cast<std::int64_t>(random_.key()[1]),
+                                    std::bit_cast<std::int64_t>(random_.key()[0]),
+                                    std::bit_cast<std::int64_t>(random_.key()[1]),
                                     std::bit_cast<std::int64_t>(counter)};
   for (std::int64_t e = 0; e < rows_.num_lanes(); ++e) {
     const Lane& lane = rows_.lane(e);
@@ -189,6 +192,5 @@ std::string read_snapshot_meta(const std::string& path) {
   SnapshotReader reader(path);
   return read_snapshot_meta(reader);
 }
-
 
 }  // namespace mujigae

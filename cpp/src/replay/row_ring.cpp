@@ -12,8 +12,8 @@
 
 namespace mujigae {
 
-RowRing::RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
-                 std::int64_t num_obs, MappedFile* file, std::span<const std::int64_t> extra_bytes)
+RowRing::RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes, std::int64_t num_obs,
+                 MappedFile* file, std::span<const std::int64_t> extra_bytes)
     : action_bytes_(action_bytes), num_obs_(num_obs), extra_offsets_{action_bytes}, is_in_file_(file != nullptr) {
   for (const std::int64_t bytes : extra_bytes) extra_offsets_.push_back(extra_offsets_.back() + bytes);
   fields_.flags_at = checksum_at() + static_cast<std::int64_t>(sizeof(std::uint32_t));
@@ -163,8 +163,6 @@ Window RowRing::window(const Row& row, std::int64_t n_step, double gamma) const 
   return fields_.window(lane, slot, n_step, gamma);
 }
 
-std::int64_t RowRing::nbytes() const {
-  return records_.nbytes() + num_lanes() * static_cast<std::int64_t>(sizeof(Lane));
-}
+std::int64_t RowRing::nbytes() const { return records_.nbytes() + num_lanes() * static_cast<std::int64_t>(sizeof(Lane)); }
 
 }  // namespace mujigae

@@ -12,14 +12,16 @@ void zero(std::byte* from, std::int64_t bytes) { std::memset(from, 0, static_cas
 // One sequence: rows first ... last of a lane, of which row `begin` + t stands at t.
 class SequenceReader {
  public:
-  SequenceReader(const GatherSource& source, const SequenceShape& shape, const BatchView& out) : source_(source), shape_(shape), out_(out) {}
+  SequenceReader(const GatherSource& source, const SequenceShape& shape, const BatchView& out)
+      : source_(source), shape_(shape), out_(out) {}
 
   void read(const RowRing::KeyedRow& start, std::int64_t to) {
     find_rows(start.row);
     out_.key[to] = start.key;
     const std::int64_t at = to * shape_.num_steps();
     for (std::int64_t t = 0; t < shape_.num_steps(); ++t) read_row(begin_ + t, at + t);
-    for (std::size_t c = 0; c < out_.obs.size(); ++c) read_obs(c, out_.obs[c] + to * (shape_.num_steps() + 1) * source_.settings.obs[c].bytes());
+    for (std::size_t c = 0; c < out_.obs.size(); ++c)
+      read_obs(c, out_.obs[c] + to * (shape_.num_steps() + 1) * source_.settings.obs[c].bytes());
   }
 
  private:

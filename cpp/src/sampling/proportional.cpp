@@ -11,9 +11,8 @@ namespace mujigae {
 
 SamplerPlan Proportional::plan(const Settings& settings) {
   constexpr std::int64_t kTreeBytes = 10;  // of a leaf and its share of the nodes: an upper bound
-  return {sizeof(double), kTreeBytes, kNumStateWords, [settings](std::int64_t num_slots, MappedFile* file) {
-            return std::make_unique<Proportional>(settings, num_slots, file);
-          }};
+  return {sizeof(double), kTreeBytes, kNumStateWords,
+          [settings](std::int64_t num_slots, MappedFile* file) { return std::make_unique<Proportional>(settings, num_slots, file); }};
 }
 
 Proportional::Proportional(const Settings& settings, std::int64_t num_slots, MappedFile* file)
@@ -65,9 +64,7 @@ void Proportional::leaves_of(std::span<const double> priorities, std::span<doubl
   }
 }
 
-bool Proportional::is_too_large(double priority, double alpha) const {
-  return power(priority + eps_, alpha) > SumTree::kMaxValue;
-}
+bool Proportional::is_too_large(double priority, double alpha) const { return power(priority + eps_, alpha) > SumTree::kMaxValue; }
 
 void Proportional::check_priorities(const char* argument, std::span<const double> priorities) const {
   PrioritySampler::check_priorities(argument, priorities);
@@ -161,9 +158,7 @@ double Proportional::masses_of(const RowRing& rows, const Span& span, std::span<
   return 1.0;
 }
 
-std::int64_t Proportional::nbytes() const {
-  return PrioritySampler::nbytes() + tree_.nbytes();
-}
+std::int64_t Proportional::nbytes() const { return PrioritySampler::nbytes() + tree_.nbytes(); }
 
 std::string Proportional::why_invalid(const RowRing& rows, const Span& span) const {
   if (std::string reason = PrioritySampler::why_invalid(rows, span); !reason.empty()) return reason;

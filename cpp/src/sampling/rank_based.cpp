@@ -10,9 +10,8 @@ namespace mujigae {
 
 SamplerPlan RankBased::plan(const Settings& settings) {
   constexpr auto kSumBytes = static_cast<std::int64_t>(sizeof(double));
-  return {sizeof(double), Ranking::kBytesOfSlot + kSumBytes, kNumStateWords, [settings](std::int64_t num_slots, MappedFile* file) {
-            return std::make_unique<RankBased>(settings, num_slots, file);
-          }};
+  return {sizeof(double), Ranking::kBytesOfSlot + kSumBytes, kNumStateWords,
+          [settings](std::int64_t num_slots, MappedFile* file) { return std::make_unique<RankBased>(settings, num_slots, file); }};
 }
 
 RankBased::RankBased(const Settings& settings, std::int64_t num_slots, MappedFile* file)

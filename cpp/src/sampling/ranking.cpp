@@ -59,7 +59,8 @@ void Ranking::clear() {
 
 // The run that has the entry, or where it belongs: the last one that begins with it or before it, else the first.
 std::size_t Ranking::run_of(const Entry& entry) const {
-  const auto after = std::upper_bound(runs_.begin(), runs_.end(), entry, [](const Entry& e, const Run& run) { return e.is_before(run.first); });
+  const auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), entry, [](const Entry& e, const Run& run) { return e.is_before(run.first); });
   return after == runs_.begin() ? 0 : static_cast<std::size_t>(after - runs_.begin()) - 1;
 }
 
@@ -128,7 +129,8 @@ void Ranking::drop(std::size_t at) {
 double Ranking::priority_of(std::int64_t slot) const { return std::bit_cast<double>(order_[slot] - 1); }
 
 std::int64_t Ranking::slot_at(std::int64_t rank) const {
-  const auto after = std::upper_bound(runs_.begin(), runs_.end(), rank - 1, [](std::int64_t index, const Run& run) { return index < run.before; });
+  const auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), rank - 1, [](std::int64_t index, const Run& run) { return index < run.before; });
   const Run& run = *(after - 1);
   return run.entries[rank - 1 - run.before].slot;
 }

@@ -18,9 +18,7 @@ constexpr std::size_t kMaxParts = 16;
 constexpr std::uint32_t kMeta = section_tag("META"), kLive = section_tag("LIVE");
 
 // Everything in the header but META takes 184 bytes.
-std::int64_t header_bytes(const std::string& meta) {
-  return round_up_to(kAlignment, static_cast<std::int64_t>(meta.size()) + 512);
-}
+std::int64_t header_bytes(const std::string& meta) { return round_up_to(kAlignment, static_cast<std::int64_t>(meta.size()) + 512); }
 
 void check_can_map(const std::string& path) {
   if (!system::kCanMapFiles) fail_value("path: expected None, as this system keeps buffers in memory only, got ", path);
@@ -201,8 +199,8 @@ bool MappedFile::is_owner() const { return system::process_id() == process_; }
 
 void MappedFile::check_owner() const {
   if (is_owner()) return;
-  throw std::runtime_error(concat("this buffer's file ", path_, " belongs to process ", process_,
-                                  ": in a fork, load a snapshot of it (save) instead"));
+  throw std::runtime_error(
+      concat("this buffer's file ", path_, " belongs to process ", process_, ": in a fork, load a snapshot of it (save) instead"));
 }
 
 bool MappedFile::is_at(const std::string& path) const { return system::are_same(*file_, path); }

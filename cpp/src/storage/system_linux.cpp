@@ -67,8 +67,8 @@ std::int64_t available_in_control_groups(const std::string& root) {
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
     if (controllers.empty()) {
-      available = std::min(available, available_in_groups(root + "/sys/fs/cgroup", group,
-                                                          {"memory.max", "memory.current", "inactive_file"}));
+      available =
+          std::min(available, available_in_groups(root + "/sys/fs/cgroup", group, {"memory.max", "memory.current", "inactive_file"}));
     } else if (controllers == "memory") {
       available = std::min(available, available_in_groups(root + "/sys/fs/cgroup/memory", group,
                                                           {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"}));

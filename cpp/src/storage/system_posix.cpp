@@ -24,9 +24,7 @@ void* mapped(void* memory) { return memory == MAP_FAILED ? nullptr : memory; }
 
 // --- memory
 
-void* map_memory(std::size_t bytes) {
-  return mapped(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-}
+void* map_memory(std::size_t bytes) { return mapped(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)); }
 
 void unmap_memory(void* memory, std::size_t bytes) { ::munmap(memory, bytes); }
 
@@ -133,9 +131,7 @@ bool are_same(int file, const std::string& path) {
 
 #if defined(__x86_64__)
 bool has_avx2() { return __builtin_cpu_supports("avx2"); }
-bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-}
+bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"); }
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }

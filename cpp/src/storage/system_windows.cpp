@@ -38,8 +38,7 @@ HANDLE handle_of(int file) { return reinterpret_cast<HANDLE>(::_get_osfhandle(fi
 
 int open_as(const std::string& path, DWORD access, DWORD creation, int flags) {
   constexpr DWORD kAllSharing = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-  const HANDLE handle =
-      ::CreateFileW(path_of(path).c_str(), access, kAllSharing, nullptr, creation, FILE_ATTRIBUTE_NORMAL, nullptr);
+  const HANDLE handle = ::CreateFileW(path_of(path).c_str(), access, kAllSharing, nullptr, creation, FILE_ATTRIBUTE_NORMAL, nullptr);
   if (!done(handle != INVALID_HANDLE_VALUE)) return -1;
   return ::_open_osfhandle(reinterpret_cast<std::intptr_t>(handle), flags | _O_BINARY | _O_NOINHERIT);
 }

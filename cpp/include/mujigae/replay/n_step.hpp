@@ -58,8 +58,8 @@ class NStepAccumulator {
   NStepAccumulator(std::int64_t n_step, double gamma, std::int64_t num_envs);
 
   // One step of each named environment; returns the windows that it completed, oldest start first within an environment.
-  std::vector<Completed> push(std::span<const double> reward, std::span<const bool> terminated,
-                              std::span<const bool> truncated, std::span<const std::int64_t> env_ids);
+  std::vector<Completed> push(std::span<const double> reward, std::span<const bool> terminated, std::span<const bool> truncated,
+                              std::span<const std::int64_t> env_ids);
   void clear();
 
   std::int64_t n_step() const { return n_step_; }
@@ -76,7 +76,9 @@ class NStepAccumulator {
 constexpr std::int64_t kMaxNStep = std::int64_t{1} << 30;
 
 // The largest reward, either way, of which n have a sum that float32 holds.
-inline double max_reward(std::int64_t n_step) { return static_cast<double>(std::numeric_limits<float>::max()) / static_cast<double>(n_step); }
+inline double max_reward(std::int64_t n_step) {
+  return static_cast<double>(std::numeric_limits<float>::max()) / static_cast<double>(n_step);
+}
 
 void check_n_step(std::int64_t n_step);
 void check_rewards(std::span<const double> rewards, std::int64_t n_step);

@@ -47,14 +47,14 @@ namespace mujigae {
 
 // Transitions [T, E, ...] in order, C-contiguous; one pointer for each observation.
 struct StepsView {
-  std::int64_t num_steps;                   // T
-  std::span<const std::int64_t> env_ids;    // [E]
+  std::int64_t num_steps;  // T
+  std::span<const std::int64_t> env_ids;  // [E]
   std::vector<const std::byte*> obs, next_obs;
   const std::byte* action;
   const double* reward;
   const bool* terminated;
   const bool* truncated;
-  const double* priority = nullptr;          // first priorities; nullptr: the largest so far
+  const double* priority = nullptr;  // first priorities; nullptr: the largest so far
   std::vector<const std::byte*> extras = {};  // one for each field that the user adds
 };
 
@@ -78,9 +78,9 @@ struct Words;  // integers read one by one, each checked
 
 // Frames of one observation that its mirror lacks, and the slots of the mirror that they belong into.
 struct NewFrames {
-  std::int64_t num_slots;           // of the whole mirror
+  std::int64_t num_slots;  // of the whole mirror
   std::vector<std::int64_t> slots;  // [N]
-  std::vector<std::byte> frames;     // [N, frame_bytes]
+  std::vector<std::byte> frames;  // [N, frame_bytes]
 };
 
 class ReplayBuffer {

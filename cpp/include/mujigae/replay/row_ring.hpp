@@ -105,8 +105,8 @@ class RowRing {
   };
 
   // Lane e owns capacity / num_lanes rows, one more for the first capacity % num_lanes, and `spare_slots` on top.
-  RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes,
-             std::int64_t num_obs, MappedFile* file = nullptr, std::span<const std::int64_t> extra_bytes = {});
+  RowRing(std::int64_t capacity, std::int64_t num_lanes, std::int64_t spare_slots, std::int64_t action_bytes, std::int64_t num_obs,
+          MappedFile* file = nullptr, std::span<const std::int64_t> extra_bytes = {});
 
   // The stacks and extras of the row are written before.
   std::int64_t append(std::int64_t lane, double reward, std::uint8_t flags, const std::byte* action);  // -> slot

@@ -14,7 +14,20 @@
 
 namespace mujigae {
 
-enum class FieldKind : std::uint8_t { kObs, kAction, kReward, kNextObs, kDiscount, kTerminated, kWeight, kKey, kProbability, kExtra, kMask, kIsFirst };
+enum class FieldKind : std::uint8_t {
+  kObs,
+  kAction,
+  kReward,
+  kNextObs,
+  kDiscount,
+  kTerminated,
+  kWeight,
+  kKey,
+  kProbability,
+  kExtra,
+  kMask,
+  kIsFirst
+};
 
 struct Field {
   FieldKind kind;

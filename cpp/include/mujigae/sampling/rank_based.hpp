@@ -34,7 +34,8 @@ class RankBased final : public PrioritySampler {
 
   void check_can_draw(const RowRing& rows, const Span& span, std::int64_t batch_size) const override;
   void draw(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots) override;
-  double draw_masses(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots, std::span<double> masses) override;
+  double draw_masses(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots,
+                     std::span<double> masses) override;
   double masses_of(const RowRing& rows, const Span& span, std::span<const std::int64_t> slots, std::span<double> masses) override;
 
   void set_alpha(double alpha) override;

@@ -39,7 +39,8 @@ class Sampler {
   virtual void check_can_draw(const RowRing& rows, const Span& span, std::int64_t batch_size) const = 0;
   virtual void draw(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots) = 0;
   // draw, and the masses of the rows drawn: what masses_of would give, for a sampler that knows them by then at less cost.
-  virtual double draw_masses(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots, std::span<double> masses) {
+  virtual double draw_masses(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots,
+                             std::span<double> masses) {
     draw(rows, span, random, slots);
     return masses_of(rows, span, slots, masses);
   }

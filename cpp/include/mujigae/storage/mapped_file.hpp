@@ -48,9 +48,9 @@ class MappedFile {
   void map_states(std::int64_t num_words);
   std::byte* map_part(std::int64_t bytes, bool is_reserved);
   void publish(std::span<const std::int64_t> words);  // new files: the first state, and the name
-  State read_state() const;                           // the newest that is intact; it has the number of words given above
+  State read_state() const;  // the newest that is intact; it has the number of words given above
 
-  void reserve(std::byte* memory, std::int64_t bytes);           // throws when the disk is full
+  void reserve(std::byte* memory, std::int64_t bytes);  // throws when the disk is full
   void release(std::byte* memory, std::int64_t bytes) noexcept;  // zeros, and their place on the disk is free; in a copy nothing
 
   // Everything in the parts is on the disk, then a state that says so; is_closed: both records say it.
@@ -88,7 +88,7 @@ class MappedFile {
   std::optional<AsideFile> aside_;
   Descriptor file_;
   std::int64_t process_;
-  std::int64_t size_;                    // of the parts mapped so far and what is before them
+  std::int64_t size_;  // of the parts mapped so far and what is before them
   std::vector<std::int64_t> part_bytes_;  // as an opened file has them
   std::vector<Part> parts_;
   std::int64_t num_words_ = 0;
