@@ -154,6 +154,21 @@ TEST_CASE("work that is not done yet says so") {
   CHECK(work.is_done());
 }
 
+TEST_CASE("whoever waits for a thread takes part in what it shares") {
+  std::atomic<int> num_begun = 0;
+  std::atomic<bool> is_over = false;
+  const auto part = [&](std::size_t, std::size_t) {  // neither ends before both have begun
+    for (++num_begun; num_begun < 2;) std::this_thread::yield();
+  };
+  FrameCopies work = begin([&] {
+    share(2, 1, part);
+    is_over = true;
+  });
+  while (!is_over) help_threads();
+  work.finish();
+  CHECK(num_begun == 2);
+}
+
 TEST_CASE("as many threads copy as the environment says, if it is a number, and else at most four") {
   const char* wanted = std::getenv("MUJIGAE_NUM_THREADS");
   const std::map<std::string, std::size_t> counts = {{"1", 1}, {"3", 3}, {"100", 64}};

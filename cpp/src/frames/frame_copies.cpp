@@ -144,6 +144,13 @@ class CopyThreads {
     is_posted_.notify_all();
   }
 
+  bool help() {
+    std::unique_lock lock(mutex_);
+    if (jobs_.empty()) return false;
+    help_oldest(lock);
+    return true;
+  }
+
  private:
   // No signals, they are for the program's own threads. Without a thread, whoever finishes a job does all of it.
   bool start_thread() try {
@@ -158,12 +165,16 @@ class CopyThreads {
     std::unique_lock lock(mutex_);
     for (;;) {
       is_posted_.wait(lock, [this] { return !jobs_.empty(); });
-      const Job job = jobs_.front();
-      lock.unlock();
-      job->help();
-      lock.lock();
-      if (!jobs_.empty() && jobs_.front() == job) jobs_.pop_front();
+      help_oldest(lock);
     }
+  }
+
+  void help_oldest(std::unique_lock<std::mutex>& lock) {
+    const Job job = jobs_.front();
+    lock.unlock();
+    job->help();
+    lock.lock();
+    if (!jobs_.empty() && jobs_.front() == job) jobs_.pop_front();
   }
 
   static inline std::atomic<CopyThreads*> current_ = nullptr;
@@ -211,6 +222,8 @@ void FrameCopies::wait() noexcept {
 FrameCopies begin(std::function<void()> work) {
   return FrameCopies::post(1, 1, [work = std::move(work)](std::size_t, std::size_t) { work(); });
 }
+
+bool help_threads() { return CopyThreads::of_this_process().help(); }
 
 void share(std::size_t count, std::size_t step, Part part) {
   if (count > 0) FrameCopies::post(count, step, std::move(part)).finish();

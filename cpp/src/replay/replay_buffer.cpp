@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
+#include <thread>
 
 #include "mujigae/check.hpp"
 
@@ -55,9 +57,19 @@ ReplayBuffer::ReplayBuffer(const BufferSettings& settings, const SamplerPlan& sa
 
 std::unique_lock<ForkSafeMutex> ReplayBuffer::lock() const {
   if (file_) file_->check_owner();
-  std::unique_lock locked(mutex_);
+  std::unique_lock locked(mutex_, std::defer_lock);
+  if (settings_.prefetch > 0) help_until_free(locked);
+  if (!locked) locked.lock();
   draw_pending();
   return locked;
+}
+
+// A thread of ours may be drawing: what is left of its work is shared, and its end is too near to sleep until then.
+void ReplayBuffer::help_until_free(std::unique_lock<ForkSafeMutex>& locked) {
+  constexpr int kYields = 100;
+  for (int i = 0; !locked.try_lock() && i < kYields;) {
+    if (!help_threads()) std::this_thread::yield(), ++i;
+  }
 }
 
 // --- contents

@@ -66,6 +66,9 @@ void share(std::size_t count, std::size_t step, Part part);
 class FrameCopies;
 FrameCopies begin(std::function<void()> work);
 
+// Takes part in the oldest work that was handed to the threads; whether there was any. For a caller who waits for one of them.
+bool help_threads();
+
 class FrameCopies {
  public:
   FrameCopies() = default;  // nothing to copy

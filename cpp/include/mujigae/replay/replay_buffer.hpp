@@ -165,6 +165,7 @@ class ReplayBuffer {
 
   Span span() const { return {0, settings_.n_step - 1}; }  // of an n-step window
   std::unique_lock<ForkSafeMutex> lock() const;  // nothing is pending then
+  static void help_until_free(std::unique_lock<ForkSafeMutex>& locked);
   void put_stacks_in_file();
   void check(const StepsView& steps, const Outcomes& outcomes) const;
   void check_stack_rolls(const RowPointers& row) const;
