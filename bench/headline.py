@@ -13,10 +13,10 @@ from bench.speed_table import COMPRESSED, TARGETS, conditions
 # What the README calls a piece of work, and the target that measures it.
 SPEED = {
     "draw 256 of 2^20 rows by priority": "tree draw, N = 2^20, B = 256",
-    "set 256 of 2^20 priorities": "tree update, N = 2^20, B = 256",
+    "set 256 of 2^20 priorities": "tree update of random leaves, N = 2^20, B = 256",
     "Atari: draw a prioritized batch of 32, set its priorities": "Atari cycle, B = 32",
     "the same, a batch of 256": "Atari cycle, B = 256",
-    "17 floats, a million rows: the same, a batch of 256": "17-float cycle, 1M rows, B = 256",
+    "17 floats, a million rows: the same, a batch of 256": "17-float cycle, 1M rows, prioritized, B = 256",
     "add a step of Atari": "Atari add, one environment, a step",
     "memory of an Atari transition": "Atari memory, a transition",
 }

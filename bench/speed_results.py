@@ -15,6 +15,7 @@ NOT_OURS = {
     "Stable-Baselines3 (uniform)": ("stable-baselines3", "stable-baselines3, torch 2.15"),
     "sumtree (Rust)": ("sumtree",),
     "flashbax (uniform)": ("flashbax",),
+    "rlox (Rust)": ("rlox",),
     "NumPy cumsum": ("numpy",),
 }
 OURS = ("mujigae", "mujigae, compress=True", "mujigae, prefetch=2", "mujigae, compress=True, prefetch=2")
@@ -46,8 +47,8 @@ class Results:
         return min((seconds for seconds in found if seconds is not None), default=None)
 
     def best_peer(self, group: str, operation: str, batch_size: int) -> tuple[str, float] | None:
-        """The fastest of the others. NumPy's assignment is no update of a tree."""
-        names = [name for name in NOT_OURS if operation != "update" or not name.startswith("NumPy")]
+        """The fastest of the others."""
+        names = [name for name in NOT_OURS if _does_the_same(name, group, operation)]
         found = [(self.library(group, operation, batch_size, name), name) for name in names]
         known = [(seconds, name) for seconds, name in found if seconds is not None]
         return (min(known)[1], min(known)[0]) if known else None
@@ -66,6 +67,13 @@ class Results:
         machine = self.data["machine"]
         sets = ", ".join(machine["instruction_sets"]).upper()
         return f"{machine['cores']} cores of an {machine['processor']} ({sets})"
+
+
+def _does_the_same(name: str, group: str, operation: str) -> bool:
+    """NumPy's assignment is no update of a tree; rows of 17 floats are compared by priority, and uniformly, apart."""
+    if operation.startswith("update"):
+        return not name.startswith("NumPy")
+    return group != "vector" or not name.endswith("(uniform)")
 
 
 def machines(folder: Path) -> list[Results]:

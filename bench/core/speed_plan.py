@@ -29,8 +29,9 @@ class Planned(NamedTuple):
     max_atari_rows: int | None = None
 
 
-_ALL = frozenset(["tree", "atari", "add", "vector", "uniform"])
+_ALL = frozenset(["tree", "atari", "add", "vector", "vector uniform", "uniform"])
 _REPLAY = _ALL - {"tree"}
+_VECTORS = frozenset(["vector", "vector uniform"])
 _FRAMES = frozenset(["atari", "add"])
 _SEQUENCES = frozenset(["sequences"])
 _ADDS = frozenset(["add", "add env_ids", "add dict"])
@@ -79,8 +80,11 @@ SUBJECTS = {
     ),
     "sumtree": Planned("bench.peers.sumtree:SpeedSubject", ("sumtree==0.3.0", "numpy"), frozenset(["tree"])),
     "flashbax": Planned("bench.peers.flashbax:SpeedSubject", FLASHBAX, _SEQUENCES),
+    "rlox": Planned(
+        "bench.peers.rlox:SpeedSubject", ("rlox==1.2.0", "numpy", *TORCH_213), _VECTORS | {"uniform"}
+    ),
     "numpy": Planned("bench.peers.numpy:SpeedSubject", OURS, frozenset(["tree"])),
-    "floor, 1 thread": _floor(1, "sequences"),
+    "floor, 1 thread": _floor(1, "sequences", *_VECTORS),
     "floor, 2 threads": _floor(2),
 }
 
@@ -132,8 +136,12 @@ class Group(NamedTuple):
         return {"work": self.work, "capacity": capacity, **recording, **self.options}
 
 
-_DRAWS = tuple(("draw", batch_size) for batch_size in (32, 256, 2048))
-_UPDATES = tuple((name, batch_size) for name in ("update", "update drawn") for batch_size in (32, 256, 2048))
+def _of(operation: str) -> tuple[tuple[str, int], ...]:
+    return tuple((operation, batch_size) for batch_size in (32, 256, 2048))
+
+
+_DRAWS = _of("draw")
+_UPDATES = (*_of("update"), *_of("update drawn"))
 _CYCLES = tuple(("cycle", batch_size) for batch_size in (32, 128, 256, 512, 2048))
 
 _GROUPS = [
@@ -149,7 +157,8 @@ _GROUPS = [
         for work in ("add env_ids", "add dict")
         for num_envs in (1, 8)
     ),
-    Group("vector", "vector", (("cycle", 32), ("cycle", 256), ("cycle", 2048)), "vector_rows"),
+    Group("vector", "vector", (*_of("cycle"), ("sample", 2048)), "vector_rows"),
+    Group("vector uniform", "vector uniform", _of("sample"), "vector_rows"),
     Group("sequences", "sequences", (("sample", 64),), "vector_rows"),
     Group("uniform", "uniform", (("sample", 32), ("sample", 256)), "uniform_rows"),
     *(

@@ -64,12 +64,14 @@ class Worker:
     def _made(self, work: str, capacity: int, **options: Any) -> Any:
         if work == "sequences":
             return sequences.SequenceWork(self.subject, capacity)
+        if work in ("vector", "vector uniform"):
+            return workloads.vector(self.subject, capacity, is_prioritized=work == "vector")
         if hasattr(self.subject, "floor"):
             return workloads.FloorWork(self.subject, options["floor_bytes"])
         if work == "tree":
             return workloads.TreeWork(self.subject, capacity)
-        if work in ("vector", "uniform"):
-            return getattr(workloads, work)(self.subject, capacity)
+        if work == "uniform":
+            return workloads.uniform(self.subject, capacity)
         path = self.cache / f"frames-{options['recorded_steps']}.npy"
         frames = stream.AtariStream(path, options.get("game"))
         frames.repeats_first = self.subject.repeats_first

@@ -99,8 +99,8 @@ class Subject:
         """As `atari`; observations are dicts with one entry, "image"."""
         raise NotOffered("dict observations")
 
-    def vector(self, capacity: int) -> Replay:
-        """Prioritized, 1-step, 17 floats, actions of six floats."""
+    def vector(self, capacity: int, is_prioritized: bool) -> Replay:
+        """1-step, 17 floats, actions of six floats; uniform ones in NumPy arrays where that is faster."""
         raise NotOffered("a replay buffer")
 
     def uniform(self, capacity: int) -> Replay:

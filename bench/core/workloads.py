@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import math
 import resource
@@ -377,8 +378,9 @@ def atari(subject: Subject, stream: AtariStream, num_rows: int) -> ReplayWork:
     return ReplayWork(subject, stream, subject.atari, num_rows)
 
 
-def vector(subject: Subject, num_rows: int) -> ReplayWork:
-    return ReplayWork(subject, VectorStream(num_rows, 17, 6), subject.vector, num_rows)
+def vector(subject: Subject, num_rows: int, is_prioritized: bool) -> ReplayWork:
+    make = functools.partial(subject.vector, is_prioritized=is_prioritized)
+    return ReplayWork(subject, VectorStream(num_rows, 17, 6), make, num_rows)
 
 
 def uniform(subject: Subject, num_rows: int) -> ReplayWork:

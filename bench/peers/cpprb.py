@@ -145,8 +145,11 @@ class SpeedSubject(Subject):
         options = {"Nstep": n_step, "stack_compress": ["obs", "next_obs"]}
         return Replay(_prioritized(capacity, image, {"dtype": np.int64}, **options), 3, is_image=True)
 
-    def vector(self, capacity: int) -> Any:
-        return Replay(_prioritized(capacity, {"shape": 17}, {"shape": 6}), 1)
+    def vector(self, capacity: int, is_prioritized: bool) -> Any:
+        spaces = {"shape": 17}, {"shape": 6}
+        if is_prioritized:
+            return Replay(_prioritized(capacity, *spaces), 1)
+        return Replay(cpprb.ReplayBuffer(capacity, _columns(*spaces)), 1, is_prioritized=False)
 
     def uniform(self, capacity: int) -> Any:
         columns = _columns({"shape": 4}, {"dtype": np.int64})

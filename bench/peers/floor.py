@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.core.sequences import RowArrays, Sequences
 from bench.core.stream import EPISODE_STEPS
-from bench.core.subject import Subject
+from bench.core.subject import Drawn, Subject
 
 SOURCE = Path(__file__).with_name("floor.cpp")
 MAX_BATCH = 2048
@@ -24,9 +24,13 @@ class SpeedSubject(Subject):
 
     name = "floor"
     version = "C++"
+    is_prioritized = False
 
     def __init__(self, num_threads: int) -> None:
         self.num_threads = num_threads
+
+    def vector(self, capacity: int, is_prioritized: bool) -> GatheredRows:
+        return GatheredRows(capacity)
 
     def sequences(self, capacity: int, length: int, burn_in: int) -> SequenceRuns:
         return SequenceRuns(capacity, burn_in + length)
@@ -70,6 +74,39 @@ class SequenceRuns(RowArrays):
         for column, copies, num_rows, row_bytes in runs.columns:
             self.copy_runs(column, copies, starts, batch_size, num_rows, row_bytes)
         return runs.out
+
+
+class GatheredRows(RowArrays):
+    """Rows from places that were drawn before: both observations as one run, and the other columns."""
+
+    NUM_DRAWS = 256  # so many batches in turn, so that their rows are in no cache
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.gather = compiled().floor_gather
+        self.prepared: dict[int, tuple[Any, Drawn, Any, list[int]]] = {}
+
+    def sample(self, batch_size: int) -> Drawn:
+        if batch_size not in self.prepared:
+            self.prepared[batch_size] = self._prepare(batch_size)
+        _, out, addresses, arguments = self.prepared[batch_size]
+        self.gather(*arguments, next(addresses), batch_size)
+        return out
+
+    def _prepare(self, batch_size: int) -> tuple[Any, Drawn, Any, list[int]]:
+        places = np.random.default_rng(6).integers(self.size, size=(self.NUM_DRAWS, batch_size))
+        floats = [np.zeros((batch_size, *shape), np.float32) for shape in ((17,), (6,), (), (17,), ())]
+        sources = self.obs, self.action, self.reward, self.discount
+        arguments = [array.ctypes.data for array in (*sources, *floats)]
+        return (
+            places,
+            Drawn(*floats, None, None),
+            itertools.cycle([row.ctypes.data for row in places]),
+            arguments,
+        )
+
+    def update(self, key: Any, priorities: Any) -> None:
+        """Nothing is weighed."""
 
 
 class RunsOfBatch:
@@ -116,4 +153,5 @@ def compiled() -> Any:
     loaded.floor_num_wrong.argtypes, loaded.floor_num_wrong.restype = [ctypes.c_void_p], size
     loaded.floor_copy_runs.argtypes = [ctypes.c_void_p] * 3 + [size] * 3
     loaded.floor_copy_runs.restype = None
+    loaded.floor_gather.argtypes, loaded.floor_gather.restype = [ctypes.c_void_p] * 10 + [size], None
     return loaded

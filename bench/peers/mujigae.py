@@ -46,11 +46,12 @@ class SpeedSubject(Subject):
         options = {"n_step": 3, "frame_stack": {"image": 4}, "num_envs": num_envs, **self.options}
         return Prioritized(capacity, {"image": FRAMES}, ((), np.int64), options)
 
-    def vector(self, capacity: int) -> Any:
-        return Prioritized(capacity, ((17,), np.float32), ((6,), np.float32), self.options)
+    def vector(self, capacity: int, is_prioritized: bool) -> Any:
+        spaces = ((17,), np.float32), ((6,), np.float32)
+        return Prioritized(capacity, *spaces, self.options) if is_prioritized else Uniform(capacity, *spaces)
 
     def uniform(self, capacity: int) -> Any:
-        return Uniform(capacity)
+        return Uniform(capacity, ((4,), np.float32), ((), np.int64))
 
     def sequences(self, capacity: int, length: int, burn_in: int) -> Any:
         if not hasattr(mujigae.ReplayBuffer, "sample_sequences"):
@@ -99,8 +100,8 @@ class Prioritized(Filled):
 class Uniform(Filled):
     """`ReplayBuffer` into a batch that is used again."""
 
-    def __init__(self, capacity: int) -> None:
-        self.buffer = mujigae.ReplayBuffer(capacity, ((4,), np.float32), ((), np.int64), gamma=GAMMA, seed=0)
+    def __init__(self, capacity: int, obs: Any, action: Any) -> None:
+        self.buffer = mujigae.ReplayBuffer(capacity, obs, action, gamma=GAMMA, seed=0)
         self.outs: dict[int, Any] = {}
 
     def sample(self, batch_size: int) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 import rlox
 
 from bench.core.parts import in_bytes, in_parts
+from bench.core.subject import ALPHA, BETA, GAMMA, Drawn, Rows, Subject
 from mujigae.conformance import Adapter, Batch, Config, NotOffered
 
 
@@ -97,3 +98,53 @@ class ConformanceAdapter(Adapter):
         except TypeError as error:
             raise NotOffered(f"pickle ({error})") from error
         return twin
+
+
+class SpeedSubject(Subject):
+    """Batches are NumPy arrays. An observation and its successor are stored both; no n-step returns; actions are floats."""
+
+    name = "rlox"
+    version = metadata.version("rlox")
+    packages = ("rlox", "numpy")
+
+    def vector(self, capacity: int, is_prioritized: bool) -> Any:
+        if is_prioritized:
+            return Prioritized(rlox.PrioritizedReplayBuffer(capacity, 17, 6, alpha=ALPHA, beta=BETA))
+        return Uniform(rlox.ReplayBuffer(capacity, 17, 6))
+
+    def uniform(self, capacity: int) -> Any:
+        return Uniform(rlox.ReplayBuffer(capacity, 4, 1))
+
+
+class Uniform:
+    """`ReplayBuffer`, which draws by a seed that is given to every call."""
+
+    def __init__(self, buffer: Any) -> None:
+        self.buffer, self.seed = buffer, 0
+
+    def extend(self, rows: Rows) -> None:
+        obs, action, reward, next_obs = (np.ascontiguousarray(part, np.float32).ravel() for part in rows[:4])
+        self.buffer.push_batch(obs, next_obs, action, reward, rows.terminated, rows.truncated)
+
+    def sample(self, batch_size: int) -> Drawn:
+        self.seed += 1
+        drawn = self.buffer.sample(batch_size, self.seed)
+        discount = GAMMA * (1.0 - np.asarray(drawn["terminated"], np.float32))
+        rest = drawn["rewards"], drawn["next_obs"], discount, drawn.get("weights"), drawn.get("indices")
+        return Drawn(drawn["obs"], drawn["actions"], *rest)
+
+    def update(self, key: Any, priorities: Any) -> None:
+        """Uniform."""
+
+
+class Prioritized(Uniform):
+    """`PrioritizedReplayBuffer`; priorities are float64."""
+
+    def extend(self, rows: Rows) -> None:
+        for obs, action, reward, next_obs, terminated, truncated in zip(*rows, strict=True):
+            self.buffer.push(
+                obs, action, float(reward), bool(terminated), bool(truncated), next_obs, priority=1.0
+            )
+
+    def update(self, key: Any, priorities: Any) -> None:
+        self.buffer.update_priorities(key, np.asarray(priorities, np.float64))

@@ -136,7 +136,9 @@ class SpeedSubject(Subject):
         action = spaces.Discrete(2**31 - 1)
         return Replay(buffers.NStepReplayBuffer(capacity, image, action, **options), num_envs)
 
-    def vector(self, capacity: int) -> Any:
+    def vector(self, capacity: int, is_prioritized: bool) -> Any:
+        if is_prioritized:
+            raise NotOffered("priorities")
         return self._small(capacity, 17, spaces.Box(-np.inf, np.inf, (6,), np.float32))
 
     def uniform(self, capacity: int) -> Any:

@@ -189,8 +189,13 @@ class SpeedSubject(Subject):
             return Replay(PrioritizedVectorReplayBuffer(capacity, num_envs, **options), 3, num_envs)
         return Replay(PrioritizedReplayBuffer(capacity, **options), 3)
 
-    def vector(self, capacity: int) -> Any:
-        return Replay(PrioritizedReplayBuffer(capacity, alpha=ALPHA, beta=BETA), 1)
+    def vector(self, capacity: int, is_prioritized: bool) -> Any:
+        return Replay(
+            PrioritizedReplayBuffer(capacity, alpha=ALPHA, beta=BETA)
+            if is_prioritized
+            else ReplayBuffer(capacity),
+            1,
+        )
 
     def uniform(self, capacity: int) -> Any:
         return Replay(ReplayBuffer(capacity), 1)

@@ -156,8 +156,8 @@ class SpeedSubject(Subject):
             raise NotOffered("priorities over environments with n-step returns")
         return Replay(capacity, n_step=3)
 
-    def vector(self, capacity: int) -> Any:
-        return Replay(capacity)
+    def vector(self, capacity: int, is_prioritized: bool) -> Any:
+        return Replay(capacity, is_prioritized=is_prioritized)
 
     def uniform(self, capacity: int) -> Any:
         return Replay(capacity, is_prioritized=False)

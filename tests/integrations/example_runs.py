@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def output_of(example: str, *options: str, timeout_seconds: int = 240) -> str:
-    """What examples/<example>.py prints; its errors fail the test."""
+    """What examples/<example>.py prints; its errors fail the test. One torch thread, as in the other tests here."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / f"{example}.py"), *options],
         capture_output=True,
         text=True,
         timeout=timeout_seconds,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
