@@ -153,23 +153,23 @@ void floor_copy_runs(const std::uint8_t* column, std::uint8_t* out, const std::i
 // Rows of 17 floats, six floats of action, reward and discount, at these places; what is needed `ahead` rows later is asked for now.
 void floor_gather(const float* obs, const float* action, const float* reward, const float* discount, float* obs_out, float* action_out,
                   float* reward_out, float* next_obs_out, float* discount_out, const std::int64_t* places, std::size_t num_places) {
-    constexpr std::size_t num_obs = 17, num_action = 6, ahead = 16;
-    for (std::size_t i = 0; i < num_places; ++i) {
-        if (i + ahead < num_places) {
-            const auto later = static_cast<std::size_t>(places[i + ahead]);
-            const float* row = obs + later * num_obs;
-            for (const void* line : {static_cast<const void*>(row), static_cast<const void*>(row + 16), static_cast<const void*>(row + 33),
-                                     static_cast<const void*>(action + later * num_action), static_cast<const void*>(reward + later),
-                                     static_cast<const void*>(discount + later)}) {
-                __builtin_prefetch(line);
-            }
-        }
-        const auto place = static_cast<std::size_t>(places[i]);
-        std::memcpy(obs_out + i * num_obs, obs + place * num_obs, num_obs * sizeof(float));
-        std::memcpy(next_obs_out + i * num_obs, obs + (place + 1) * num_obs, num_obs * sizeof(float));
-        std::memcpy(action_out + i * num_action, action + place * num_action, num_action * sizeof(float));
-        reward_out[i] = reward[place];
-        discount_out[i] = discount[place];
+  constexpr std::size_t num_obs = 17, num_action = 6, ahead = 16;
+  for (std::size_t i = 0; i < num_places; ++i) {
+    if (i + ahead < num_places) {
+      const auto later = static_cast<std::size_t>(places[i + ahead]);
+      const float* row = obs + later * num_obs;
+      for (const void* line : {static_cast<const void*>(row), static_cast<const void*>(row + 16), static_cast<const void*>(row + 33),
+                               static_cast<const void*>(action + later * num_action), static_cast<const void*>(reward + later),
+                               static_cast<const void*>(discount + later)}) {
+        __builtin_prefetch(line);
+      }
     }
+    const auto place = static_cast<std::size_t>(places[i]);
+    std::memcpy(obs_out + i * num_obs, obs + place * num_obs, num_obs * sizeof(float));
+    std::memcpy(next_obs_out + i * num_obs, obs + (place + 1) * num_obs, num_obs * sizeof(float));
+    std::memcpy(action_out + i * num_action, action + place * num_action, num_action * sizeof(float));
+    reward_out[i] = reward[place];
+    discount_out[i] = discount[place];
+  }
 }
 }
