@@ -31,7 +31,7 @@ from mujigae.training.loop import run as train
 NUM_ACTIONS = 4
 SMALL: dict[str, Any] = {
     **{"num_envs": 2, "hidden_sizes": (8,), "head_size": 8, "num_threads": 1, "batch_size": 8},
-    **{"steps": 400, "min_replay_steps": 100, "learn_period_steps": 8, "capacity": 500},
+    **{"steps": 400, "min_replay_steps": 100, "learn_period_steps": 8, "num_updates": 1, "capacity": 500},
 }
 MASKED = spaces.Dict({"obs": spaces.Box(-1, 1, (3,), np.float32), "action_mask": spaces.MultiBinary(3)})
 

@@ -158,6 +158,7 @@ def test_schedules_begin_with_the_first_update_whatever_the_number_of_environmen
     options = {
         **{"num_envs": num_envs, "min_replay_steps": first, "learn_period_steps": period, "steps": 120},
         **{"epsilon_start": 0.5, "hidden_sizes": (2,), "head_size": 0, "num_threads": 1, "prioritized": True},
+        "num_updates": 1,
     }
     training = build(resolve("dqn", "CartPole-v1", options))
     has_learned, last_random_step = False, 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
+import io
 import os
 import re
 import shlex
@@ -123,10 +125,23 @@ def test_migrated_program_runs(page: Path, tmp_path: Path) -> None:
     run([sys.executable, "-W", "default", "-c", script], tmp_path, timeout_seconds=120)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from mujigae.agents.registry import presets
+@functools.cache
+def help_of(*words: str) -> str:
+    """What `mujigae WORDS --help` prints."""
     from mujigae.cli import main
+
+    printed = io.StringIO()
+    with (
+        contextlib.redirect_stdout(printed),
+        contextlib.suppress(SystemExit),
+    ):  # how the parser ends after its help
+        main([*words, "--help"])
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_and_option_exists(page: Path) -> None:
+    from mujigae.agents.registry import presets
 
     for line in command_lines(page):
         words = shlex.split(line, comments=True)
@@ -134,9 +149,7 @@ def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixtu
             continue  # run as it stands
         command, options = words[1], [word.partition("=")[0] for word in words if word.startswith("--")]
         preset = [word for word in words[2:3] if word in presets()]  # it decides which options there are
-        with contextlib.suppress(SystemExit):  # how the parser ends after its help
-            main([command, *preset, "--help"])
-        help_text = capsys.readouterr().out
+        help_text = help_of(command, *preset)
         assert f"usage: mujigae {command}" in help_text, line
         known = {"--help", *re.findall(r"--[\w-]+", help_text)}
         assert [option for option in options if option not in known] == [], line

@@ -65,7 +65,7 @@ def test_target_that_is_missed_says_by_how_much(modules: Any, tmp_path: Path) ->
     assert lines["Atari cycle, B = 32, efficiency"][0] == "0.80 of floor"
     assert lines["Atari cycle, B = 32, efficiency"][3].startswith("missed: 94% of the target; [tried](")
     assert lines["Atari memory, a transition"][3].startswith("missed")
-    update = lines["tree update, N = 2^20, B = 32"]
+    update = lines["tree update of random leaves, N = 2^20, B = 32"]
     assert update[0] == "0.5x", "NumPy's assignment is no update of a tree"
     assert update[3].startswith("missed: 38% of the target; [tried](")
 
