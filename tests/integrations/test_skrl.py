@@ -13,7 +13,12 @@ pytest.importorskip("skrl")
 import gymnasium
 import torch
 from example_runs import output_of
+from skrl.agents.torch.ddqn import DDQN, DDQN_CFG
+from skrl.envs.wrappers.torch import wrap_env
 from skrl.memories.torch import RandomMemory
+from skrl.models.torch import DeterministicMixin, Model
+from skrl.trainers.torch import SequentialTrainer
+from skrl.utils import set_seed
 
 from mujigae.integrations.skrl import ReplayMemory
 
@@ -198,6 +203,66 @@ def test_what_an_off_policy_agent_does_not_ask_for_is_refused() -> None:
         memory.add_samples(**{name: None if v is None else v[:1] for name, v in steps(1)[0].items()})
     with pytest.raises(TypeError, match="n_step: expected none"):
         made(n_step=3)
+
+
+class SameDraws(ReplayMemory):
+    """Draws the rows that skrl's memory would, by the same numbers of the same generator; while no row is evicted."""
+
+    def sample(
+        self, names: list[str], *, batch_size: int, mini_batches: int = 1, sequence_length: int = 1
+    ) -> list[list[Any]]:
+        rows = self.replay
+        assert rows is not None
+        batch = rows.gather(torch.randperm(len(rows))[:batch_size].numpy())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rows, "sample", lambda _: batch)
+            return super().sample(names, batch_size=batch_size)
+
+
+class Values(DeterministicMixin, Model):
+    """Action values of CartPole."""
+
+    def __init__(self, env: Any) -> None:
+        spaces = {"observation_space": env.observation_space, "action_space": env.action_space}
+        Model.__init__(self, **spaces, device="cpu")
+        DeterministicMixin.__init__(self)
+        self.layers = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+
+    def compute(self, inputs: dict[str, Any], role: str) -> tuple[torch.Tensor, dict[str, Any]]:
+        return self.layers(inputs["observations"]), {}
+
+    def random_act(self, inputs: dict[str, Any], *, role: str = "") -> tuple[torch.Tensor, dict[str, Any]]:
+        """skrl 2.1's own draws one action for all steps, of a generator that has no seed."""
+        return torch.randint(2, (len(inputs["observations"]), 1)), {}
+
+
+def trained(kind: Any, num_steps: int) -> tuple[list[float], torch.Tensor]:
+    """The returns, and the weights, of skrl's double DQN after so many steps of CartPole with one of the memories."""
+    set_seed(0)
+    recorder = gymnasium.wrappers.RecordEpisodeStatistics(gymnasium.make("CartPole-v1", max_episode_steps=15))
+    env = wrap_env(recorder)
+    agent = DDQN(
+        models={name: Values(env) for name in ("q_network", "target_q_network")},
+        memory=kind(memory_size=1000, num_envs=1, device="cpu"),
+        cfg=DDQN_CFG(batch_size=16, learning_starts=30, exploration_scheduler=lambda *_: 0.2),
+        observation_space=env.observation_space,
+        action_space=env.action_space,
+        device="cpu",
+    )
+    cfg = {"timesteps": num_steps, "headless": True, "close_environment_at_exit": False}
+    SequentialTrainer(cfg=cfg, env=env, agents=agent).train()
+    weights = torch.cat([part.detach().flatten() for part in agent.models["q_network"].parameters()])
+    return list(recorder.return_queue), weights
+
+
+@pytest.mark.filterwarnings("ignore")  # skrl's own, and the cuts that it does not tell
+def test_an_agent_whose_memory_draws_the_same_rows_plays_and_learns_the_same() -> None:
+    (returns, weights), (their_returns, their_weights) = (
+        trained(kind, 150) for kind in (SameDraws, RandomMemory)
+    )
+    assert len(set(returns)) > 1
+    assert returns == their_returns
+    assert torch.equal(weights, their_weights)
 
 
 @pytest.mark.learns
