@@ -34,7 +34,7 @@ std::int64_t num_spare_slots(const BufferSettings& settings) {
   return settings.n_step - 1 + stack;
 }
 
-const BufferSettings& checked(const BufferSettings& settings, const SamplerPlan& sampler, const MappedFile* file) {
+BufferSettings checked(BufferSettings settings, const SamplerPlan& sampler, const MappedFile* file) {
   if (settings.num_envs < 1) fail_value("num_envs: expected at least 1, got ", settings.num_envs);
   if (settings.capacity < settings.num_envs) {
     fail_value("capacity: expected at least num_envs = ", settings.num_envs, ", got ", settings.capacity);

@@ -14,6 +14,7 @@ bool ReplayBuffer::sample_mirrored(std::optional<double> beta, const BatchView& 
   bool is_all = true;
   for (std::size_t c = 0; c < settings_.obs.size(); ++c) {
     std::vector<const StackLane*> lanes;
+    lanes.reserve(stacks_.size());
     for (const auto& lane : stacks_) lanes.push_back(&lane[c]);
     fresh.push_back(mirrors_[c].fresh(lanes, max_frames));
     new_frames.push_back(read_new_frames(c, fresh.back()));

@@ -12,7 +12,7 @@ constexpr std::int64_t kCacheLine = 64;
 
 std::byte* aligned(void* memory, std::int64_t alignment) {
   const auto address = reinterpret_cast<std::uintptr_t>(memory), unit = static_cast<std::uintptr_t>(alignment);
-  return reinterpret_cast<std::byte*>((address + unit - 1) / unit * unit);
+  return static_cast<std::byte*>(memory) + (unit - address % unit) % unit;
 }
 
 }  // namespace

@@ -30,6 +30,6 @@ std::int64_t num_spare_slots(const BufferSettings& settings);
 
 // The settings, if a buffer can have them and what it takes when full, one frame a row, fits into memory, or the file onto its
 // disk; else ValueError.
-const BufferSettings& checked(const BufferSettings& settings, const SamplerPlan& sampler, const MappedFile* file);
+BufferSettings checked(BufferSettings settings, const SamplerPlan& sampler, const MappedFile* file);
 
 }  // namespace mujigae
