@@ -81,5 +81,12 @@ def note(results: dict[str, Any]) -> str:
     return (
         f"The library's own buffer → mujigae's in its place (with `compress=True`), filled with {results['rows']:,} steps of real Pong; "
         f"bytes that the process grew by, medians of draws in turns, {results['machine']['cores']} cores of an "
-        f"{results['machine']['processor']}. {names}."
+        f"{results['machine']['processor']}. A million such rows in ours are {gigabytes(results, 'mujigae')} GB "
+        f"({gigabytes(results, 'compressed')}). {names}."
     )
+
+
+def gigabytes(results: dict[str, Any], variant: str) -> str:
+    """Of a million rows: from the least to the most among the libraries."""
+    found = [one[variant]["bytes_per_transition"] / 1000 for one in results["libraries"].values()]
+    return f"{min(found):.1f} to {max(found):.1f}"
