@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import mujigae
 from mujigae.agents.presets import resolve
-from mujigae.distributed.chunk import decode
+from mujigae.distributed import collector as module
+from mujigae.distributed.chunk import decode, encode
 from mujigae.distributed.collector import Collector, Policy, spread
+from mujigae.distributed.ledger import Standing
+from mujigae.distributed.plan import Plan
+from mujigae.distributed.sender import Sender
+from mujigae.distributed.shard import Elsewhere
+from mujigae.distributed.shard_server import ShardServer
+from mujigae.distributed.shares import Shares
 from mujigae.training import loop
 from mujigae.training.batches import draw_batch
 
@@ -46,6 +55,38 @@ def test_first_priorities_are_those_that_the_learner_would_give(preset: str) -> 
     ]
     assert len(compared) > 4
     np.testing.assert_allclose(*zip(*compared, strict=True), rtol=1e-4)
+
+
+def test_batches_of_an_actors_rows_are_those_of_a_buffer_that_was_given_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Field by field, weights and priorities included, over more rows than there is room for, and truncated games too."""
+    steps: list[Any] = []
+    monkeypatch.setattr(module, "encode", lambda part, layout: steps.extend(part) or encode(part, layout))
+    one = collector("prioritized", n_step=3, capacity=300, env_kwargs=("max_episode_steps=15",))
+    plan = Plan(one.config, loop.make_buffer(one.config, one.environment, type(one.agent))._spec, 1, 1)
+    server = ShardServer(plan.shards(tmp_path)[0]._replace(slack=1e9, min_rows=1))
+    buffer = mujigae.PrioritizedReplayBuffer._of_spec(plan.spec, None)
+    buffer.reseed(plan.shards(tmp_path)[0].seed)
+    sender, shares = Sender(0, 1, Standing()), Shares(1)
+    for number in range(30):
+        sender.put(one.collect()[0])
+        sender.answered(number + 1, server.add(sender.next()))  # type: ignore[arg-type]
+        for step in steps:
+            buffer.add(*step[1:7], step.env_ids, priority=step.priority)
+        steps.clear()
+        for _ in range(3):
+            pulled, batch = server.pull(16, Elsewhere()), buffer.sample(16, beta=0.7)
+            assert pulled is not None
+            shares.known = [pulled.share]
+            weight = shares.weights(0, pulled.batch.probability, 0.7)
+            for name, value in pulled.batch._replace(weight=weight)._asdict().items():
+                assert np.array_equal(value, getattr(batch, name)), name
+            priorities = 0.1 + np.abs(batch.reward * batch.action)
+            assert server.update(pulled.incarnation, pulled.batch.key, priorities) == 16
+            buffer.update_priorities(batch.key, priorities)
+    assert len(buffer) == 300
+    server.close()
 
 
 def test_a_policy_is_the_learners_network_and_moves_nothing_else() -> None:
