@@ -78,11 +78,21 @@ def learning(results: dict[str, Any] | None, table: Table) -> str:
             run["workers"],
             run["seed"],
             f"{run['updates']:,}",
+            f"{run['best_score']:.1f} ± {run['best_standard_error']:.1f}",
+            f"{run['second_half_score']:.0f}",
             f"{run['mean_score']:.1f} ± {run['standard_error']:.1f}",
         ]
         for run in results["runs"]
     ]
-    return table(["CartPole-v1, `dqn --prioritized`", "seed", "updates", "mean of 100 games"], rows)
+    header = [
+        "CartPole-v1, `dqn --prioritized`",
+        "seed",
+        "updates",
+        "best network, 100 games",
+        "all checkpoints of the second half, 20 games each",
+        "last network, 100 games",
+    ]
+    return table(header, rows)
 
 
 def sizing(results: dict[str, Any] | None, table: Table) -> str:
