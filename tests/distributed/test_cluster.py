@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import os
+import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,7 @@ import pytest
 
 import mujigae
 from mujigae.agents.presets import resolve
+from mujigae.distributed import cluster
 from mujigae.distributed.workers import RayWorkers, saved_workers
 from mujigae.errors import ConfigError
 
@@ -128,6 +134,49 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_and_no_process(tmp_path: Path
     assert "interrupted; to go on: mujigae train --resume" in out
     assert [*(tmp_path / "run").glob("checkpoint-*")]
     assert of_run(tmp_path / "run") == []
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster that somebody started by hand, with processors for a shard and two actors, and a token of its own."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="ray-")  # names of sockets are short
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={port}"]
+    sizes = ["--num-cpus=3", "--object-store-memory=300000000", "--include-dashboard=false"]
+    head = subprocess.Popen(
+        [*command, *sizes, f"--temp-dir={folder}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | cluster.FLAGS,
+    )
+    assert head.stdout is not None
+    try:
+        said = next((line for line in head.stdout if "Ray runtime started" in line), "")
+        assert said, "the cluster did not start"
+        yield f"127.0.0.1:{port}"
+    finally:
+        head.terminate()
+        head.communicate(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_a_run_joins_a_cluster_and_leaves_nothing_in_it(address: str, tmp_path: Path) -> None:
+    process = start(
+        *(*OPTIONS, "--actors", "2", "--shards", "1", "--steps", "1000", "--address", address),
+        *("--runs", str(tmp_path), "--name", "run"),
+    )
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert f"workers: 2 actors of 2 environments, 1 shard, the cluster at {address}" in out
+    ask = f"import ray; ray.init('{address}', log_to_driver=False); print(ray.util.list_named_actors(True))"
+    found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(

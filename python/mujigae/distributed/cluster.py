@@ -63,7 +63,13 @@ def ray_session(address: str | None, num_processes: int, store_bytes: int) -> It
             with _handlers_kept():
                 ray.init(address=address or "local", **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise MujigaeError(f"ray: could not be started or joined ({error})") from error
+            wants_token = address is not None and "RAY_AUTH_MODE" not in os.environ
+            hint = (
+                "; a cluster that was started with tokens needs RAY_AUTH_MODE=token here"
+                if wants_token
+                else ""
+            )
+            raise MujigaeError(f"ray: could not be started or joined ({error}){hint}") from error
         yield ray
 
 
@@ -112,6 +118,15 @@ class Cluster:
         calls += [actor.work.remote(0.0, []) for actor in self.actors]
         try:
             self._ray.get(calls, timeout=START_SECONDS)
+        except self._ray.exceptions.GetTimeoutError:
+            there, free = (
+                found.get("CPU", 0)
+                for found in (self._ray.cluster_resources(), self._ray.available_resources())
+            )
+            raise MujigaeError(
+                f"the processes of the run did not start within {START_SECONDS:g} seconds: expected a processor for each of "
+                f"{len(calls)}, the cluster has {there:g}, {free:g} of them free"
+            ) from None
         except self._ray.exceptions.RayError as error:
             raise MujigaeError(f"the processes of the run could not be started: {_reason(error)}") from error
 

@@ -85,8 +85,16 @@ class Plan:
     def note(self, address: str | None) -> str:
         """One line for the user."""
         where = "Ray on this machine" if address is None else f"the cluster at {address}"
+        actors, environments, shards = (
+            f"{count} {what}{'' if count == 1 else 's'}"
+            for count, what in (
+                (self.num_actors, "actor"),
+                (self.config.env.num_envs, "environment"),
+                (self.num_shards, "shard"),
+            )
+        )
         return (
-            f"workers: {self.num_actors} actors of {self.config.env.num_envs} environments, {self.num_shards} shards, {where}; "
+            f"workers: {actors} of {environments}, {shards}, {where}; "
             f"{self.samples_per_insert:g} samples per insert, object store {self.store_bytes / 2**20:,.0f} MiB"
         )
 
