@@ -128,6 +128,20 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
     return f"{table(header, rows)}\n\n{note}"
 
 
+def many_shards(results: dict[str, Any] | None) -> str:
+    if results is None:
+        return "Not measured yet: `python bench/distributed/many_shards.py`."
+    alone, one, many = (
+        median([each["drawn"] for each in results[side]]) for side in ("alone", "one", "many")
+    )
+    return (
+        f"The engine alone, {results['shards']} shards of {results['rows_of_each']:,} compressed rows in one process ([`many_shards.py`](bench/distributed/many_shards.py), "
+        f"{results['bytes_of_a_row']:,.0f} bytes a row, {results['most_memory_bytes'] / 2**30:.1f} GiB in all): {many:,.0f} rows a second drawn from all of them, and "
+        f"{one:,.0f} from one of them ({results['share_of_one']:.0%}, median of {len(results['many'])} rounds by turns, batches of {results['batch_size']}, {machine(results)}); "
+        f"{alone:,.0f} before the others were there. 80% is the target."
+    )
+
+
 def median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 

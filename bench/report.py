@@ -313,7 +313,7 @@ def distributed(name: str) -> str:
     results = distributed_table.newest(
         RESULTS, "distributed_serving" if name == "sizing" else f"distributed_{name}"
     )
-    if name in ("kills", "serving"):
+    if name in ("kills", "serving", "many_shards"):
         return str(getattr(distributed_table, name)(results))
     return str(getattr(distributed_table, name)(results, table))
 
@@ -339,7 +339,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "hindsight": hindsight,
     **{
         f"clusters_{name}": partial(distributed, name)
-        for name in ("kills", "serving", "ratio", "learning", "sizing")
+        for name in ("kills", "serving", "ratio", "learning", "sizing", "many_shards")
     },
 }
 PAGES: dict[str, Callable[[], str]] = {
