@@ -28,6 +28,7 @@ class Operation:
     """What is timed, and the look at its answer."""
 
     num_parts = 1  # a run's time is divided by these
+    min_times = 1  # in a round
     waited: float | None = None  # seconds of the last run, where not all of it counts
 
     def lead_in(self) -> None:
@@ -186,6 +187,8 @@ class Cycle(Sample):
 
     def __init__(self, work: ReplayWork, batch_size: int) -> None:
         super().__init__(work, batch_size)
+        # Batches that are ready when a round begins are a small part of it.
+        self.min_times = max(16 * work.subject.batches_ahead, 1)
         self.priorities = itertools.cycle(work.new_priorities(batch_size))
         if work.subject.is_prioritized:
             self._check_update()
@@ -341,7 +344,7 @@ def measured(operation: Operation, seconds: float, min_rounds: int = 5) -> dict[
 
     A round runs the operation for a millisecond or more; after each the answer is checked, off the clock.
     """
-    times = 1
+    times = operation.min_times
     wall, _ = _round(operation, times)  # warms up
     while wall < 1e-3 and times < 10_000:
         times *= 2
