@@ -61,7 +61,9 @@ class Results:
     def why_not(self, group: str, operation: str, batch_size: int, subject: str) -> str:
         """Why a row has no number."""
         row = self.rows.get((group, operation, batch_size, subject))
-        return "not measured" if row is None else f"{row['status']}: {first_line(row.get('reason', ''))}"
+        if row is None or row["status"] == "ok":  # what it would be compared with was not
+            return "not measured"
+        return f"{row['status']}: {first_line(row.get('reason', ''))}"
 
     def machine(self) -> str:
         machine = self.data["machine"]
