@@ -188,7 +188,10 @@ def test_the_log_has_the_exploration_of_the_actors(monkeypatch: pytest.MonkeyPat
     processes.close()
 
 
-def test_before_anybody_has_acted_the_log_says_nothing_of_exploration() -> None:
+def test_before_anybody_has_acted_the_log_says_nothing_of_exploration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "require_ray", Calls)
     group = RayWorkers(2, 1)
     training = group.build(resolve("dqn", "CartPole-v1", {"num_envs": 2}))
     assert training.scalars()["epsilon"] is None
