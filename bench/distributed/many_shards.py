@@ -36,11 +36,6 @@ BATCH_SIZE, NUM_BATCHES = 512, 200
 NUM_FRAMES = 100_000
 
 
-class Space:
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self.shape, self.dtype = shape, dtype
-
-
 def main() -> None:
     options = parser().parse_args()
     if not options.frames.exists():
@@ -95,8 +90,8 @@ def middle(found: list[dict[str, float]]) -> float:
 def make_shard(num_rows: int, seed: int) -> Any:
     return mujigae.PrioritizedReplayBuffer(
         num_rows,
-        Space((STACK, SIDE, SIDE), np.uint8),
-        Space((), np.int64),
+        ((STACK, SIDE, SIDE), np.uint8),
+        ((), np.int64),
         frame_stack=STACK,
         n_step=N_STEP,
         compress=True,
