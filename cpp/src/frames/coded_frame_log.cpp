@@ -28,7 +28,7 @@ CodedFrameLog::CodedFrameLog(std::int64_t frame_bytes, std::int64_t row_bytes, s
       chunks_(records_per_chunk_ * record_bytes_, pool),
       addresses_(sizeof(std::int64_t), num_frames_hint, pool),
       encoder_(frame_bytes, row_bytes),
-      recent_(static_cast<std::size_t>(num_recent_ * frame_bytes)),
+      recent_(num_recent_ * slot_bytes()),
       key_(static_cast<std::size_t>(frame_bytes)) {
   record_.reserve(static_cast<std::size_t>(record_bytes_));
 }
@@ -79,7 +79,7 @@ void CodedFrameLog::put_record(std::int64_t position) {
 // As the frame at end_; the frames before it stay. -> our copy of it
 const std::byte* CodedFrameLog::remember(const std::byte* frame) {
   const auto bytes = static_cast<std::size_t>(frame_bytes_);
-  std::byte* const ours = recent_.data() + offset_of(end_);
+  std::byte* const ours = recent_.get() + offset_of(end_);
   std::memcpy(ours, frame, bytes);
   if (end_ % kGroup == 0) std::memcpy(key_.data(), ours, bytes);
   return ours;
@@ -266,8 +266,8 @@ bool CodedFrameLog::recall() {
 }
 
 std::int64_t CodedFrameLog::nbytes() const {
-  return chunks_.nbytes() + addresses_.nbytes() + encoder_.nbytes() +
-         static_cast<std::int64_t>(record_.capacity() + recent_.size() + key_.size());
+  return chunks_.nbytes() + addresses_.nbytes() + encoder_.nbytes() + num_recent_ * slot_bytes() +
+         static_cast<std::int64_t>(record_.capacity() + key_.size());
 }
 
 }  // namespace mujigae

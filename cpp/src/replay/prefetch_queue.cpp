@@ -32,6 +32,10 @@ void PrefetchQueue::finish() {
   for (DrawnBatch& batch : batches_) batch.frames.finish();
 }
 
+bool PrefetchQueue::is_finished() const {
+  return std::all_of(batches_.begin(), batches_.end(), [](const DrawnBatch& batch) { return batch.frames.is_done(); });
+}
+
 void PrefetchQueue::drop(Philox& random) {
   random = Philox(random.key(), first_counter(random));
   batches_.clear();

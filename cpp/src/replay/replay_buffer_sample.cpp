@@ -68,6 +68,7 @@ DrawnBatch ReplayBuffer::take_ahead(double beta, std::int64_t batch_size) {
 
 void ReplayBuffer::leave_pending(std::int64_t batch_size) try {
   pending_batch_size_ = batch_size;
+  if (!ahead_.is_finished()) return draw_pending();  // a thread would come to it after those frames, and the next call before
   if (drawing_.is_done()) drawing_ = begin([this] { draw_pending_behind(); });  // else that is still to come
 } catch (const std::bad_alloc&) {
   // The next call draws it.

@@ -22,6 +22,7 @@
 
 #include "mujigae/frames/frame_codec.hpp"
 #include "mujigae/frames/frame_log.hpp"
+#include "mujigae/storage/pages.hpp"
 
 namespace mujigae {
 
@@ -40,7 +41,7 @@ class CodedFrameLog final : public FrameLog {
   void clear() override;  // goes on with the next 32
 
   void read(std::int64_t position, std::int64_t count, std::byte* out, const std::byte* before) const override;
-  const std::byte* recent(std::int64_t position) const override { return recent_.data() + offset_of(position); }
+  const std::byte* recent(std::int64_t position) const override { return recent_.get() + offset_of(position); }
 
   // In a snapshot: steps, the first of which needs no frame before.
   void save(SnapshotWriter& writer) const override;
@@ -54,11 +55,14 @@ class CodedFrameLog final : public FrameLog {
   std::int64_t nbytes() const override;
 
  private:
-  static constexpr std::int64_t kEntryPeriod = 8, kGroup = 32;
+  static constexpr std::int64_t kEntryPeriod = 8, kGroup = 32, kLine = 64;
 
   using Bytes = std::vector<std::byte>;
 
-  std::int64_t offset_of(std::int64_t position) const { return position % num_recent_ * frame_bytes_; }  // within recent_
+  std::int64_t offset_of(std::int64_t position) const { return position % num_recent_ * slot_bytes(); }  // within recent_
+  std::int64_t slot_bytes() const {
+    return (frame_bytes_ + kLine - 1) / kLine * kLine;
+  }  // a frame that begins at a cache line is encoded faster
   static std::int64_t group_of(std::int64_t position) { return position / kGroup * kGroup; }
   std::int64_t num_chunks(std::int64_t num_records) const { return (num_records + records_per_chunk_ - 1) / records_per_chunk_; }
   std::int64_t max_chunks(std::int64_t max_frames) const { return num_chunks(max_frames + kGroup) + 3; }
@@ -88,7 +92,8 @@ class CodedFrameLog final : public FrameLog {
   std::int64_t chunk_ = 0, offset_ = 0;  // where the next record goes, if it fits
   std::int64_t first_intact_ = 0;
   FrameEncoder encoder_;
-  Bytes record_, recent_, key_;  // key: the first frame of the newest group
+  Pages recent_;
+  Bytes record_, key_;  // key: the first frame of the newest group
 };
 
 }  // namespace mujigae

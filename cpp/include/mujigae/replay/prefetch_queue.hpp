@@ -44,6 +44,7 @@ class PrefetchQueue {
   void push(DrawnBatch batch) { batches_.push_back(std::move(batch)); }
   DrawnBatch pop();  // finished
   void finish();     // the frames of all
+  bool is_finished() const;
   void drop(Philox& random);
 
   std::int64_t nbytes() const;
