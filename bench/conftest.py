@@ -27,6 +27,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_disable = False
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """None: measurements take turns."""
+    return 0
+
+
 def importable(adapters: dict[str, str]) -> Any:
     """A parameter for each of these libraries that is installed."""
     return [pytest.param(path, id=name) for name, path in adapters.items() if importlib.util.find_spec(name)]

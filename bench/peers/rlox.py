@@ -124,7 +124,8 @@ class Uniform:
 
     def extend(self, rows: Rows) -> None:
         obs, action, reward, next_obs = (np.ascontiguousarray(part, np.float32).ravel() for part in rows[:4])
-        self.buffer.push_batch(obs, next_obs, action, reward, rows.terminated, rows.truncated)
+        ends = (np.ascontiguousarray(part, np.uint8) for part in rows[4:6])
+        self.buffer.push_batch(obs, next_obs, action, reward, *ends)
 
     def sample(self, batch_size: int) -> Drawn:
         self.seed += 1
