@@ -13,6 +13,7 @@ those tests, each with fresh seeds for its share of `--long-minutes`, and writes
 from __future__ import annotations
 
 import json
+import os
 import platform
 import secrets
 import shlex
@@ -70,8 +71,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--long-report", type=Path, default=REPORT, help=f"the JSON that it writes ({REPORT})")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """None of a long run, which counts what its tests did in this process; else as many as pytest-xdist chooses."""
+    return 0 if config.getoption("long") else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[PARTS] = {}
+    if config.getoption("numprocesses", None):
+        # Inherited by the workers: threads that spin beside another test's are many times slower than one.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     # A default run is the same run every time; what chance may find is what `--long` is for.
     hypothesis.settings.register_profile("mujigae", derandomize=not config.getoption("long"))
     hypothesis.settings.load_profile("mujigae")
