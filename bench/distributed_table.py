@@ -38,11 +38,13 @@ def kills(results: dict[str, Any] | None) -> str:
 def serving(results: dict[str, Any] | None) -> str:
     if results is None:
         return "Not measured yet: `python bench/distributed/serving.py`."
-    local, shard = (median(results[f"{side}_rows_per_second"]) for side in ("local", "shard"))
+    sides = "local", "shard", "stored"
+    local, shard, stored = (median(results[f"{side}_rows_per_second"]) for side in sides)
     return (
-        f"A shard serves {shard:,.0f} rows a second in batches of {results['batch_size']}, stacks of four 84x84 frames, and the same buffer in the learner's own "
-        f"process {local:,.0f} ({results['share_of_local']:.0%}, median of {len(results['local_rows_per_second'])} rounds by turns, {machine(results)}). A batch has "
-        f"{results['batch_bytes'] / 1e6:.1f} MB; its copy into the object store takes {1e3 * results['put_seconds']:.1f} ms. A call takes "
+        f"A shard on the learner's machine serves {shard:,.0f} rows a second in batches of {results['batch_size']}, stacks of four 84x84 frames, and the same buffer in "
+        f"the learner's own process {local:,.0f} ({results['share_of_local']:.0%}, median of {len(results['local_rows_per_second'])} rounds by turns, {machine(results)}). "
+        f"Through the object store, as from another machine, it is {stored:,.0f} ({results['share_of_local_stored']:.0%}): a batch has "
+        f"{results['batch_bytes'] / 1e6:.1f} MB, and its copy into the store takes {1e3 * results['put_seconds']:.1f} ms. A call takes "
         f"{1e6 * results['call_seconds']:.0f} µs, {1e6 * results['call_seconds_many_at_once']:.0f} µs where many are under way."
     )
 
@@ -99,7 +101,7 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
     """By the rates of one shard and one core: what a number of actors sends, and how busy so many shards are."""
     if results is None:
         return "Not measured yet: `python bench/distributed/serving.py`."
-    adds, serves = results["added_rows_per_second"], median(results["shard_rows_per_second"])
+    adds, serves = results["added_rows_per_second"], median(results["stored_rows_per_second"])
     rows = []
     for actors in ACTORS:
         sent = actors * ROWS_OF_ACTOR
@@ -122,7 +124,7 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
     ]
     note = (
         f"Assumed: {ROWS_OF_ACTOR:g} rows a second of each actor, {UPDATES:g} updates a second of {BATCH_SIZE} rows, a core for each shard, and a network that carries it. "
-        f"Measured: {adds:,.0f} rows a second that a shard adds, {serves:,.0f} that it serves, {results['chunk_bytes_of_a_row']:,.0f} bytes of a row in a chunk "
+        f"Measured: {adds:,.0f} rows a second that a shard adds, {serves:,.0f} that it serves to another machine, {results['chunk_bytes_of_a_row']:,.0f} bytes of a row in a chunk "
         f"({results['raw_bytes_of_a_row']:,} raw), chunks of {results['chunk_rows']} rows. Needed: the fewest shards that are busy for 70% of the time at most."
     )
     return f"{table(header, rows)}\n\n{note}"

@@ -2,9 +2,10 @@
 
     python bench/distributed/serving.py bench/results/<machine>/distributed_serving.json
 
-Both hold the same rows of 84x84 frames in stacks of four, in a file, and draw batches of 512. The shard's batches go through
-Ray's object store (one copy, which is measured by itself too) and are read by the learner where they lie. Every batch is
-checked by one sum over its newest frames, on both sides. The two are measured by turns, several times.
+Both hold the same rows of 84x84 frames in stacks of four, in a file, and draw batches of 512. The shard draws its batches into
+memory that it shares with the learner, as it does on the learner's machine; and, as for a learner elsewhere, they go through
+Ray's object store (one copy, which is measured by itself too). Every batch is checked by one sum over its newest frames, on
+all sides. The three are measured by turns, several times.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from bench.train.collect import machine, packages
 from mujigae.distributed.chunk import Step, decode, encode
 from mujigae.distributed.cluster import ray_session
 from mujigae.distributed.ledger import Standing
+from mujigae.distributed.puller import Puller
 from mujigae.distributed.sender import Sender
 from mujigae.distributed.shard import Elsewhere
 from mujigae.distributed.shard_server import ShardPlan, ShardServer
@@ -102,18 +104,24 @@ def measure(num_rows: int, num_rounds: int) -> dict[str, Any]:
         with ray_session(None, 1, 1 << 30) as ray:
             shard = ray.remote(ShardServer).options(num_cpus=1).remote(plan)
             adding = fill(ray, shard, local, num_rows, spec)
+            puller = Puller(ray, [shard], BATCH_SIZE, seed=0)
+            puller.shares.known = [ray.get(shard.look.remote(), timeout=60).share]
             rounds = [
-                (rate(local_batches(local)), rate(shard_batches(ray, shard))) for _ in range(num_rounds)
+                (rate(local_batches(local)), rate(shared_batches(puller)), rate(stored_batches(ray, shard)))
+                for _ in range(num_rounds)
             ]
+            assert not any(puller._is_far)
             parts = {**call_parts(ray, shard), **copy_parts(ray, local.sample(BATCH_SIZE))}
             ray.get(shard.close.remote(), timeout=60)
-    locals_, shards = ([pair[side] for pair in rounds] for side in (0, 1))
+    locals_, shared, stored = ([one[side] for one in rounds] for side in range(3))
     return {
         "batch_size": BATCH_SIZE,
         "rows": num_rows,
         "local_rows_per_second": locals_,
-        "shard_rows_per_second": shards,
-        "share_of_local": statistics.median(b / a for a, b in rounds),
+        "shard_rows_per_second": shared,
+        "stored_rows_per_second": stored,
+        "share_of_local": statistics.median(b / a for a, b, _ in rounds),
+        "share_of_local_stored": statistics.median(c / a for a, _, c in rounds),
         **adding,
         **parts,
     }
@@ -151,8 +159,20 @@ def local_batches(buffer: Any) -> Any:
         yield buffer.sample(BATCH_SIZE, beta=0.0)
 
 
-def shard_batches(ray: Any, shard: Any) -> Any:
-    """As the learner takes them: two calls under way."""
+def shared_batches(puller: Puller) -> Any:
+    """As the learner takes them."""
+    for _ in range(NUM_BATCHES):
+        while True:
+            puller.ask(0)
+            found = puller.take(1.0)
+            if found is not None:
+                break
+        puller.ask(0)
+        yield found[1].batch
+
+
+def stored_batches(ray: Any, shard: Any) -> Any:
+    """As a learner on another machine takes them: two calls under way."""
     calls = [shard.pull.remote(BATCH_SIZE, Elsewhere()) for _ in range(IN_FLIGHT)]
     for number in range(NUM_BATCHES):
         pulled = ray.get(calls.pop(0), timeout=60)

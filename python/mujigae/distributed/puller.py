@@ -17,20 +17,30 @@ import numpy as np
 from mujigae.distributed.actor_server import CALL_SECONDS
 from mujigae.distributed.shard import Elsewhere, Pulled, Share
 from mujigae.distributed.shard_server import Look
+from mujigae.distributed.shared_batches import Place, SharedBatches
 from mujigae.distributed.shares import Shares
 from mujigae.errors import MujigaeError
 
 __all__ = ["Puller"]
 
 MAX_IN_FLIGHT = 2  # at each shard
+NUM_IN_USE = 2  # batches that the learner may hold of a shard before others come through the object store
 REST_SECONDS = 0.002  # after an answer "wait"
 LOOK_PERIOD_SECONDS = 0.2
 SILENT_SECONDS = 120.0  # after which a shard that gives no sign of life ends the run
 
 
+class _Room(NamedTuple):
+    """Where a shard may draw a batch."""
+
+    memory: SharedBatches
+    place: Place
+
+
 class _Call(NamedTuple):
     shard: int
     made_at: float
+    room: _Room | None = None
 
 
 class Puller:
@@ -51,6 +61,8 @@ class Puller:
         self.num_added = [0] * len(shards)
         self.num_failures = 0
         self._pulls: dict[Any, _Call] = {}
+        self._memories: list[SharedBatches | None] = [None] * len(shards)
+        self._is_far = [False] * len(shards)  # its batches come through the object store
         self._look_calls: dict[Any, _Call] = {}
         self._chosen: int | None = None
         self._rest_until = [0.0] * len(shards)
@@ -67,8 +79,9 @@ class Puller:
             num_here = sum(call.shard == s for call in self._pulls.values())
             if num_here >= MAX_IN_FLIGHT or now < self._rest_until[s]:
                 return
-            reference = self._shards[s].pull.remote(self._batch_size, self._elsewhere(s, num_sampled))
-            self._pulls[reference] = _Call(s, now)
+            room = self._room_for(s)
+            arguments = self._batch_size, self._elsewhere(s, num_sampled), room and room.place
+            self._pulls[self._shards[s].pull.remote(*arguments)] = _Call(s, now, room)
             self._chosen = None
 
     def take(self, seconds: float) -> tuple[int, Pulled] | None:
@@ -81,6 +94,8 @@ class Puller:
             call = self._pulls.pop(reference)
             pulled: Pulled | None = self._result(reference, call.shard)
             if pulled is None:
+                if call.room is not None:
+                    call.room.memory.give_back(call.room.place)
                 rest = max(self._rest_until[call.shard], time.monotonic() + REST_SECONDS)
                 self._rest_until[call.shard] = rest
                 if self._chosen is None and self.shares.known[call.shard].total > 0:
@@ -88,8 +103,26 @@ class Puller:
                 continue
             self.shares.known[call.shard] = pulled.share
             self.num_added[call.shard] = pulled.num_added
-            return call.shard, pulled
+            return call.shard, self._with_batch(pulled, call)
         return None
+
+    def _room_for(self, shard: int) -> _Room | None:
+        memory = self._memories[shard]
+        place = None if memory is None else memory.take()
+        return None if memory is None or place is None else _Room(memory, place)
+
+    def _with_batch(self, pulled: Pulled, call: _Call) -> Pulled:
+        """With the batch where it lies in shared memory; a shard's first, which came with the answer, tells how large that is."""
+        s, room = call.shard, call.room
+        if pulled.batch is None:
+            assert room is not None
+            return pulled._replace(batch=room.memory.batch(room.place))
+        if room is not None:  # the shard is on another machine
+            self._memories[s], self._is_far[s] = None, True
+        elif self._memories[s] is None and not self._is_far[s]:
+            self._memories[s] = SharedBatches.like(pulled.batch, MAX_IN_FLIGHT + NUM_IN_USE)
+            self._is_far[s] = self._memories[s] is None
+        return pulled
 
     def _elsewhere(self, shard: int, num_sampled: int) -> Elsewhere:
         added = sum(self.num_added) - self.num_added[shard]
@@ -145,6 +178,10 @@ class Puller:
         except (exceptions.RayActorError, exceptions.GetTimeoutError, exceptions.ObjectLostError):
             self.num_failures += 1
             self.shares.known[shard] = Share(0, 0.0)
+            self._memories[shard], self._is_far[shard] = (
+                None,
+                False,
+            )  # one that is only late may still draw into it
             self._rest_until[shard] = time.monotonic() + LOOK_PERIOD_SECONDS
             self._chosen = None
             return None

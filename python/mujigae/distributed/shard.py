@@ -66,7 +66,7 @@ class Share(NamedTuple):
 class Pulled(NamedTuple):
     """A batch on its way to the learner; `batch.weight` is that of this shard alone."""
 
-    batch: mujigae.Batch
+    batch: Any  # a Batch; None on the way where it lies in memory that the learner shares
     incarnation: int
     share: Share
     num_added: int
@@ -210,8 +210,10 @@ class Shard:
                 added = self.num_added + elsewhere.num_added
                 self._limiter.restore({"num_added": added, "num_sampled": elsewhere.num_sampled})
 
-    def pull(self, batch_size: int, elsewhere: Elsewhere = NOWHERE) -> Pulled | None:
-        """Draws a batch; None: wait, for rows or for the limiter, which learns what happened `elsewhere`."""
+    def pull(
+        self, batch_size: int, elsewhere: Elsewhere = NOWHERE, out: mujigae.Batch | None = None
+    ) -> Pulled | None:
+        """Draws a batch, into `out` if given; None: wait, for rows or for the limiter, which learns what happened `elsewhere`."""
         with self._lock:
             self.hear(elsewhere)
             if self._limiter is not None:
@@ -221,7 +223,7 @@ class Shard:
                 self._limiter.sampled(batch_size)
             self._flush_if_due()
             try:
-                batch = self.buffer.sample(batch_size, beta=0.0)
+                batch = self.buffer.sample(batch_size, beta=0.0, out=out)
             except ValueError:  # nothing can be drawn yet
                 return None
             self._counts["num_sampled"] += batch_size

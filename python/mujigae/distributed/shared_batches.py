@@ -1,0 +1,157 @@
+"""Batches in memory that the learner shares with the shards on its machine: a shard draws into it, and nothing is copied.
+
+    learner   SharedBatches.like(batch, count)   room for `count` batches of this kind; `take` gives a free place
+    shard     DrawnInto.batch(place)             the arrays of that place, to be drawn into; None on another machine
+    learner   SharedBatches.batch(place)         the same arrays, to be read
+
+A place is free again when no array of its batch is left. The memory is a file without a name: nothing of it remains when the
+processes that have it open have ended, however they end.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mujigae.replay.batch import Batch
+
+__all__ = ["DrawnInto", "Place", "SharedBatches"]
+
+LINE_BYTES = 64  # arrays begin at a cache line
+
+
+class Field(NamedTuple):
+    """An array of a batch, and where it begins in its place."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+class Place(NamedTuple):
+    """Room for one batch, as another process of the machine finds it."""
+
+    process: int
+    descriptor: int
+    name: str
+    number: int
+    num_bytes: int
+    fields: Any  # a batch with a Field for each array
+
+
+class SharedBatches:
+    """The learner's side; see the module. `like` makes one. Threads: one, but arrays may be let go by any."""
+
+    def __init__(self, descriptor: int, name: str, count: int, fields: Any, num_bytes: int) -> None:
+        self._of_place = os.getpid(), descriptor, name
+        self._fields, self._num_bytes = fields, num_bytes
+        self._memory = np.frombuffer(mmap.mmap(descriptor, count * num_bytes), np.uint8)
+        self._free = list(range(count))
+        weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def like(cls, batch: Batch, count: int) -> SharedBatches | None:
+        """Room for `count` batches with arrays like this one's; None where the system has none to share."""
+        fields, num_bytes = _layout(batch)
+        name = f"mujigae-{secrets.token_hex(8)}"
+        try:
+            descriptor = os.memfd_create(name)
+        except (AttributeError, OSError):  # only Linux has it
+            return None
+        try:
+            os.posix_fallocate(descriptor, 0, count * num_bytes)  # or a write may end the process
+            return cls(descriptor, name, count, fields, num_bytes)
+        except OSError:
+            os.close(descriptor)
+            return None
+
+    def take(self) -> Place | None:
+        """A free place, which is taken until `give_back`, or until the arrays of its batch are gone; None: none is free."""
+        if not self._free:
+            return None
+        return Place(*self._of_place, self._free.pop(0), self._num_bytes, self._fields)
+
+    def give_back(self, place: Place) -> None:
+        """Nothing was drawn into this place."""
+        self._free.append(place.number)
+
+    def batch(self, place: Place) -> Batch:
+        """The batch in this place, which is free again when the last of these arrays, and of their views, is gone."""
+        held = _Held(_part(self._memory, place))
+        weakref.finalize(held, self._free.append, place.number)
+        batch: Batch = _arrays(np.asarray(held), place.fields)
+        return batch
+
+
+class _Held:
+    """Memory that arrays are views of: it goes with the last of them."""
+
+    def __init__(self, memory: Any) -> None:
+        self.memory, self.__array_interface__ = memory, memory.__array_interface__
+
+
+class DrawnInto:
+    """A shard's side; see the module."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._memory: Any = None
+
+    def batch(self, place: Place) -> Batch | None:
+        """The arrays of a place of the learner's; None where its memory is not on this machine."""
+        if place.name != self._name:
+            self._name, self._memory = place.name, _opened(place)
+        return None if self._memory is None else _arrays(_part(self._memory, place), place.fields)
+
+
+def _opened(place: Place) -> Any:
+    path = f"/proc/{place.process}/fd/{place.descriptor}"
+    try:
+        if not os.readlink(path).startswith(f"/memfd:{place.name} "):  # a process of another machine
+            return None
+        with open(path, "r+b") as file:
+            return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8)
+    except OSError:
+        return None
+
+
+def _part(memory: Any, place: Place) -> Any:
+    return memory[place.number * place.num_bytes :][: place.num_bytes]
+
+
+def _layout(batch: Batch) -> tuple[Any, int]:
+    """A batch with a Field for each array, and their bytes."""
+    end = 0
+
+    def field(array: Any) -> Field:
+        nonlocal end
+        begin, end = end, end + -(-array.nbytes // LINE_BYTES) * LINE_BYTES
+        return Field(array.dtype.str, array.shape, begin)
+
+    return _mapped(batch, np.ndarray, field), end
+
+
+def _arrays(memory: Any, fields: Any) -> Any:
+    def array(field: Field) -> Any:
+        dtype = np.dtype(field.dtype)
+        num_bytes = dtype.itemsize * int(np.prod(field.shape))
+        return memory[field.offset :][:num_bytes].view(dtype).reshape(field.shape)
+
+    return _mapped(fields, Field, array)
+
+
+def _mapped(tree: Any, leaf: type, make: Any) -> Any:
+    """The tree of dicts and tuples with make(leaf) in the place of each leaf."""
+    if isinstance(tree, leaf):
+        return make(tree)
+    if isinstance(tree, dict):
+        return {name: _mapped(part, leaf, make) for name, part in tree.items()}
+    if isinstance(tree, tuple):
+        parts = [_mapped(part, leaf, make) for part in tree]
+        return tree._make(parts) if hasattr(tree, "_make") else tuple(parts)
+    return tree
