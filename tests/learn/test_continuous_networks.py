@@ -10,7 +10,7 @@ from torch import nn
 
 from mujigae.networks.actors import Actor, GaussianActor, squashed
 from mujigae.networks.critics import Critics, StackedLinear
-from mujigae.networks.quadratic import Quadratic, QuadraticNetwork, advantage
+from mujigae.networks.quadratic import Quadratic, QuadraticNetwork, advantage, positive
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -110,6 +110,27 @@ def test_factor_is_lower_triangular_with_a_positive_diagonal() -> None:
     q = QuadraticNetwork((3,), 4, ())(random(9, 3))
     assert torch.equal(q.factor, q.factor.tril())
     assert (q.factor.diagonal(dim1=1, dim2=2) > 0).all()
+
+
+def test_positive_is_worked_out_by_hand_and_has_a_slope_everywhere() -> None:
+    entry = torch.tensor([-1e6, -1.5, 0.0, 1.5, 1e6], requires_grad=True)
+    value = positive(entry)
+    torch.testing.assert_close(value, torch.tensor([1e-6, 0.5, 1.0, 2.0, 1e6]))
+    value.sum().backward()
+    assert entry.grad is not None
+    torch.testing.assert_close(entry.grad, torch.tensor([1e-12, 0.2, 0.5, 0.8, 1.0]))
+
+
+def test_best_action_at_its_bound_without_curvature_can_still_be_learned() -> None:
+    """Where two of five runs on Pendulum once ended: through tanh and exp there is no gradient left."""
+    network = QuadraticNetwork((3,), 1, ())
+    with torch.no_grad():
+        network.output.weight.zero_()
+        network.output.bias.copy_(torch.tensor([0.0, 19.0, -19.0]))
+    network.values(random(1, 3), torch.tensor([[-0.5]])).sum().backward()
+    gradient = network.output.bias.grad
+    assert gradient is not None
+    assert (gradient.abs() > 1e-6).all()
 
 
 def test_values_are_those_of_one_critic() -> None:

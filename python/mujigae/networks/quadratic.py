@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mujigae.networks.torsos import Mlp
 
-__all__ = ["Quadratic", "QuadraticNetwork", "advantage"]
+__all__ = ["Quadratic", "QuadraticNetwork", "advantage", "positive"]
 
 
 class Quadratic(NamedTuple):
@@ -38,8 +38,21 @@ def advantage(action: Tensor, best: Tensor, factor: Tensor) -> Tensor:
     return -along.square().sum(dim=1) / 2
 
 
+def positive(entry: Tensor) -> Tensor:
+    """(x + sqrt(x^2 + 4)) / 2 (Barron 2021, "Squareplus"): about x above 0, 1 at 0, about -1 / x below; the same shape."""
+    root = (entry.square() + 4).sqrt()
+    return torch.where(
+        entry > 0, (entry + root) / 2, 2 / (root - entry.clamp(max=0))
+    )  # without a difference of large numbers
+
+
 class QuadraticNetwork(nn.Module):
-    """One torso with three linear outputs: value, best action (through tanh), and the factor, its diagonal through exp."""
+    """One torso with three linear outputs: value, best action (through softsign), and the factor, its diagonal through
+    `positive`.
+
+    The gradients of both fade as 1 / x^2. Those of tanh and exp, which are usual here, vanish: P falls to 1e-17 where targets
+    fall faster than the value, and an action that is at its bound by then stays there.
+    """
 
     def __init__(
         self, observation_shape: Sequence[int], num_numbers: int, hidden_sizes: Sequence[int]
@@ -54,8 +67,9 @@ class QuadraticNetwork(nn.Module):
         output = self.output(self.torso(obs.float())).float()
         value, best, entries = output.split([1, self.num_numbers, self.num_numbers**2], dim=1)
         square = entries.reshape(-1, self.num_numbers, self.num_numbers)
-        diagonal = square.diagonal(dim1=1, dim2=2).exp()
-        return Quadratic(value.squeeze(1), torch.tanh(best), square.tril(-1) + torch.diag_embed(diagonal))
+        diagonal = positive(square.diagonal(dim1=1, dim2=2))
+        best = nn.functional.softsign(best)
+        return Quadratic(value.squeeze(1), best, square.tril(-1) + torch.diag_embed(diagonal))
 
     def values(self, obs: Tensor, action: Tensor) -> Tensor:
         """Observations and actions [B, A] in [-1, 1] -> values float32 [1, B], as those of one critic."""
