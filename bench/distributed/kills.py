@@ -107,8 +107,8 @@ class Run:
             self.process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
 
     def resume(self) -> None:
+        """At once, as a user does: shards of before may still be there, and some of Ray's agents stay for a minute."""
         self.process.wait()
-        wait_for(lambda: not self.processes(), "the processes of a killed learner to end")
         self._begin(["train", "--resume", str(self.folder)])
 
     def processes(self) -> list[int]:
@@ -219,7 +219,7 @@ def flushed_rows(folder: Path) -> dict[str, int]:
 
 def wait_for_no_processes(run: Run) -> list[int]:
     with contextlib.suppress(TimeoutError):
-        wait_for(lambda: not run.processes(), "all processes to end", 20.0)
+        wait_for(lambda: not run.processes(), "all processes to end", 90.0)
     return run.processes()
 
 
