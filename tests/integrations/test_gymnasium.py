@@ -153,8 +153,7 @@ def test_steps_and_resets_return_what_the_environment_returned(mode: AutoresetMo
 def test_environments_in_processes_are_recorded_alike() -> None:
     makers = [lambda e=e: gymnasium.make("CartPole-v1") for e in range(2)]
     held = []
-    for kind in (SyncVectorEnv, AsyncVectorEnv):
-        envs = kind(makers)
+    for envs in (SyncVectorEnv(makers), AsyncVectorEnv(makers, context="forkserver")):
         buffer = buffer_of(envs, 2)
         recorder = RecordTransitions(envs, buffer)
         recorder.reset(seed=3)

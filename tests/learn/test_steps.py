@@ -168,7 +168,7 @@ def test_rows_are_those_of_playing_each_environment_by_hand(mode: AutoresetMode,
 
 def test_asynchronous_environments_give_the_same_rows() -> None:
     makers = [lambda e=e: Script(e, "dict") for e in range(2)]
-    stream = StepStream(AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP, context="fork"))
+    stream = StepStream(AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP, context="forkserver"))
     stream.reset(seed=1)
     rows, _ = collect(stream, 12)
     stream.close()
