@@ -15,7 +15,7 @@ import mujigae
 from mujigae.distributed import shared_batches
 from mujigae.distributed.puller import MAX_IN_FLIGHT, NUM_IN_USE, Puller
 from mujigae.distributed.shard_server import ShardPlan, ShardServer
-from mujigae.distributed.shared_batches import DrawnInto, Place, SharedBatches
+from mujigae.distributed.shared_batches import Place, PlaceOpener, SharedBatches
 from tests.distributed.calls import Calls, Handle
 
 if not hasattr(os, "memfd_create"):
@@ -55,7 +55,7 @@ def assert_equal(batch: Any, other: Any) -> None:
 
 
 def draw_into(place: Place, seed: int, answers: Any) -> None:
-    out = DrawnInto().batch(place)
+    out = PlaceOpener().batch(place)
     assert out is not None
     filled(seed).sample(8, out=out)
     answers.put("drawn")
@@ -104,8 +104,8 @@ def test_arrays_outlive_the_memory_object_and_its_descriptor() -> None:
     memory = shared()
     place = memory.take()
     assert place is not None
-    drawn_into = DrawnInto()
-    filled(5).sample(8, out=drawn_into.batch(place))
+    opener = PlaceOpener()
+    filled(5).sample(8, out=opener.batch(place))
     batch = memory.batch(place)
     del memory
     gc.collect()
@@ -119,7 +119,7 @@ def test_memory_of_another_machine_is_not_opened(other: dict[str, Any]) -> None:
     memory = shared()
     place = memory.take()
     assert place is not None
-    assert DrawnInto().batch(place._replace(**other)) is None
+    assert PlaceOpener().batch(place._replace(**other)) is None
 
 
 @pytest.mark.parametrize("lacking", ["memfd_create", "posix_fallocate"])

@@ -178,10 +178,8 @@ class Puller:
         except (exceptions.RayActorError, exceptions.GetTimeoutError, exceptions.ObjectLostError):
             self.num_failures += 1
             self.shares.known[shard] = Share(0, 0.0)
-            self._memories[shard], self._is_far[shard] = (
-                None,
-                False,
-            )  # one that is only late may still draw into it
+            self._memories[shard] = None  # a shard that is only late may still draw into it
+            self._is_far[shard] = False
             self._rest_until[shard] = time.monotonic() + LOOK_PERIOD_SECONDS
             self._chosen = None
             return None

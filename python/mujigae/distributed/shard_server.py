@@ -10,7 +10,7 @@ import mujigae
 from mujigae.distributed.chunk import Chunk
 from mujigae.distributed.ledger import Standing
 from mujigae.distributed.shard import NOWHERE, Answer, Counts, Elsewhere, Pulled, Shard, Share
-from mujigae.distributed.shared_batches import DrawnInto, Place
+from mujigae.distributed.shared_batches import Place, PlaceOpener
 from mujigae.replay.rate_limiter import RateLimiter
 from mujigae.replay.spec import BufferSpec
 
@@ -54,7 +54,7 @@ class ShardServer:
         Path(plan.path).parent.mkdir(parents=True, exist_ok=True)
         limiter = RateLimiter(plan.samples_per_insert, plan.min_rows, plan.slack)
         flushes = {"flush_rows": plan.flush_rows, "flush_seconds": plan.flush_seconds}
-        self._drawn_into = DrawnInto()
+        self._opener = PlaceOpener()
         self.shard = Shard.open(Path(plan.path), make_buffer, limiter=limiter, **flushes)
 
     def standing(self, actor: int) -> Standing:
@@ -65,7 +65,7 @@ class ShardServer:
 
     def pull(self, batch_size: int, elsewhere: Elsewhere, place: Place | None = None) -> Pulled | None:
         """A batch, in its place where that is on this machine: then without its arrays."""
-        out = None if place is None else self._drawn_into.batch(place)
+        out = None if place is None else self._opener.batch(place)
         pulled = self.shard.pull(batch_size, elsewhere, out)
         return pulled if pulled is None or out is None else pulled._replace(batch=None)
 

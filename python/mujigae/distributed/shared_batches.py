@@ -1,7 +1,7 @@
 """Batches in memory that the learner shares with the shards on its machine: a shard draws into it, and nothing is copied.
 
     learner   SharedBatches.like(batch, count)   room for `count` batches of this kind; `take` gives a free place
-    shard     DrawnInto.batch(place)             the arrays of that place, to be drawn into; None on another machine
+    shard     PlaceOpener.batch(place)           the arrays of that place, to be drawn into; None on another machine
     learner   SharedBatches.batch(place)         the same arrays, to be read
 
 A place is free again when no array of its batch is left. The memory is a file without a name: nothing of it remains when the
@@ -20,7 +20,7 @@ import numpy as np
 
 from mujigae.replay.batch import Batch
 
-__all__ = ["DrawnInto", "Place", "SharedBatches"]
+__all__ = ["Place", "PlaceOpener", "SharedBatches"]
 
 LINE_BYTES = 64  # arrays begin at a cache line
 
@@ -95,7 +95,7 @@ class _Held:
         self.memory, self.__array_interface__ = memory, memory.__array_interface__
 
 
-class DrawnInto:
+class PlaceOpener:
     """A shard's side; see the module."""
 
     def __init__(self) -> None:

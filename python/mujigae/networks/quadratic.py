@@ -41,9 +41,8 @@ def advantage(action: Tensor, best: Tensor, factor: Tensor) -> Tensor:
 def positive(entry: Tensor) -> Tensor:
     """(x + sqrt(x^2 + 4)) / 2 (Barron 2021, "Squareplus"): about x above 0, 1 at 0, about -1 / x below; the same shape."""
     root = (entry.square() + 4).sqrt()
-    return torch.where(
-        entry > 0, (entry + root) / 2, 2 / (root - entry.clamp(max=0))
-    )  # without a difference of large numbers
+    below = 2 / (root - entry.clamp(max=0))  # the same without a difference of large numbers
+    return torch.where(entry > 0, (entry + root) / 2, below)
 
 
 class QuadraticNetwork(nn.Module):
