@@ -21,32 +21,53 @@ def newest(folder: Path, name: str) -> dict[str, Any] | None:
     return found[-1] if found else None
 
 
-def kills(results: dict[str, Any] | None) -> str:
-    if results is None:
+def kills(folder: Path) -> str:
+    """A sentence for each carrier that was measured."""
+    names = "distributed_kills_processes", "distributed_kills"
+    found = [results for name in names if (results := newest(folder, name)) is not None]
+    if not found:
         return "Not measured yet: `python bench/distributed/kills.py`."
+    return "\n\n".join(kills_of(results) for results in found)
+
+
+def kills_of(results: dict[str, Any]) -> str:
     totals = results["totals"]
     waits = sorted(kill["seconds_until_training"] for kill in results["kills"])
+    carrier = "Processes of one machine" if results["workers"] == "processes" else "Ray"
     return (
-        f"{totals['kills_of_actors']} SIGKILLs of actors, {totals['kills_of_shards']} of shards and {totals['kills_of_learners']} of the learner in one run "
-        f"([`kills.py`](bench/distributed/kills.py), {machine(results)}): training went on after each, after {waits[len(waits) // 2]:.0f} seconds in the median. "
+        f"{carrier}: {totals['kills_of_actors']} SIGKILLs of actors, {totals['kills_of_shards']} of shards and {totals['kills_of_learners']} of the learner in one run "
+        f"([`kills.py`](bench/distributed/kills.py), {machine(results)}): training went on after each, after {waits[len(waits) // 2]:.1f} seconds in the median. "
         f"Of {totals['rows']:,} rows {totals['missing']} are missing, {totals['twice']} are there twice, {totals['wrong_priorities']} have a priority of another "
         f"row; {totals['flushed_rows_lost']} flushed rows were lost; {totals['processes_left']} processes and {totals['shared_memory_segments_left']} segments "
         "of shared memory were left."
     )
 
 
-def serving(results: dict[str, Any] | None) -> str:
+SERVING = {
+    "local": "a buffer in the learner's process",
+    "processes": "a shard in a process of the learner's machine",
+    "ray": "a shard of Ray on the learner's machine",
+    "ray_stored": "a shard of Ray through the object store, as from another machine",
+}
+
+
+def serving(results: dict[str, Any] | None, table: Table) -> str:
     if results is None:
         return "Not measured yet: `python bench/distributed/serving.py`."
-    sides = "local", "shard", "stored"
-    local, shard, stored = (median(results[f"{side}_rows_per_second"]) for side in sides)
-    return (
-        f"A shard on the learner's machine serves {shard:,.0f} rows a second in batches of {results['batch_size']}, stacks of four 84x84 frames, and the same buffer in "
-        f"the learner's own process {local:,.0f} ({results['share_of_local']:.0%}, median of {len(results['local_rows_per_second'])} rounds by turns, {machine(results)}). "
-        f"Through the object store, as from another machine, it is {stored:,.0f} ({results['share_of_local_stored']:.0%}): a batch has "
-        f"{results['batch_bytes'] / 1e6:.1f} MB, and its copy into the store takes {1e3 * results['put_seconds']:.1f} ms. A call takes "
-        f"{1e6 * results['call_seconds']:.0f} µs, {1e6 * results['call_seconds_many_at_once']:.0f} µs where many are under way."
+    rows = []
+    for side, name in SERVING.items():
+        parts = results["parts"].get(side.partition("_")[0], {})
+        calls = (parts.get("call_seconds"), parts.get("call_seconds_many_at_once"))
+        rate, share = median(results["rows_per_second"][side]), results["share_of_local"][side]
+        shown = [f"{1e6 * seconds:,.0f}" if seconds is not None else "" for seconds in calls]
+        rows.append([name, f"{rate:,.0f}", f"{share:.0%}", *shown])
+    header = ["batches from", "rows a second", "of the local buffer", "µs a call", "µs a call of many at once"]
+    ray = results["parts"]["ray"]
+    note = (
+        f"Batches of {results['batch_size']}, stacks of four 84x84 frames ({ray['batch_bytes'] / 1e6:.1f} MB; the copy of one into the object store takes "
+        f"{1e3 * ray['put_seconds']:.1f} ms); median of {len(results['rows_per_second']['local'])} rounds by turns, {machine(results)}. 80% of the local buffer is the target."
     )
+    return f"{table(header, rows)}\n\n{note}"
 
 
 def ratio(results: dict[str, Any] | None, table: Table) -> str:
@@ -101,13 +122,14 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
     """By the rates of one shard and one core: what a number of actors sends, and how busy so many shards are."""
     if results is None:
         return "Not measured yet: `python bench/distributed/serving.py`."
-    adds, serves = results["added_rows_per_second"], median(results["stored_rows_per_second"])
+    ray = results["parts"]["ray"]
+    adds, serves = ray["added_rows_per_second"], median(results["rows_per_second"]["ray_stored"])
     rows = []
     for actors in ACTORS:
         sent = actors * ROWS_OF_ACTOR
         busy = {k: (sent / adds + UPDATES * BATCH_SIZE / serves) / k for k in SHARDS}
         enough = next((str(k) for k in SHARDS if busy[k] <= 0.7), f"more than {SHARDS[-1]}")
-        raw, once = (sent * results[f"{name}_bytes_of_a_row"] / 1e6 for name in ("raw", "chunk"))
+        raw, once = sent * results["raw_bytes_of_a_row"] / 1e6, sent * ray["chunk_bytes_of_a_row"] / 1e6
         calls = sent / results["chunk_rows"] + 2 * UPDATES
         shares = (f"{busy[k]:.0%}" if busy[k] <= 1 else "over" for k in SHARDS)
         rows.append(
@@ -124,7 +146,7 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
     ]
     note = (
         f"Assumed: {ROWS_OF_ACTOR:g} rows a second of each actor, {UPDATES:g} updates a second of {BATCH_SIZE} rows, a core for each shard, and a network that carries it. "
-        f"Measured: {adds:,.0f} rows a second that a shard adds, {serves:,.0f} that it serves to another machine, {results['chunk_bytes_of_a_row']:,.0f} bytes of a row in a chunk "
+        f"Measured: {adds:,.0f} rows a second that a shard adds, {serves:,.0f} that it serves to another machine, {ray['chunk_bytes_of_a_row']:,.0f} bytes of a row in a chunk "
         f"({results['raw_bytes_of_a_row']:,} raw), chunks of {results['chunk_rows']} rows. Needed: the fewest shards that are busy for 70% of the time at most."
     )
     return f"{table(header, rows)}\n\n{note}"

@@ -1,4 +1,4 @@
-"""The words of docs/results.md on what the agents learn: CartPole and Pendulum by preset (train/sweep.py), Pong by part
+"""The words of docs/results.md on what the agents learn: small tasks by preset (train/sweep.py), Pong by part
 (train/parts.py)."""
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-CARTPOLE, PENDULUM, PARTS = "cartpole.json", "pendulum.json", "pong-parts/parts.json"
+from bench.train.tasks import Task
+
+CARTPOLE, PARTS = "cartpole.json", "pong-parts/parts.json"
 TARGET, HIGHEST = 495.0, 500.0
-PENDULUM_TARGETS = {"ddpg": -160.0, "td3": -160.0, "sac": -160.0, "naf": -200.0, "cem": -300.0}
-PENDULUM_ANCHORS = {"ddpg": -152.1, "td3": -151.9, "sac": -157.0}  # RL Baselines3 Zoo, 20,000 steps
 
 Table = Callable[[list[str], list[list[Any]]], str]
 Results = dict[str, Any]
@@ -57,57 +57,51 @@ def seeds_of(presets: Results) -> str:
     )
 
 
-def pendulum(folder: Path, table: Table) -> str:
-    """One row for each preset with continuous actions, beside what it has to reach and what others reached."""
-    if not (folder / PENDULUM).exists():
-        return "Not measured yet: `python bench/train/sweep.py --env Pendulum-v1`."
-    results = json.loads((folder / PENDULUM).read_text())
+def of_task(folder: Path, table: Table, task: Task) -> str:
+    """One row for each preset, beside what it has to reach, and what others reached."""
+    if not (folder / task.file).exists():
+        return f"Not measured yet: `python bench/train/sweep.py --env {task.env_id}`."
+    results = json.loads((folder / task.file).read_text())
     presets: Results = results["presets"]
-    header = [
-        "preset",
-        "seeds",
-        "interquartile mean (95% interval)",
-        "to reach",
-        "Stable-Baselines3",
-        "lowest",
-    ]
-    header += ["last network", "steps/s, median", "seconds, median (least)"]
-    rows = [pendulum_row(*row) for row in presets.items()]
-    note = (
-        "Stable-Baselines3: RL Baselines3 Zoo's benchmark of one trained agent each, 20,000 steps as here. With fewer than four "
-        "seeds the interquartile mean is the mean; a score of 100 games has a standard error of about 9 itself."
-    )
-    return "\n\n".join([pendulum_verdict(presets), table(header, rows), sweep_note(results), note])
+    header = ["preset", "seeds", "interquartile mean (95% interval)", "to reach", "lowest", "last network"]
+    header += ["steps", "steps/s, median", "seconds, median (least)"]
+    rows = [task_row(*row, task) for row in presets.items()]
+    anchors = ", ".join(f"{name} {score:g}" for name, score in task.anchors.items())
+    note = f"Elsewhere: {anchors} ({task.source}). With fewer than four seeds the interquartile mean is the mean."
+    return "\n\n".join([task_verdict(presets, task), table(header, rows), sweep_note(results), note])
 
 
-def pendulum_row(preset: str, told: Results) -> list[Any]:
+def task_row(preset: str, told: Results, task: Task) -> list[Any]:
     runs = told["runs"]
     low, high = told["interval"]["best"]
     rates = [run["training"]["steps"] / (60 * run["training"]["minutes"]) for run in runs]
     seconds = [run["seconds"] for run in runs]
-    anchor = PENDULUM_ANCHORS.get(preset)
+    target = task.targets.get(preset)
     return [
         f"`{preset}`",
         len(runs),
         f"{told['interquartile_mean']['best']:.1f} ({low:.1f} to {high:.1f})",
-        f"{PENDULUM_TARGETS[preset]:.0f}",
-        "" if anchor is None else f"{anchor:.1f}",
+        "" if target is None else f"{target:g}",
         f"{min(run['best']['mean'] for run in runs):.1f}",
         f"{told['interquartile_mean']['last']:.1f}",
+        f"{max(run['training']['steps'] for run in runs):,}",
         f"{statistics.median(rates):.0f}",
         f"{statistics.median(seconds):.0f} ({min(seconds):.0f})",
     ]
 
 
-def pendulum_verdict(presets: Results) -> str:
+def task_verdict(presets: Results, task: Task) -> str:
     """How many reach what they have to, and by how much the others miss it."""
     short = {
-        name: PENDULUM_TARGETS[name] - told["interquartile_mean"]["best"] for name, told in presets.items()
+        name: task.targets[name] - told["interquartile_mean"]["best"]
+        for name, told in presets.items()
+        if name in task.targets
     }
     missed = [f"`{name}` by {by:.1f}" for name, by in short.items() if by > 0]
-    met = len(presets) - len(missed)
-    outcome = f"{met} of {len(presets)} presets" + (f"; missed: {', '.join(missed)}" if missed else "")
-    return f"Targets within 20,000 steps, met by {outcome}."
+    met = len(short) - len(missed)
+    which = "every preset has to" if task.needs_all else "one preset has to"
+    tail = f"; missed: {', '.join(missed)}" if missed else ""
+    return f"Targets, which {which} reach: met by {met} of {len(short)} presets{tail}."
 
 
 def names(presets: Results, conditions: list[str], text: str) -> str:

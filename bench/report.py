@@ -35,6 +35,7 @@ from bench import (
 )
 from bench.core import comparison
 from bench.speed_results import Results, machines
+from bench.train.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results"
@@ -253,9 +254,9 @@ def cartpole() -> str:
     return learning_table.cartpole(RESULTS, table)
 
 
-def pendulum() -> str:
-    """What every preset with continuous actions learns."""
-    return learning_table.pendulum(RESULTS, table)
+def task(env_id: str) -> str:
+    """What presets learn on a small task."""
+    return learning_table.of_task(RESULTS, table, TASKS[env_id])
 
 
 def parts() -> str:
@@ -310,11 +311,13 @@ def against_page(results: Results) -> str:
 
 def distributed(name: str) -> str:
     """A block of docs/clusters.md; bench/distributed/ measures what it says."""
+    if name == "kills":
+        return distributed_table.kills(RESULTS)
     results = distributed_table.newest(
         RESULTS, "distributed_serving" if name == "sizing" else f"distributed_{name}"
     )
-    if name in ("kills", "serving", "many_shards"):
-        return str(getattr(distributed_table, name)(results))
+    if name == "many_shards":
+        return distributed_table.many_shards(results)
     return str(getattr(distributed_table, name)(results, table))
 
 
@@ -325,7 +328,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "targets": targets,
     "training": training,
     "cartpole": cartpole,
-    "pendulum": pendulum,
+    **{Path(one.file).stem: partial(task, env_id) for env_id, one in TASKS.items() if one.targets},
     "parts": parts,
     "rates": rates,
     "memory": memory,

@@ -3,8 +3,8 @@
     python bench/distributed/kills.py bench/results/<machine>/distributed_kills.json --kills 100 --seed 0
 
 The run is one of `mujigae train --actors --shards` with an environment whose rows say which they are (`numbered.py`). Each kill
-is a SIGKILL, at a random moment; the next one follows when training has gone on. A killed learner takes all of Ray with it, and
-the run is resumed. In the end every row of the shards' files is looked at.
+is a SIGKILL, at a random moment; the next one follows when training has gone on. A killed learner takes all others with it, and
+the run is resumed. In the end every row of the shards' files is looked at. `--workers ray`: the same with Ray.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.train.collect import machine, packages
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "MUJIGAE_KILLS"  # an environment variable that all processes of a run inherit
-TITLES = {"actor": "ray::ActorServer", "shard": "ray::ShardServer"}
+TITLES = {"actor": b"ray::ActorServer", "shard": b"ray::ShardServer"}  # that Ray gives its processes
 GOES_ON_SECONDS = 180.0
 OPTIONS = [
     *(
@@ -69,9 +69,12 @@ OPTIONS = [
 
 def main() -> None:
     options = parser().parse_args()
-    results = kill_run(options.kills, options.seed, options.actors, options.shards, options.one_of_each)
-    versions = packages() | {"ray": __import__("ray").__version__}
-    results |= {"machine": machine(), "versions": versions, "seed": options.seed, "options": OPTIONS}
+    results = kill_run(options)
+    versions = packages()
+    if options.workers == "ray":
+        versions["ray"] = __import__("ray").__version__
+    results |= {"workers": options.workers, "machine": machine(), "versions": versions}
+    results |= {"seed": options.seed, "options": OPTIONS}
     options.out.write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results["totals"]))
     sys.exit(bool(results["failures"]))
@@ -84,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("out", type=Path, help="the JSON to write")
     result.add_argument("--kills", type=int, default=100, help="processes to kill")
     result.add_argument("--one-of-each", action="store_true", help="an actor, a shard, the learner, by turns")
+    result.add_argument("--workers", choices=("processes", "ray"), default="processes")
     result.add_argument("--actors", type=int, default=2)
     result.add_argument("--shards", type=int, default=2)
     result.add_argument("--seed", type=int, default=0, help="of victims and moments")
@@ -93,11 +97,11 @@ def parser() -> argparse.ArgumentParser:
 class Run:
     """A run in a process of its own, which is resumed when it was killed."""
 
-    def __init__(self, root: Path, num_actors: int, num_shards: int) -> None:
+    def __init__(self, root: Path, workers: str, num_actors: int, num_shards: int) -> None:
         self.root, self.folder, self.mark = root, root / "run", secrets.token_hex(8)
-        self._begin(
-            ["train", *OPTIONS, "--actors", str(num_actors), "--shards", str(num_shards), "--name", "run"]
-        )
+        self._is_of = is_of_ray if workers == "ray" else is_of_this_machine
+        sizes = ["--actors", str(num_actors), "--shards", str(num_shards), "--workers", workers]
+        self._begin(["train", *OPTIONS, *sizes, "--name", "run"])
 
     def _begin(self, arguments: list[str]) -> None:
         paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -118,7 +122,7 @@ class Run:
     def victims(self, kind: str) -> list[int]:
         if kind == "learner":
             return [self.process.pid]
-        return [pid for pid in self.processes() if read(pid, "cmdline").startswith(TITLES[kind].encode())]
+        return [pid for pid in self.processes() if self._is_of(pid, kind)]
 
     def updates(self) -> int:
         """Gradient steps in the newest row of progress.csv."""
@@ -144,17 +148,15 @@ class Run:
         self.process.wait(GOES_ON_SECONDS)
 
 
-def kill_run(
-    num_kills: int, seed: int, num_actors: int, num_shards: int, one_of_each: bool
-) -> dict[str, Any]:
-    rng, kills = random.Random(seed), []
+def kill_run(options: argparse.Namespace) -> dict[str, Any]:
+    rng, kills = random.Random(options.seed), []
     shared_before = {*os.listdir("/dev/shm")}
     with tempfile.TemporaryDirectory(prefix="kills-") as root:
-        run = Run(Path(root), num_actors, num_shards)
+        run = Run(Path(root), options.workers, options.actors, options.shards)
         run.wait_until_it_goes_on()
-        for number in range(num_kills):
+        for number in range(options.kills):
             kinds = ("actor", "shard", "learner")
-            kind = kinds[number % 3] if one_of_each else rng.choices(kinds, weights=(9, 9, 2))[0]
+            kind = kinds[number % 3] if options.one_of_each else rng.choices(kinds, weights=(9, 9, 2))[0]
             time.sleep(rng.random() * 2)
             kills.append(kill_one(run, kind, rng))
             print(number, kills[-1], flush=True)
@@ -207,6 +209,17 @@ def kill_one(run: Run, kind: str, rng: random.Random) -> dict[str, Any]:
         "seconds_until_training": round(time.monotonic() - began, 2),
         "flushed_rows_lost": lost,
     }
+
+
+def is_of_ray(pid: int, kind: str) -> bool:
+    return read(pid, "cmdline").startswith(TITLES[kind])
+
+
+def is_of_this_machine(pid: int, kind: str) -> bool:
+    """A server writes what it prints to a file with its name."""
+    with contextlib.suppress(OSError):
+        return Path(os.readlink(f"/proc/{pid}/fd/1")).name.startswith(f"{kind}-")
+    return False
 
 
 def flushed_rows(folder: Path) -> dict[str, int]:

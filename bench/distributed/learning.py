@@ -43,9 +43,8 @@ def main() -> None:
         for seed in range(options.seeds)
         for name, more in WORKERS.items()
     ]
-    versions = packages() | {"ray": __import__("ray").__version__}
     options.out.write_text(
-        json.dumps({"runs": runs, "machine": machine(), "versions": versions}, indent=2) + "\n"
+        json.dumps({"runs": runs, "machine": machine(), "versions": packages()}, indent=2) + "\n"
     )
 
 

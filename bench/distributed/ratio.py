@@ -50,10 +50,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0, help="of each run")
     options = parser.parse_args()
     results = {name: measure(more, options.minutes) for name, more in CASES.items()}
-    versions = packages() | {"ray": __import__("ray").__version__}
     wanted = {"asked": BATCH_SIZE / PERIOD, "options": OPTIONS, "cases": results}
     options.out.write_text(
-        json.dumps({**wanted, "machine": machine(), "versions": versions}, indent=2) + "\n"
+        json.dumps({**wanted, "machine": machine(), "versions": packages()}, indent=2) + "\n"
     )
     print(json.dumps(results, indent=1))
 

@@ -1,11 +1,11 @@
-"""What a shard in Ray serves beside a local buffer, and what the parts of its calls cost:
+"""What shards in other processes serve beside a local buffer, and what the parts of their calls cost:
 
     python bench/distributed/serving.py bench/results/<machine>/distributed_serving.json
 
-Both hold the same rows of 84x84 frames in stacks of four, in a file, and draw batches of 512. The shard draws its batches into
-memory that it shares with the learner, as it does on the learner's machine; and, as for a learner elsewhere, they go through
-Ray's object store (one copy, which is measured by itself too). Every batch is checked by one sum over its newest frames, on
-all sides. The three are measured by turns, several times.
+All hold the same rows of 84x84 frames in stacks of four, in a file, and draw batches of 512. A shard in a process of this machine
+and one in Ray draw their batches into memory that they share with the learner; and, as for a learner on another machine, those
+of Ray go through its object store (one copy, which is measured by itself too). Every batch is checked by one sum over its
+newest frames, on all sides. The four are measured by turns, several times.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ if __name__ == "__main__":
 import mujigae
 from bench.train.collect import machine, packages
 from mujigae.distributed.chunk import Step, decode, encode
-from mujigae.distributed.cluster import ray_session
+from mujigae.distributed.calls import Processes
 from mujigae.distributed.ledger import Standing
+from mujigae.distributed.local_processes import local_processes
 from mujigae.distributed.puller import Puller
+from mujigae.distributed.ray_processes import RayProcesses, ray_processes
 from mujigae.distributed.sender import Sender
 from mujigae.distributed.shard import Elsewhere
 from mujigae.distributed.shard_server import ShardPlan, ShardServer
@@ -98,60 +100,85 @@ def chunks(num_rows: int, spec: BufferSpec) -> Any:
 
 def measure(num_rows: int, num_rounds: int) -> dict[str, Any]:
     spec = spec_of(num_rows)
-    with tempfile.TemporaryDirectory(prefix="serving-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="serving-") as folder,
+        local_processes() as processes,
+        ray_processes("serving", None, 1, 1 << 30) as ray,
+    ):
         local = mujigae.PrioritizedReplayBuffer._of_spec(spec, (os.fsencode(Path(folder) / "local"), "new"))
-        plan = ShardPlan(str(Path(folder) / "shard"), spec, 0, 1e9, 1, 1e18)
-        with ray_session(None, 1, 1 << 30) as ray:
-            shard = ray.remote(ShardServer).options(num_cpus=1).remote(plan)
-            adding = fill(ray, shard, local, num_rows, spec)
-            puller = Puller(ray, [shard], BATCH_SIZE, seed=0)
-            puller.shares.known = [ray.get(shard.look.remote(), timeout=60).share]
-            rounds = [
-                (rate(local_batches(local)), rate(shared_batches(puller)), rate(stored_batches(ray, shard)))
-                for _ in range(num_rounds)
-            ]
-            assert not any(puller._is_far)
-            parts = {**call_parts(ray, shard), **copy_parts(ray, local.sample(BATCH_SIZE))}
-            ray.get(shard.close.remote(), timeout=60)
-    locals_, shared, stored = ([one[side] for one in rounds] for side in range(3))
+        fill_local(local, num_rows, spec)
+        near = Subject(processes, Path(folder) / "processes", spec, num_rows)
+        far = Subject(ray, Path(folder) / "ray", spec, num_rows)
+        sides = {
+            "local": lambda: local_batches(local),
+            "processes": lambda: shared_batches(near.puller),
+            "ray": lambda: shared_batches(far.puller),
+            "ray_stored": lambda: stored_batches(ray, far.shard),
+        }
+        rounds = [{name: rate(batches()) for name, batches in sides.items()} for _ in range(num_rounds)]
+        assert not any(near.puller._is_far + far.puller._is_far)
+        parts = {"processes": near.parts(), "ray": far.parts()}
+        parts["ray"] |= copy_parts(ray, local.sample(BATCH_SIZE))
     return {
         "batch_size": BATCH_SIZE,
         "rows": num_rows,
-        "local_rows_per_second": locals_,
-        "shard_rows_per_second": shared,
-        "stored_rows_per_second": stored,
-        "share_of_local": statistics.median(b / a for a, b, _ in rounds),
-        "share_of_local_stored": statistics.median(c / a for a, _, c in rounds),
-        **adding,
-        **parts,
-    }
-
-
-def fill(ray: Any, shard: Any, local: Any, num_rows: int, spec: BufferSpec) -> dict[str, Any]:
-    """Adds the same rows to both; what chunks cost on the way."""
-    sender, encoding, sending, num_bytes = Sender(0, 1, Standing()), 0.0, 0.0, 0
-    source = chunks(num_rows, spec)
-    while True:
-        began = time.perf_counter()
-        rows = next(source, None)
-        encoding += time.perf_counter() - began
-        if rows is None:
-            break
-        for block in decode(rows, spec.obs):
-            local.extend(*block[1:7], block.env_ids, priority=block.priority)
-        began = time.perf_counter()
-        sender.put(rows)
-        chunk = sender.next()
-        assert chunk is not None
-        sender.answered(chunk.sequence, ray.get(shard.add.remote(chunk), timeout=60))
-        sending += time.perf_counter() - began
-        num_bytes += rows.nbytes
-    return {
+        "rows_per_second": {name: [one[name] for one in rounds] for name in sides},
+        "share_of_local": {
+            name: statistics.median(one[name] / one["local"] for one in rounds) for name in sides
+        },
         "chunk_rows": CHUNK_STEPS * NUM_LANES,
-        "chunk_bytes_of_a_row": num_bytes / num_rows,
         "raw_bytes_of_a_row": 2 * STACK * SIDE * SIDE,
-        "added_rows_per_second": num_rows / sending,
+        "parts": parts,
     }
+
+
+class Subject:
+    """A shard in a process of its own, filled, and the puller that asks it."""
+
+    def __init__(self, processes: Processes, path: Path, spec: BufferSpec, num_rows: int) -> None:
+        self.processes = processes
+        self.shard = processes.start("shard", ShardServer, ShardPlan(str(path), spec, 0, 1e9, 1, 1e18))
+        self.adding = self._fill(num_rows, spec)
+        self.puller = Puller(processes, [self.shard], BATCH_SIZE, seed=0)
+        self.puller.shares.known = [self.ask("look").share]
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        return self.processes.answer(self.processes.call(self.shard, method, *arguments), 60.0)
+
+    def _fill(self, num_rows: int, spec: BufferSpec) -> dict[str, float]:
+        """What chunks cost on the way."""
+        sender, seconds, num_bytes = Sender(0, 1, Standing()), 0.0, 0
+        for rows in chunks(num_rows, spec):
+            began = time.perf_counter()
+            sender.put(rows)
+            chunk = sender.next()
+            assert chunk is not None
+            sender.answered(chunk.sequence, self.ask("add", chunk))
+            seconds += time.perf_counter() - began
+            num_bytes += rows.nbytes
+        return {
+            "chunk_bytes_of_a_row": num_bytes / num_rows,
+            "added_rows_per_second": num_rows / seconds,
+        }
+
+    def parts(self) -> dict[str, float]:
+        """A call without anything, one by one and many at once."""
+        began = time.perf_counter()
+        for _ in range(300):
+            self.ask("standing", 0)
+        one_by_one = (time.perf_counter() - began) / 300
+        began = time.perf_counter()
+        calls = [self.processes.call(self.shard, "standing", 0) for _ in range(1000)]
+        for call in calls:
+            self.processes.answer(call, 60.0)
+        many = (time.perf_counter() - began) / 1000
+        return {**self.adding, "call_seconds": one_by_one, "call_seconds_many_at_once": many}
+
+
+def fill_local(buffer: Any, num_rows: int, spec: BufferSpec) -> None:
+    for rows in chunks(num_rows, spec):
+        for block in decode(rows, spec.obs):
+            buffer.extend(*block[1:7], block.env_ids, priority=block.priority)
 
 
 def local_batches(buffer: Any) -> Any:
@@ -171,13 +198,14 @@ def shared_batches(puller: Puller) -> Any:
         yield found[1].batch
 
 
-def stored_batches(ray: Any, shard: Any) -> Any:
+def stored_batches(ray: RayProcesses, shard: Any) -> Any:
     """As a learner on another machine takes them: two calls under way."""
-    calls = [shard.pull.remote(BATCH_SIZE, Elsewhere()) for _ in range(IN_FLIGHT)]
+    arguments = shard, "pull", BATCH_SIZE, Elsewhere()
+    calls = [ray.call(*arguments) for _ in range(IN_FLIGHT)]
     for number in range(NUM_BATCHES):
-        pulled = ray.get(calls.pop(0), timeout=60)
+        pulled = ray.answer(calls.pop(0), 60.0)
         if number + IN_FLIGHT < NUM_BATCHES:
-            calls.append(shard.pull.remote(BATCH_SIZE, Elsewhere()))
+            calls.append(ray.call(*arguments))
         yield pulled.batch
 
 
@@ -190,18 +218,7 @@ def rate(batches: Any) -> float:
     return NUM_BATCHES * BATCH_SIZE / (time.perf_counter() - began)
 
 
-def call_parts(ray: Any, shard: Any) -> dict[str, float]:
-    """A call without anything, one by one and many at once."""
-    began = time.perf_counter()
-    for _ in range(300):
-        ray.get(shard.standing.remote(0), timeout=60)
-    one_by_one = (time.perf_counter() - began) / 300
-    began = time.perf_counter()
-    ray.get([shard.standing.remote(0) for _ in range(1000)], timeout=60)
-    return {"call_seconds": one_by_one, "call_seconds_many_at_once": (time.perf_counter() - began) / 1000}
-
-
-def copy_parts(ray: Any, batch: Any) -> dict[str, float]:
+def copy_parts(ray: RayProcesses, batch: Any) -> dict[str, float]:
     """The copy of a batch into the object store, and out of it without a copy."""
     puts, gets = [], []
     for _ in range(20):
@@ -209,7 +226,7 @@ def copy_parts(ray: Any, batch: Any) -> dict[str, float]:
         reference = ray.put(batch)
         puts.append(time.perf_counter() - began)
         began = time.perf_counter()
-        ray.get(reference, timeout=60)
+        ray.get(reference, 60.0)
         gets.append(time.perf_counter() - began)
     num_bytes = batch.obs.nbytes + batch.next_obs.nbytes
     return {

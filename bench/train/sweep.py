@@ -3,6 +3,7 @@
     python bench/train/sweep.py runs/cartpole bench/results/cartpole.json --seeds 5 --side-by-side 2
     python bench/train/sweep.py runs/pendulum bench/results/pendulum.json --env Pendulum-v1
 
+`tasks.py` lists the environments, their presets and what these have to reach.
 A run that has been evaluated is not run again, so the sweep can be stopped at any time and goes on where it was. A run's score is
 the mean over the evaluation's games, by the best snapshot (chosen by other games) and by the last network; a preset's is the
 interquartile mean (Agarwal et al. 2021) over its seeds. Presets that are not asked for keep what the results have of them, with
@@ -26,19 +27,12 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.train.collect import evaluation, machine, packages, train, training
-
-PRESETS = {
-    "CartPole-v1": (
-        *("dqn", "double", "dueling", "prioritized", "n_step", "noisy", "c51", "qr_dqn", "iqn"),
-        *("munchausen", "hl_gauss", "rainbow"),
-    ),
-    "Pendulum-v1": ("ddpg", "td3", "sac", "naf", "cem"),
-}
+from bench.train.tasks import TASKS
 
 
 def main() -> None:
     options = parser().parse_args()
-    options.presets = options.presets or PRESETS[options.env]
+    options.presets = options.presets or TASKS[options.env].presets
     options.runs.mkdir(parents=True, exist_ok=True)
     pairs = [(preset, seed, options) for seed in range(options.seeds) for preset in options.presets]
     with ThreadPoolExecutor(options.side_by_side) as side_by_side:
@@ -46,7 +40,7 @@ def main() -> None:
     measured = measured_before(options.out) | {
         preset: of_preset(preset, options) for preset in options.presets
     }
-    presets = {preset: measured[preset] for preset in PRESETS[options.env] if preset in measured}
+    presets = {preset: measured[preset] for preset in TASKS[options.env].presets if preset in measured}
     results = {"env_id": options.env, "episodes": options.episodes, "presets": presets}
     options.out.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -109,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("runs", type=Path, help="folder of the runs")
     made.add_argument("out", type=Path, help="the results, JSON")
-    made.add_argument("--env", choices=PRESETS, default="CartPole-v1")
+    made.add_argument("--env", choices=TASKS, default="CartPole-v1")
     made.add_argument("--seeds", type=int, default=5, help="0 to this")
     made.add_argument("--presets", nargs="*", help="all that suit the environment")
     made.add_argument("--episodes", type=int, default=100, help="of each evaluation")

@@ -179,14 +179,16 @@ def _tracking(options: cli_options.TrainOptions) -> Any:
 def _workers(options: cli_options.TrainOptions, resumed: Path | None) -> dict[str, Any]:
     """How a run is built whose rows come from other processes, as `train_run` takes it; nothing for one process."""
     if resumed is None and options.actors == 0:
-        if options.shards != 1 or options.address is not None:
-            raise ConfigError("actors: expected at least 1 with --shards and --address, got 0")
+        if options.shards != 1 or options.workers is not None or options.address is not None:
+            raise ConfigError("actors: expected at least 1 with --shards, --workers and --address, got 0")
         return {}
-    from mujigae.distributed.workers import RayWorkers, saved_workers
+    from mujigae.distributed.carriers import Carrier
+    from mujigae.distributed.workers import ClusterWorkers, saved_workers
 
     if resumed is None:
-        return {"build": RayWorkers(options.actors, options.shards, options.address).build}
-    workers = saved_workers(resumed, options.address)
+        carrier = Carrier.of(options.workers, options.address)
+        return {"build": ClusterWorkers(options.actors, options.shards, carrier).build}
+    workers = saved_workers(resumed, options.workers, options.address)
     if options.actors not in (0, 0 if workers is None else workers.num_actors):
         raise ConfigError("actors: cannot change when a run is resumed")
     return {} if workers is None else {"build": workers.build}

@@ -1,7 +1,8 @@
-"""Runs of several processes, with Ray: they end whole, go on after a kill, and leave nothing behind."""
+"""Runs of several processes, with Ray and without: they end whole, go on after a kill, and leave nothing behind."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -21,11 +22,12 @@ import pytest
 
 import mujigae
 from mujigae.agents.presets import resolve
-from mujigae.distributed import cluster
-from mujigae.distributed.workers import RayWorkers, saved_workers
+from mujigae.distributed.carriers import Carrier
+from mujigae.distributed.ray_processes import FLAGS
+from mujigae.distributed.workers import ClusterWorkers, saved_workers
 from mujigae.errors import ConfigError
 
-ray = pytest.importorskip("ray")
+CARRIERS = ["processes", pytest.param("ray", marks=pytest.mark.slow)]
 
 OPTIONS = [
     *("prioritized", "--env", "CartPole-v1", "--num-envs", "2", "--hidden-sizes", "16", "--head-size", "0"),
@@ -54,52 +56,60 @@ def start(*arguments: str) -> Any:
     )
 
 
-def of_run(folder: Path) -> list[str]:
-    """What is left of a run in the process table: workers of Ray hold their shard's path open, or are named by it."""
-    found = subprocess.run(
-        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    return [
-        line for line in found if line.startswith("ray::ShardServer") or line.startswith("ray::ActorServer")
-    ]
+def of_runs(root: Path) -> list[str]:
+    """What is left of runs in `root`: Ray's workers by their titles, others by the files they have open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            title = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+            files = [os.readlink(file) for file in (process / "fd").iterdir()]
+            if title.startswith(("ray::ShardServer", "ray::ActorServer")) or any(
+                file.startswith(f"{root}/") for file in files
+            ):
+                found.append(title)
+    return found
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+@pytest.fixture(scope="module", params=CARRIERS)
+def finished(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, str, str]:
+    """A run with this carrier, and what it said."""
+    carrier = request.param
+    if carrier == "ray":
+        pytest.importorskip("ray")
     root = tmp_path_factory.mktemp("runs")
-    sizes = ("--actors", "2", "--shards", "2", "--steps", "1500")
+    sizes = ("--actors", "2", "--shards", "2", "--workers", carrier, "--steps", "1500")
     process = start(*OPTIONS, *sizes, "--runs", str(root), "--name", "run")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    return root / "run", out, err
+    return carrier, root / "run", out, err
 
 
-@pytest.mark.slow
-def test_a_run_makes_as_many_updates_as_one_process(finished: tuple[Path, str, str]) -> None:
-    folder, _, _ = finished
+def test_a_run_makes_as_many_updates_as_one_process(finished: tuple[str, Path, str, str]) -> None:
+    _, folder, _, _ = finished
     with (folder / "progress.csv").open(newline="") as file:
         last = [*csv.DictReader(file)][-1]
     assert int(last["updates"]) == 1500 // 8 - 104 // 8 + 1
     assert int(last["step"]) >= 1500
 
 
-@pytest.mark.slow
-def test_ray_says_nothing_in_the_terminal(finished: tuple[Path, str, str]) -> None:
-    _, out, err = finished
-    assert "workers: 2 actors of 2 environments, 2 shards, Ray on this machine" in out
+def test_processes_say_nothing_in_the_terminal(finished: tuple[str, Path, str, str]) -> None:
+    carrier, _, out, err = finished
+    where = "processes of this machine" if carrier == "processes" else "Ray on this machine, object store"
+    assert f"workers: 2 actors of 2 environments, 2 shards, 2 samples per insert; {where}" in out
+    assert err == ""
     for line in (*out.splitlines(), *err.splitlines()):
         assert "raylet" not in line
         assert "INFO" not in line
 
 
-@pytest.mark.slow
-def test_nothing_is_left_after_the_end(finished: tuple[Path, str, str]) -> None:
-    assert of_run(finished[0]) == []
+def test_nothing_is_left_after_the_end(finished: tuple[str, Path, str, str]) -> None:
+    assert of_runs(finished[1].parent) == []
 
 
-@pytest.mark.slow
-def test_the_shards_hold_the_rows_of_all_actors(finished: tuple[Path, str, str]) -> None:
-    folder, _, _ = finished
+def test_the_shards_hold_the_rows_of_all_actors(finished: tuple[str, Path, str, str]) -> None:
+    _, folder, _, _ = finished
     totals = json.loads((folder / "cluster.json").read_text())["totals"]
     assert len(totals["actor_processes"]) == len(totals["shard_processes"]) == 2
     for s in range(2):
@@ -108,22 +118,23 @@ def test_the_shards_hold_the_rows_of_all_actors(finished: tuple[Path, str, str])
         assert len({episode.env_id for episode in buffer.episodes()}) == 2
 
 
-@pytest.mark.slow
-def test_a_finished_run_goes_on_with_more_steps(finished: tuple[Path, str, str]) -> None:
-    process = start("--resume", str(finished[0]), "--steps", "2200")
+def test_a_finished_run_goes_on_with_more_steps(finished: tuple[str, Path, str, str]) -> None:
+    _, folder, _, _ = finished
+    process = start("--resume", str(folder), "--steps", "2200")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    with (finished[0] / "progress.csv").open(newline="") as file:
+    with (folder / "progress.csv").open(newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file)]
     assert steps == sorted(steps)
     assert steps[-1] >= 2200
 
 
-@pytest.mark.slow
-def test_a_run_that_is_stopped_leaves_a_checkpoint_and_no_process(tmp_path: Path) -> None:
-    process = start(
-        *OPTIONS, "--actors", "1", "--steps", "100000000", "--runs", str(tmp_path), "--name", "run"
-    )
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_a_run_that_is_stopped_leaves_a_checkpoint_and_no_process(carrier: str, tmp_path: Path) -> None:
+    if carrier == "ray":
+        pytest.importorskip("ray")
+    sizes = ("--actors", "1", "--workers", carrier, "--steps", "100000000")
+    process = start(*OPTIONS, *sizes, "--runs", str(tmp_path), "--name", "run")
     give_up_at = time.monotonic() + 200
     while not (tmp_path / "run" / "progress.csv").exists() or time.monotonic() > give_up_at:
         time.sleep(0.2)
@@ -133,12 +144,13 @@ def test_a_run_that_is_stopped_leaves_a_checkpoint_and_no_process(tmp_path: Path
     assert process.returncode == 130, err
     assert "interrupted; to go on: mujigae train --resume" in out
     assert [*(tmp_path / "run").glob("checkpoint-*")]
-    assert of_run(tmp_path / "run") == []
+    assert of_runs(tmp_path) == []
 
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A cluster that somebody started by hand, with processors for a shard and two actors, and a token of its own."""
+    pytest.importorskip("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
     with socket.socket() as free:
@@ -152,7 +164,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | cluster.FLAGS,
+        env=os.environ | FLAGS,
     )
     assert head.stdout is not None
     try:
@@ -173,7 +185,7 @@ def test_a_run_joins_a_cluster_and_leaves_nothing_in_it(address: str, tmp_path: 
     )
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert f"workers: 2 actors of 2 environments, 1 shard, the cluster at {address}" in out
+    assert f"workers: 2 actors of 2 environments, 1 shard, 2 samples per insert; the cluster at {address}" in out
     ask = f"import ray; ray.init('{address}', log_to_driver=False); print(ray.util.list_named_actors(True))"
     found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
@@ -195,16 +207,16 @@ def test_a_run_joins_a_cluster_and_leaves_nothing_in_it(address: str, tmp_path: 
 def test_what_needs_rows_or_environments_here_is_refused(options: dict[str, Any], error: str) -> None:
     values = {"num_envs": 2, "batch_size": 2, **options}
     with pytest.raises(ConfigError, match=error):
-        RayWorkers(4, 2).build(resolve("dqn", "CartPole-v1", values))
+        ClusterWorkers(4, 2, Carrier()).build(resolve("dqn", "CartPole-v1", values))
 
 
 def test_more_shards_than_actors_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"shards: expected at most one for each actor \(2\), got 3"):
-        RayWorkers(2, 3)
+        ClusterWorkers(2, 3, Carrier())
 
 
 def test_lanes_and_capacity_are_shared_out_as_in_one_buffer(tmp_path: Path) -> None:
-    workers = RayWorkers(5, 2)
+    workers = ClusterWorkers(5, 2, Carrier())
     workers.build(resolve("dqn", "CartPole-v1", {"num_envs": 3, "capacity": 1007}))
     shards, actors = workers._plan.shards(tmp_path), workers._plan.actors()
     assert [plan.spec.num_envs for plan in shards] == [9, 6]
@@ -212,12 +224,39 @@ def test_lanes_and_capacity_are_shared_out_as_in_one_buffer(tmp_path: Path) -> N
     assert [plan.first_lane for plan in actors] == [0, 0, 3, 3, 6]
 
 
-def test_a_run_says_how_many_workers_it_had(tmp_path: Path) -> None:
-    assert saved_workers(tmp_path, None) is None
-    RayWorkers(5, 2)._write(tmp_path)
-    found = saved_workers(tmp_path, "auto")
+def test_a_run_says_how_many_workers_it_had_and_who_carried_their_calls(tmp_path: Path) -> None:
+    assert saved_workers(tmp_path) is None
+    ClusterWorkers(5, 2, Carrier())._write(tmp_path)
+    found = saved_workers(tmp_path)
     assert found is not None
-    assert (found.num_actors, found.num_shards, found.address) == (5, 2, "auto")
-    (tmp_path / "cluster.json").write_text('{"actors": "many", "shards": 1}')
-    with pytest.raises(mujigae.CheckpointError, match="expected numbers of actors and shards"):
-        saved_workers(tmp_path, None)
+    assert (found.num_actors, found.num_shards, found.carrier) == (5, 2, Carrier("processes"))
+    elsewhere = saved_workers(tmp_path, address="auto")
+    assert elsewhere is not None
+    assert elsewhere.carrier == Carrier("ray", "auto")
+
+
+def test_runs_of_before_had_ray(tmp_path: Path) -> None:
+    (tmp_path / "cluster.json").write_text('{"actors": 2, "shards": 1}')
+    found = saved_workers(tmp_path)
+    assert found is not None
+    assert found.carrier == Carrier("ray")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('{"actors": "many", "shards": 1}', "expected numbers of actors and shards"),
+        ('{"actors": 2, "shards": 1, "carrier": "pigeon"}', "carrier: expected processes or ray, got pigeon"),
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_refused(text: str, error: str, tmp_path: Path) -> None:
+    (tmp_path / "cluster.json").write_text(text)
+    with pytest.raises(mujigae.CheckpointError, match=error):
+        saved_workers(tmp_path)
+
+
+def test_an_address_is_of_ray() -> None:
+    assert Carrier.of(None, "auto") == Carrier.of("ray", "auto") == Carrier("ray", "auto")
+    assert Carrier.of(None, None) == Carrier.of("processes", None) == Carrier()
+    with pytest.raises(ConfigError, match="workers: expected ray with --address, got 'processes'"):
+        Carrier.of("processes", "auto")

@@ -1,4 +1,4 @@
-"""Ray's files of a run that was killed go when the next one starts; those of a run that is alive stay."""
+"""The files of a session that was killed go when the next one starts; those of a run that is alive stay."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_what_a_killed_run_left_is_deleted_and_what_others_have_stays(root: Path
         for _ in range(2)
     ]
     folders = [Path(process.stdout.readline().strip()) for process in processes if process.stdout is not None]
-    (root / "mujigae-ray-new").mkdir()  # not locked yet
+    (root / "mujigae-session-new").mkdir()  # not locked yet
     (root / "elsewhere").mkdir()
     (root / "elsewhere" / "file").write_text("kept")
-    (root / "mujigae-ray-link").symlink_to(root / "elsewhere")
+    (root / "mujigae-session-link").symlink_to(root / "elsewhere")
     try:
         processes[0].send_signal(signal.SIGKILL)
         processes[0].wait(timeout=30)
@@ -57,5 +57,5 @@ def test_what_a_killed_run_left_is_deleted_and_what_others_have_stays(root: Path
             process.kill()
             process.communicate(timeout=30)
     assert not own.exists()
-    assert (root / "mujigae-ray-new").is_dir()
+    assert (root / "mujigae-session-new").is_dir()
     assert (root / "elsewhere" / "file").read_text() == "kept"

@@ -16,7 +16,7 @@ from mujigae.distributed import shared_batches
 from mujigae.distributed.puller import MAX_IN_FLIGHT, NUM_IN_USE, Puller
 from mujigae.distributed.shard_server import ShardPlan, ShardServer
 from mujigae.distributed.shared_batches import Place, PlaceOpener, SharedBatches
-from tests.distributed.calls import Calls, Handle
+from tests.distributed.calls import FakeCalls, Server
 
 if not hasattr(os, "memfd_create"):
     pytest.skip("the system has no memory without a name", allow_module_level=True)
@@ -109,7 +109,7 @@ def test_arrays_outlive_the_memory_object_and_its_descriptor() -> None:
     batch = memory.batch(place)
     del memory
     gc.collect()
-    assert not os.path.exists(f"/proc/{place.process}/fd/{place.descriptor}")
+    assert not os.path.exists(f"/proc/{place.memory.process}/fd/{place.memory.descriptor}")
     assert_equal(batch, filled(5).sample(8))
 
 
@@ -119,7 +119,7 @@ def test_memory_of_another_machine_is_not_opened(other: dict[str, Any]) -> None:
     memory = shared()
     place = memory.take()
     assert place is not None
-    assert PlaceOpener().batch(place._replace(**other)) is None
+    assert PlaceOpener().batch(place._replace(memory=place.memory._replace(**other))) is None
 
 
 @pytest.mark.parametrize("lacking", ["memfd_create", "posix_fallocate"])
@@ -139,7 +139,7 @@ class Pulls:
     def __init__(self, tmp_path: Path) -> None:
         spec = filled()._spec
         plan = ShardPlan(str(tmp_path / "shard"), spec, 0, 1e9, 1, 1e9)
-        self.handle = Handle(lambda: ShardServer(plan))
+        self.handle = Server(lambda: ShardServer(plan))
         rows = filled()
         for episode in rows.episodes():
             num_rows = len(episode.action)
@@ -147,7 +147,7 @@ class Pulls:
                 obs, after = ({name: part[t + k] for name, part in episode.obs.items()} for k in (0, 1))
                 step = obs, episode.action[t], episode.reward[t], after, False, t == num_rows - 1
                 self.handle.server.shard.buffer.add(*step, extras={"cost": np.zeros(3, np.float32)})
-        self.puller = Puller(Calls(), [self.handle], 8, seed=0)
+        self.puller = Puller(FakeCalls(), [self.handle], 8, seed=0)
         self.puller.shares.known = [self.handle.server.shard.share()]
 
     def take(self) -> Any:
@@ -185,7 +185,7 @@ def test_learner_that_lets_go_of_its_batches_gets_nearly_all_in_shared_memory(tm
 
 
 def test_shard_of_another_machine_sends_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_batches, "_opened", lambda place: None)
+    monkeypatch.setattr(shared_batches, "opened", lambda where: None)
     pulls = Pulls(tmp_path)
     assert not any(pulls.lies_in_shared_memory(pulls.take()) for _ in range(10))
 

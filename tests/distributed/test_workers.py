@@ -1,4 +1,4 @@
-"""The learner's loop with processes that die all the time, without Ray: no row is lost, every count is right."""
+"""The learner's loop with processes that die all the time, all of them in this one: no row is lost, every count is right."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calls import Calls, Handle
+from calls import FakeCalls, Server
 
 import mujigae
 from bench.distributed.numbered import faults_in
 from mujigae.agents.presets import resolve
-from mujigae.distributed import actor_server, workers
+from mujigae.distributed import workers
 from mujigae.distributed.actor_server import ActorServer
+from mujigae.distributed.carriers import Carrier
 from mujigae.distributed.collector import spread
 from mujigae.distributed.plan import Plan
 from mujigae.distributed.puller import Puller
 from mujigae.distributed.shard_server import ShardServer
-from mujigae.distributed.workers import RayWorkers
+from mujigae.distributed.workers import ClusterWorkers
 from mujigae.runs.log import Window, make_row
 
 STEPS = 1200
@@ -60,16 +61,16 @@ class Processes:
     """What `Cluster` is, of handles that die now and then."""
 
     def __init__(
-        self, ray: Calls, plan: Plan, folder: Path, dies: Callable[[str], Callable[[], str]], flush_rows: int
+        self, calls: FakeCalls, plan: Plan, folder: Path, dies: Callable[[str], Callable[[], str]], flush_rows: int
     ) -> None:
         plans = [each._replace(flush_rows=flush_rows) for each in plan.shards(folder)]
-        self.shards = [Handle(Killed(each), dies("shard")) for each in plans]
+        self.shards = [Server(Killed(each), dies("shard")) for each in plans]
         self.actors = [
-            Handle(lambda each=each: self._actor(ray, each), dies("actor")) for each in plan.actors()
+            Server(lambda each=each: self._actor(calls, each), dies("actor")) for each in plan.actors()
         ]
 
-    def _actor(self, ray: Calls, plan: Any) -> ActorServer:
-        return ActorServer(plan, self.shards[plan.actor % len(self.shards)])
+    def _actor(self, calls: FakeCalls, plan: Any) -> ActorServer:
+        return ActorServer(plan, self.shards[plan.actor % len(self.shards)], calls)
 
     def close(self) -> None:
         for handle in self.shards:
@@ -85,15 +86,14 @@ def run(
     preset: str = "bench.distributed.numbered:Checker",
     env_id: str = "bench.distributed.numbered:Numbered-v0",
 ) -> tuple[Any, Any, Processes, list[Any]]:
-    ray = Calls()
-    monkeypatch.setattr(actor_server, "require", lambda *_: ray)
-    monkeypatch.setattr(workers, "require_ray", lambda: ray)
+    calls = FakeCalls()
     monkeypatch.setattr(workers, "WORK_SECONDS", 0.01)
     monkeypatch.setattr("mujigae.distributed.puller.LOOK_PERIOD_SECONDS", 0.01)
-    group = RayWorkers(2, num_shards)
+    group = ClusterWorkers(2, num_shards, Carrier())
     training = group.build(resolve(preset, env_id, VALUES))
-    group._ray, group._cluster = ray, Processes(ray, group._plan, folder, dies, flush_rows)  # type: ignore[assignment]
-    group._puller = Puller(ray, group._cluster.shards, 16, seed=0)
+    group._processes = calls  # type: ignore[assignment]
+    group._cluster = Processes(calls, group._plan, folder, dies, flush_rows)  # type: ignore[assignment]
+    group._puller = Puller(calls, group._cluster.shards, 16, seed=0)
     group._replay.puller = group._puller
     give_up_at = time.monotonic() + 60.0
     progress = [*group.run(training, lambda: time.monotonic() > give_up_at)]
@@ -188,11 +188,8 @@ def test_the_log_has_the_exploration_of_the_actors(monkeypatch: pytest.MonkeyPat
     processes.close()
 
 
-def test_before_anybody_has_acted_the_log_says_nothing_of_exploration(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(workers, "require_ray", Calls)
-    group = RayWorkers(2, 1)
+def test_before_anybody_has_acted_the_log_says_nothing_of_exploration() -> None:
+    group = ClusterWorkers(2, 1, Carrier())
     training = group.build(resolve("dqn", "CartPole-v1", {"num_envs": 2}))
     assert training.scalars()["epsilon"] is None
     assert set(training.scalars()) == set(training.agent.scalars())

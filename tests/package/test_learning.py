@@ -11,6 +11,7 @@ import pytest
 
 from mujigae import cli
 from mujigae.agents.presets import resolve
+from mujigae.agents.registry import preset_values
 from mujigae.runs.session import Outcome
 
 EPISODES = "step,frames,seconds,env_id,score,length_steps\n" + "".join(
@@ -146,12 +147,25 @@ def test_pendulum_is_swept_with_the_presets_that_it_suits_and_told_beside_its_ta
     modules["train.sweep"].main()
     assert len(without_training) == 10
     assert all(command[command.index("--env") + 1] == "Pendulum-v1" for command in without_training)
-    text = modules["learning_table"].pendulum(tmp_path, modules["report"].table)
-    assert "met by 4 of 5 presets; missed: `ddpg` by 10.0." in text
+    task = modules["train.tasks"].TASKS["Pendulum-v1"]
+    text = modules["learning_table"].of_task(tmp_path, modules["report"].table, task)
+    assert "every preset has to reach: met by 4 of 5 presets; missed: `ddpg` by 10.0." in text
+    assert "Elsewhere: DDPG -152.1, TD3 -151.9, SAC -157 (RL Baselines3 Zoo, 20,000 steps)." in text
     assert "seeds 0 to 1, " in text
     more = modules["learning_table"].seeds_of({"a": {"runs": [1, 2]}, "b": {"runs": [1]}})
     assert more == "seeds from 0 on, as many as the table says"
-    assert "| `td3` | 2 | -150.0 (-150.0 to -150.0) | -160 | -151.9 | -150.0 | -150.0 | 10 |" in text
+    assert "| `td3` | 2 | -150.0 (-150.0 to -150.0) | -160 | -150.0 | -150.0 | 400 | 10 |" in text
+
+
+@pytest.mark.parametrize("env_id", ["Acrobot-v1", "MountainCar-v0", "LunarLander-v3", "LunarLanderContinuous-v3"])
+def test_presets_of_a_task_have_its_budget_and_keep_their_best_network(modules: Any, env_id: str) -> None:
+    task = modules["train.tasks"].TASKS[env_id]
+    for preset in task.presets:
+        agent, _ = preset_values(preset)
+        values = agent.defaults(env_id, "vector", {})
+        assert f"{values['steps']:,} steps" in task.source
+        assert values["best_episodes"] >= 10
+    assert {*task.targets} <= {*task.presets}
 
 
 def test_missed_target_names_the_preset(modules: Any) -> None:
@@ -162,12 +176,10 @@ def test_missed_target_names_the_preset(modules: Any) -> None:
 
 
 def test_what_is_not_measured_yet_says_so(modules: Any, tmp_path: Path) -> None:
-    for told in (
-        modules["learning_table"].cartpole,
-        modules["learning_table"].pendulum,
-        modules["learning_table"].parts,
-    ):
-        assert told(tmp_path, modules["report"].table).startswith("Not measured yet")
+    table, task = modules["report"].table, modules["train.tasks"].TASKS["Pendulum-v1"]
+    for told in (modules["learning_table"].cartpole, modules["learning_table"].parts):
+        assert told(tmp_path, table).startswith("Not measured yet")
+    assert modules["learning_table"].of_task(tmp_path, table, task).startswith("Not measured yet")
 
 
 def test_interquartile_mean_leaves_the_ends_out(modules: Any) -> None:

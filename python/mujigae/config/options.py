@@ -78,11 +78,13 @@ class TrainOptions(Options):
     track_project: str = "mujigae"
     """Project (of MLflow: experiment) that a run with --track belongs to."""
     actors: NotNegative = 0
-    """Collect in so many processes of Ray (extra ray), each with num_envs environments of its own; 0: in this one."""
+    """Collect in so many other processes, each with num_envs environments of its own; 0: in this one."""
     shards: Count = 1
     """With --actors: processes that hold the replay between them, each in a file on its own disk."""
+    workers: Literal["processes", "ray"] | None = None
+    """With --actors: processes of this machine, or of Ray (extra ray); None: of Ray with --address, else of this machine."""
     address: str | None = None
-    """With --actors: the Ray cluster to join, as host:port or auto; None: a new one on this machine."""
+    """With --actors: the Ray cluster to join, as host:port or auto; None: with --workers ray a new one on this machine."""
     trust_modules: bool = False
     """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 

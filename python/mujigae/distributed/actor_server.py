@@ -1,6 +1,6 @@
-"""An actor in a process of Ray. It never waits for long.
+"""An actor in a process of its own. It never waits for long.
 
-Every call may fail, and none is repeated by Ray (`max_task_retries=0`): a `Sender` decides what is sent again.
+Every call may fail, and none is repeated by itself: a `Sender` decides what is sent again.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import time
 from typing import Any, NamedTuple
 
 from mujigae.config.run import Run
+from mujigae.distributed.calls import CallRefused, Calls, NoAnswer, ServerDied
 from mujigae.distributed.collector import Collector, Policy
 from mujigae.distributed.ledger import Standing
 from mujigae.distributed.sender import Sender
 from mujigae.distributed.shard import Answer
 from mujigae.envs.steps import Episode
-from mujigae.errors import MujigaeError, require
+from mujigae.errors import MujigaeError
 
 __all__ = ["CALL_SECONDS", "ActorPlan", "ActorServer", "Report"]
 
@@ -48,9 +49,8 @@ class Report(NamedTuple):
 class ActorServer:
     """An actor in a process of its own, which collects while it is called, and sends to one shard."""
 
-    def __init__(self, plan: ActorPlan, shard: Any) -> None:
-        self._ray: Any = require("ray", "ray")
-        self._plan, self._shard = plan, shard
+    def __init__(self, plan: ActorPlan, shard: Any, calls: Calls) -> None:
+        self._plan, self._shard, self._calls = plan, shard, calls
         life = time.time_ns()
         lanes = tuple(range(plan.first_lane, plan.first_lane + plan.config.env.num_envs))
         self._sender = Sender(plan.actor, life, self._standing(), lanes=lanes)
@@ -62,7 +62,7 @@ class ActorServer:
             first_lane=plan.first_lane,
             chunk_steps=plan.chunk_steps,
         )
-        self._calls: dict[Any, tuple[int, float]] = {}  # reference -> sequence, when it was made
+        self._sent: dict[Any, tuple[int, float]] = {}  # call -> sequence, when it was made
         self._pause_until = 0.0
 
     def _standing(self) -> Standing:
@@ -70,22 +70,21 @@ class ActorServer:
         give_up_at = time.monotonic() + 2 * CALL_SECONDS
         while True:
             try:
-                standing: Standing = self._ray.get(
-                    self._shard.standing.remote(self._plan.actor), timeout=CALL_SECONDS
-                )
+                call = self._calls.call(self._shard, "standing", self._plan.actor)
+                standing: Standing = self._calls.answer(call, CALL_SECONDS)
                 return standing
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+            except (ServerDied, NoAnswer):
                 if time.monotonic() > give_up_at:
                     raise
             time.sleep(0.2)
 
-    def work(self, seconds: float, policies: list[Any]) -> Report:
-        """Collects and sends for so long; `policies`: references to the newest one, or none."""
+    def work(self, seconds: float, policy: Any) -> Report:
+        """Collects and sends for so long; `policy`: a reference to the newest one, or None."""
         began = time.monotonic()
         episodes: list[Episode] = []
         num_rows, waited = 0, 0.0
-        for reference in policies:
-            self._collector.take(Policy(*self._ray.get(reference, timeout=CALL_SECONDS)))
+        if policy is not None:
+            self._collector.take(Policy(*self._calls.get(policy, CALL_SECONDS)))
         while (now := time.monotonic()) - began < seconds:
             self._send(now)
             if self._sender.has_room:
@@ -106,32 +105,31 @@ class ActorServer:
         if now < self._pause_until:
             return
         while (chunk := self._sender.next()) is not None:
-            self._calls[self._shard.add.remote(chunk)] = chunk.sequence, now
+            self._sent[self._calls.call(self._shard, "add", chunk)] = chunk.sequence, now
 
     def _receive(self, seconds: float) -> None:
         """Takes the answers that come within so many seconds."""
-        if not self._calls:
+        if not self._sent:
             time.sleep(seconds)
             return
-        ready, _ = self._ray.wait([*self._calls], num_returns=1, timeout=seconds)
-        late = [call for call, (_, made) in self._calls.items() if time.monotonic() - made > CALL_SECONDS]
-        for call in {*ready, *late}:
-            sequence, _ = self._calls.pop(call)
+        over = self._calls.wait([*self._sent], 1, seconds)
+        late = [call for call, (_, made) in self._sent.items() if time.monotonic() - made > CALL_SECONDS]
+        for call in {*over, *late}:
+            sequence, _ = self._sent.pop(call)
             if self._sender.answered(sequence, self._answer(call)):
                 self._pause_until = time.monotonic() + PAUSE_SECONDS
 
     def _answer(self, call: Any) -> Answer | None:
         """None where the shard died or is silent; MujigaeError for rows that it refuses."""
-        exceptions = self._ray.exceptions
         try:
-            answer: Answer = self._ray.get(call, timeout=1.0)
-        except (exceptions.RayActorError, exceptions.GetTimeoutError, exceptions.ObjectLostError):
+            answer: Answer = self._calls.answer(call, 1.0)
+        except (ServerDied, NoAnswer):
             self._pause_until = time.monotonic() + 20 * PAUSE_SECONDS
             return None
-        except exceptions.RayTaskError as error:
+        except CallRefused as error:
             env_id = self._plan.config.env.env_id
             raise MujigaeError(
-                f"{env_id}: the replay refuses what the environment returned: {error.cause}"
+                f"{env_id}: the replay refuses what the environment returned: {error}"
             ) from None
         return answer
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mujigae.config.run import Run
 from mujigae.distributed.actor_server import ActorPlan
+from mujigae.distributed.carriers import Carrier
 from mujigae.distributed.puller import MAX_IN_FLIGHT
 from mujigae.distributed.shard_server import ShardPlan
 from mujigae.errors import ConfigError
@@ -82,9 +83,8 @@ class Plan:
         )
         return max(2 * (batches + chunks), SMALLEST_STORE_BYTES)
 
-    def note(self, address: str | None) -> str:
+    def note(self, carrier: Carrier) -> str:
         """One line for the user."""
-        where = "Ray on this machine" if address is None else f"the cluster at {address}"
         actors, environments, shards = (
             f"{count} {what}{'' if count == 1 else 's'}"
             for count, what in (
@@ -94,8 +94,8 @@ class Plan:
             )
         )
         return (
-            f"workers: {actors} of {environments}, {shards}, {where}; "
-            f"{self.samples_per_insert:g} samples per insert, object store {self.store_bytes / 2**20:,.0f} MiB"
+            f"workers: {actors} of {environments}, {shards}, {self.samples_per_insert:g} samples per insert; "
+            f"{carrier.note(self.store_bytes)}"
         )
 
     def shards(self, folder: Path) -> list[ShardPlan]:

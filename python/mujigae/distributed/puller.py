@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mujigae.distributed.actor_server import CALL_SECONDS
+from mujigae.distributed.calls import Busy, CallRefused, Calls, NoAnswer, ServerDied
 from mujigae.distributed.shard import Elsewhere, Pulled, Share
 from mujigae.distributed.shard_server import Look
 from mujigae.distributed.shared_batches import Place, SharedBatches
@@ -24,7 +25,7 @@ from mujigae.errors import MujigaeError
 __all__ = ["Puller"]
 
 MAX_IN_FLIGHT = 2  # at each shard
-NUM_IN_USE = 2  # batches that the learner may hold of a shard before others come through the object store
+NUM_IN_USE = 2  # batches that the learner may hold of a shard before others are sent with the answer
 REST_SECONDS = 0.002  # after an answer "wait"
 LOOK_PERIOD_SECONDS = 0.2
 SILENT_SECONDS = 120.0  # after which a shard that gives no sign of life ends the run
@@ -37,7 +38,7 @@ class _Room(NamedTuple):
     place: Place
 
 
-class _Call(NamedTuple):
+class _Asked(NamedTuple):
     shard: int
     made_at: float
     room: _Room | None = None
@@ -47,23 +48,23 @@ class Puller:
     """See the module.
 
     Args:
-        ray: the module.
+        calls: how the shards are called.
         shards: handles.
         batch_size: B.
         seed: of the choice of shards.
     """
 
-    def __init__(self, ray: Any, shards: Sequence[Any], batch_size: int, seed: int) -> None:
-        self._ray, self._shards, self._batch_size = ray, shards, batch_size
+    def __init__(self, calls: Calls, shards: Sequence[Any], batch_size: int, seed: int) -> None:
+        self._calls, self._shards, self._batch_size = calls, shards, batch_size
         self._rng = np.random.default_rng(seed)
         self.shares = Shares(len(shards))
         self.looks: list[Look | None] = [None] * len(shards)
         self.num_added = [0] * len(shards)
         self.num_failures = 0
-        self._pulls: dict[Any, _Call] = {}
+        self._pulls: dict[Any, _Asked] = {}
         self._memories: list[SharedBatches | None] = [None] * len(shards)
-        self._is_far = [False] * len(shards)  # its batches come through the object store
-        self._look_calls: dict[Any, _Call] = {}
+        self._is_far = [False] * len(shards)  # its batches are sent with the answers
+        self._look_calls: dict[Any, _Asked] = {}
         self._chosen: int | None = None
         self._rest_until = [0.0] * len(shards)
         self._seen_at = [time.monotonic()] * len(shards)
@@ -76,12 +77,12 @@ class Puller:
             if self._chosen is None:
                 self._chosen = self.shares.choose(self._rng)
             s = self._chosen
-            num_here = sum(call.shard == s for call in self._pulls.values())
+            num_here = sum(asked.shard == s for asked in self._pulls.values())
             if num_here >= MAX_IN_FLIGHT or now < self._rest_until[s]:
                 return
             room = self._room_for(s)
             arguments = self._batch_size, self._elsewhere(s, num_sampled), room and room.place
-            self._pulls[self._shards[s].pull.remote(*arguments)] = _Call(s, now, room)
+            self._pulls[self._calls.call(self._shards[s], "pull", *arguments)] = _Asked(s, now, room)
             self._chosen = None
 
     def take(self, seconds: float) -> tuple[int, Pulled] | None:
@@ -89,21 +90,20 @@ class Puller:
         if not self._pulls:
             time.sleep(min(seconds, REST_SECONDS))
             return None
-        ready, _ = self._ray.wait([*self._pulls], num_returns=1, timeout=seconds)
-        for reference in (*ready, *self._late(self._pulls)):
-            call = self._pulls.pop(reference)
-            pulled: Pulled | None = self._result(reference, call.shard)
+        for call in {*self._calls.wait([*self._pulls], 1, seconds), *self._late(self._pulls)}:
+            asked = self._pulls.pop(call)
+            pulled: Pulled | None = self._result(call, asked.shard)
             if pulled is None:
-                if call.room is not None:
-                    call.room.memory.give_back(call.room.place)
-                rest = max(self._rest_until[call.shard], time.monotonic() + REST_SECONDS)
-                self._rest_until[call.shard] = rest
-                if self._chosen is None and self.shares.known[call.shard].total > 0:
-                    self._chosen = call.shard  # it waits only: it is still its turn
+                if asked.room is not None:
+                    asked.room.memory.give_back(asked.room.place)
+                rest = max(self._rest_until[asked.shard], time.monotonic() + REST_SECONDS)
+                self._rest_until[asked.shard] = rest
+                if self._chosen is None and self.shares.known[asked.shard].total > 0:
+                    self._chosen = asked.shard  # it waits only: it is still its turn
                 continue
-            self.shares.known[call.shard] = pulled.share
-            self.num_added[call.shard] = pulled.num_added
-            return call.shard, self._with_batch(pulled, call)
+            self.shares.known[asked.shard] = pulled.share
+            self.num_added[asked.shard] = pulled.num_added
+            return asked.shard, self._with_batch(pulled, asked)
         return None
 
     def _room_for(self, shard: int) -> _Room | None:
@@ -111,9 +111,9 @@ class Puller:
         place = None if memory is None else memory.take()
         return None if memory is None or place is None else _Room(memory, place)
 
-    def _with_batch(self, pulled: Pulled, call: _Call) -> Pulled:
+    def _with_batch(self, pulled: Pulled, asked: _Asked) -> Pulled:
         """With the batch where it lies in shared memory; a shard's first, which came with the answer, tells how large that is."""
-        s, room = call.shard, call.room
+        s, room = asked.shard, asked.room
         if pulled.batch is None:
             assert room is not None
             return pulled._replace(batch=room.memory.batch(room.place))
@@ -135,19 +135,19 @@ class Puller:
         was killed knows of no batch, and would take no more rows.
         """
         now = time.monotonic()
-        for reference in self._ready(self._look_calls):
-            call = self._look_calls.pop(reference)
-            found: Look | None = self._result(reference, call.shard)
+        for call in self._over(self._look_calls):
+            s = self._look_calls.pop(call).shard
+            found: Look | None = self._result(call, s)
             if found is not None:
-                self.looks[call.shard] = found
-                self.shares.known[call.shard] = found.share
-                self.num_added[call.shard] = found.counts.num_added
-                self._seen_at[call.shard] = now
+                self.looks[s], self.shares.known[s] = found, found.share
+                self.num_added[s] = found.counts.num_added
+                self._seen_at[s] = now
         if now - self._looked_at >= LOOK_PERIOD_SECONDS:
             self._looked_at = now
-            asked = {call.shard for call in self._look_calls.values()}
-            for s in sorted({*range(len(self._shards))} - asked):
-                self._look_calls[self._shards[s].look.remote(self._elsewhere(s, num_sampled))] = _Call(s, now)
+            awaited = {asked.shard for asked in self._look_calls.values()}
+            for s in sorted({*range(len(self._shards))} - awaited):
+                call = self._calls.call(self._shards[s], "look", self._elsewhere(s, num_sampled))
+                self._look_calls[call] = _Asked(s, now)
         for s, seen_at in enumerate(self._seen_at):
             if now - seen_at > SILENT_SECONDS:
                 raise MujigaeError(
@@ -156,26 +156,24 @@ class Puller:
 
     def send(self, shard: int, incarnation: int, key: Any, priorities: Any) -> None:
         """Priorities of a batch, in one call that nobody waits for."""
-        with contextlib.suppress(self._ray.exceptions.PendingCallsLimitExceeded):
-            self._shards[shard].update.remote(incarnation, key, priorities)
+        with contextlib.suppress(Busy):
+            self._calls.call(self._shards[shard], "update", incarnation, key, priorities)
 
-    def _ready(self, calls: dict[Any, _Call]) -> list[Any]:
+    def _over(self, calls: dict[Any, _Asked]) -> list[Any]:
         if not calls:
             return []
-        ready, _ = self._ray.wait([*calls], num_returns=len(calls), timeout=0)
-        return [*{*ready, *self._late(calls)}]
+        return [*{*self._calls.wait([*calls], len(calls), 0.0), *self._late(calls)}]
 
-    def _late(self, calls: dict[Any, _Call]) -> list[Any]:
+    def _late(self, calls: dict[Any, _Asked]) -> list[Any]:
         """Calls to a killed process may hang for ever: they are given up."""
         now = time.monotonic()
-        return [reference for reference, call in calls.items() if now - call.made_at > CALL_SECONDS]
+        return [call for call, asked in calls.items() if now - asked.made_at > CALL_SECONDS]
 
-    def _result(self, reference: Any, shard: int) -> Any:
+    def _result(self, call: Any, shard: int) -> Any:
         """None where the shard died or is silent: it is left out until it is seen again."""
-        exceptions = self._ray.exceptions
         try:
-            return self._ray.get(reference, timeout=5.0)
-        except (exceptions.RayActorError, exceptions.GetTimeoutError, exceptions.ObjectLostError):
+            return self._calls.answer(call, 5.0)
+        except (ServerDied, NoAnswer):
             self.num_failures += 1
             self.shares.known[shard] = Share(0, 0.0)
             self._memories[shard] = None  # a shard that is only late may still draw into it
@@ -183,5 +181,5 @@ class Puller:
             self._rest_until[shard] = time.monotonic() + LOOK_PERIOD_SECONDS
             self._chosen = None
             return None
-        except exceptions.RayTaskError as error:
-            raise MujigaeError(f"shard {shard}: {error.cause}") from None
+        except CallRefused as error:
+            raise MujigaeError(f"shard {shard}: {error}") from None

@@ -1,4 +1,4 @@
-"""Where Ray keeps what it writes while a run started it: `mujigae-ray-*` in the folder for temporary files.
+"""Where the processes of a run keep sockets and logs, and Ray what it writes: `mujigae-session-*` in the folder for temporary files.
 
 A run that ends deletes its own. One that is killed cannot, so each new one deletes those whose run is gone: a run keeps a
 lock on its folder, which the system takes away with the process.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 __all__ = ["session_folder"]
 
-PREFIX = "mujigae-ray-"
+PREFIX = "mujigae-session-"
 
 
 @contextmanager

@@ -4,20 +4,17 @@
     shard     PlaceOpener.batch(place)           the arrays of that place, to be drawn into; None on another machine
     learner   SharedBatches.batch(place)         the same arrays, to be read
 
-A place is free again when no array of its batch is left. The memory is a file without a name: nothing of it remains when the
-processes that have it open have ended, however they end.
+A place is free again when no array of its batch is left.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import secrets
 import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mujigae.distributed.shared_memory import SharedMemory, Where, opened
 from mujigae.replay.batch import Batch
 
 __all__ = ["Place", "PlaceOpener", "SharedBatches"]
@@ -36,9 +33,7 @@ class Field(NamedTuple):
 class Place(NamedTuple):
     """Room for one batch, as another process of the machine finds it."""
 
-    process: int
-    descriptor: int
-    name: str
+    memory: Where
     number: int
     num_bytes: int
     fields: Any  # a batch with a Field for each array
@@ -47,34 +42,23 @@ class Place(NamedTuple):
 class SharedBatches:
     """The learner's side; see the module. `like` makes one. Threads: one, but arrays may be let go by any."""
 
-    def __init__(self, descriptor: int, name: str, count: int, fields: Any, num_bytes: int) -> None:
-        self._of_place = os.getpid(), descriptor, name
-        self._fields, self._num_bytes = fields, num_bytes
-        self._memory = np.frombuffer(mmap.mmap(descriptor, count * num_bytes), np.uint8)
+    def __init__(self, memory: SharedMemory, count: int, fields: Any, num_bytes: int) -> None:
+        self._shared, self._fields, self._num_bytes = memory, fields, num_bytes
+        self._memory = np.frombuffer(memory.bytes, np.uint8)
         self._free = list(range(count))
-        weakref.finalize(self, os.close, descriptor)
 
     @classmethod
     def like(cls, batch: Batch, count: int) -> SharedBatches | None:
         """Room for `count` batches with arrays like this one's; None where the system has none to share."""
         fields, num_bytes = _layout(batch)
-        name = f"mujigae-{secrets.token_hex(8)}"
-        try:
-            descriptor = os.memfd_create(name)
-        except (AttributeError, OSError):  # only Linux has it
-            return None
-        try:
-            os.posix_fallocate(descriptor, 0, count * num_bytes)  # or a write may end the process
-            return cls(descriptor, name, count, fields, num_bytes)
-        except OSError:
-            os.close(descriptor)
-            return None
+        memory = SharedMemory.make(count * num_bytes)
+        return None if memory is None else cls(memory, count, fields, num_bytes)
 
     def take(self) -> Place | None:
         """A free place, which is taken until `give_back`, or until the arrays of its batch are gone; None: none is free."""
         if not self._free:
             return None
-        return Place(*self._of_place, self._free.pop(0), self._num_bytes, self._fields)
+        return Place(self._shared.where, self._free.pop(0), self._num_bytes, self._fields)
 
     def give_back(self, place: Place) -> None:
         """Nothing was drawn into this place."""
@@ -99,25 +83,16 @@ class PlaceOpener:
     """A shard's side; see the module."""
 
     def __init__(self) -> None:
-        self._name = ""
+        self._where: Where | None = None
         self._memory: Any = None
 
     def batch(self, place: Place) -> Batch | None:
         """The arrays of a place of the learner's; None where its memory is not on this machine."""
-        if place.name != self._name:
-            self._name, self._memory = place.name, _opened(place)
+        if place.memory != self._where:
+            found = opened(place.memory)
+            self._where = place.memory
+            self._memory = None if found is None else np.frombuffer(found, np.uint8)
         return None if self._memory is None else _arrays(_part(self._memory, place), place.fields)
-
-
-def _opened(place: Place) -> Any:
-    path = f"/proc/{place.process}/fd/{place.descriptor}"
-    try:
-        if not os.readlink(path).startswith(f"/memfd:{place.name} "):  # a process of another machine
-            return None
-        with open(path, "r+b") as file:
-            return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8)
-    except OSError:
-        return None
 
 
 def _part(memory: Any, place: Place) -> Any:

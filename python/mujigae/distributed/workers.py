@@ -11,6 +11,7 @@ let neither side run ahead by more than `slack`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -27,7 +28,9 @@ import numpy as np
 from mujigae.agents.agent import Update
 from mujigae.config.run import Run, refuse_unless
 from mujigae.distributed.actor_server import CALL_SECONDS, Report
-from mujigae.distributed.cluster import Cluster, ray_session, require_ray
+from mujigae.distributed.calls import CallRefused, Calls, CannotStart, NoAnswer, Processes, ServerDied
+from mujigae.distributed.carriers import Carrier
+from mujigae.distributed.cluster import Cluster
 from mujigae.distributed.collector import Policy
 from mujigae.distributed.plan import Plan
 from mujigae.distributed.puller import Puller
@@ -43,7 +46,7 @@ from mujigae.training import loop
 from mujigae.training.loop import Progress, Training
 from mujigae.training.schedules import beta_at
 
-__all__ = ["FILE", "RayWorkers", "Totals", "saved_workers"]
+__all__ = ["FILE", "ClusterWorkers", "Totals", "saved_workers"]
 
 FILE = "cluster.json"  # in the run's folder: how many actors and shards, and what they did
 WORK_SECONDS = 0.25  # of one call of an actor
@@ -69,8 +72,13 @@ class Totals:
     shards: list[dict[str, Any]] = field(default_factory=list)
 
 
-def saved_workers(folder: Path, address: str | None) -> RayWorkers | None:
-    """Those that the run in `folder` had; None: it ran in one process. Raises CheckpointError for a file that is none of ours."""
+def saved_workers(
+    folder: Path, carrier: str | None = None, address: str | None = None
+) -> ClusterWorkers | None:
+    """Those that the run in `folder` had, by the carrier it had or by this one; None: it ran in one process.
+
+    Raises CheckpointError for a file that is none of ours.
+    """
     path = folder / FILE
     if not os.path.lexists(path):
         return None
@@ -78,28 +86,33 @@ def saved_workers(folder: Path, address: str | None) -> RayWorkers | None:
     counts = values.get("actors"), values.get("shards")
     if not all(type(count) is int and 1 <= count <= 10**6 for count in counts):
         raise CheckpointError(f"{path}: expected numbers of actors and shards, got {counts}")
-    return RayWorkers(int(str(counts[0])), int(str(counts[1])), address)
+    saved = values.get("carrier", "ray")  # files of before had none, and Ray
+    if saved not in ("processes", "ray"):
+        raise CheckpointError(f"{path}: carrier: expected processes or ray, got {saved}")
+    if carrier is None and address is None:
+        carrier = saved
+    return ClusterWorkers(int(str(counts[0])), int(str(counts[1])), Carrier.of(carrier, address))
 
 
-class RayWorkers:
+class ClusterWorkers:
     """The `Workers` of a run: see the module. `build` makes the run that they work for."""
 
-    def __init__(self, num_actors: int, num_shards: int, address: str | None = None) -> None:
+    def __init__(self, num_actors: int, num_shards: int, carrier: Carrier) -> None:
         for name, value in (("actors", num_actors), ("shards", num_shards)):
             refuse_unless(value >= 1, name, "at least 1", value)
         refuse_unless(
             num_shards <= num_actors, "shards", f"at most one for each actor ({num_actors})", num_shards
         )
-        self.num_actors, self.num_shards, self.address = num_actors, num_shards, address
+        self.num_actors, self.num_shards, self.carrier = num_actors, num_shards, carrier
         self.totals = Totals()
         self._acting: dict[int, dict[str, float | None]] = {}  # by actor
         self._cluster: Cluster
         self._puller: Puller
-        self._ray: Any
+        self._processes: Processes
 
     def build(self, config: Run) -> Training:
         """A new run with these workers, as `mujigae.training.loop.build`."""
-        require_ray()
+        self.carrier.require()
         self._check(config)
         training = loop.build(config)
         owners = ", ".join(training.environment.state_owners)
@@ -108,7 +121,7 @@ class RayWorkers:
         self._replay = ShardedReplay()
         training.buffer, training.workers = self._replay, self
         self._scalars_of_acting = training.agent.scalars_of_acting
-        training.notes = (*training.notes, self._plan.note(self.address))
+        training.notes = (*training.notes, self._plan.note(self.carrier))
         return training
 
     def _check(self, config: Run) -> None:
@@ -136,14 +149,14 @@ class RayWorkers:
         """Shards reopen their files in `folder/replay`, or make new ones. Raises MujigaeError where anything fails."""
         plan = self._plan
         self._write(folder)
-        with ray_session(self.address, plan.num_processes, plan.store_bytes) as ray:
-            self._ray = ray
-            shards, actors = plan.shards(folder / "replay"), plan.actors()
-            self._cluster = cluster = Cluster(ray, folder, shards, actors)
+        run = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+        with self.carrier.processes(run, plan.num_processes, plan.store_bytes) as processes:
+            self._processes = processes
+            self._cluster = cluster = Cluster(processes, plan.shards(folder / "replay"), plan.actors())
             try:
                 cluster.wait_until_started()
                 seed = child_seed(training.config.seed, "replay", 1 + training.counters.checkpoints)
-                self._puller = Puller(ray, cluster.shards, training.config.replay.batch_size, seed)
+                self._puller = Puller(processes, cluster.shards, training.config.replay.batch_size, seed)
                 self._replay.cluster, self._replay.puller = cluster, self._puller
                 yield
             finally:
@@ -151,7 +164,8 @@ class RayWorkers:
                 self._write(folder)
 
     def _write(self, folder: Path) -> None:
-        values = {"actors": self.num_actors, "shards": self.num_shards, "totals": vars(self.totals)}
+        counts = {"actors": self.num_actors, "shards": self.num_shards, "carrier": self.carrier.name}
+        values = {**counts, "totals": vars(self.totals)}
         write_whole(folder / FILE, json.dumps(values, indent=1) + "\n")
 
     def run(self, training: Training, should_stop: Callable[[], bool]) -> Iterator[Progress]:
@@ -168,7 +182,7 @@ class RayWorkers:
 
         if loop.is_finished(training):
             return
-        calls = _ActorCalls(self._ray, self._cluster.actors)
+        calls = _ActorCalls(self._processes, self._cluster.actors)
         learner = _Learner(training, self._puller, self.totals)
         base, stored = None, 0
         while True:
@@ -296,7 +310,7 @@ class _Learner:
 
 
 def _on_device(value: Any, device: str) -> Any:
-    """Arrays, or dicts and tuples of them, as tensors; on the CPU they share the object store's memory, read-only."""
+    """Arrays, or dicts and tuples of them, as tensors; on the CPU they share the memory that the batch lies in, which may be read-only."""
     import torch
 
     if isinstance(value, dict):
@@ -312,9 +326,9 @@ def _on_device(value: Any, device: str) -> Any:
 class _ActorCalls:
     """The calls that keep the actors collecting: two under way at each, so that it never waits for this process."""
 
-    def __init__(self, ray: Any, actors: list[Any]) -> None:
-        self._ray, self._actors = ray, actors
-        self._calls: dict[Any, tuple[int, float]] = {}
+    def __init__(self, calls: Calls, actors: list[Any]) -> None:
+        self._calls, self._actors = calls, actors
+        self._made: dict[Any, tuple[int, float]] = {}  # call -> actor, when it was made
         self.version, self.num_failures = -1, 0
         self._policy: Any = None
         self._policy_at = -math.inf
@@ -327,45 +341,44 @@ class _ActorCalls:
         if now - self._policy_at >= POLICY_PERIOD_SECONDS:
             self._hand_out(training, now)
         for a, actor in enumerate(self._actors):
-            num_calls = sum(number == a for number, _ in self._calls.values())
+            num_calls = sum(number == a for number, _ in self._made.values())
             for _ in range(2 - num_calls if now >= self._rest_until[a] else 0):
-                self._calls[actor.work.remote(WORK_SECONDS, [self._policy])] = a, now
+                self._made[self._calls.call(actor, "work", WORK_SECONDS, self._policy)] = a, now
         return reports
 
     def _hand_out(self, training: Training, now: float) -> None:
-        """One copy in the object store for all actors; the one before goes when the last of them has read it."""
+        """One copy for all actors; the one before goes when the last of them has read it."""
         self.version += 1
         self._policy_at = now
         tensors = {
             name: value.numpy() if hasattr(value, "numpy") else value
             for name, value in training.agent.policy().items()
         }
-        self._policy = self._ray.put(tuple(Policy(self.version, training.counters.steps, tensors)))
+        self._policy = self._calls.put(tuple(Policy(self.version, training.counters.steps, tensors)))
 
     def _take(self, now: float) -> list[tuple[int, Report]]:
-        if not self._calls:
+        if not self._made:
             return []
-        ready, _ = self._ray.wait([*self._calls], num_returns=len(self._calls), timeout=0)
-        late = [call for call, (_, made_at) in self._calls.items() if now - made_at > CALL_SECONDS]
+        over = self._calls.wait([*self._made], len(self._made), 0.0)
+        late = [call for call, (_, made_at) in self._made.items() if now - made_at > CALL_SECONDS]
         reports = []
-        for call in {*ready, *late}:
-            actor, _ = self._calls.pop(call)
+        for call in {*over, *late}:
+            actor, _ = self._made.pop(call)
             report = self._report(call, actor)
             if report is not None:
                 reports.append((actor, report))
         return reports
 
     def _report(self, call: Any, actor: int) -> Report | None:
-        """None where the actor died: Ray starts it again."""
-        exceptions = self._ray.exceptions
+        """None where the actor died: it is started again."""
         try:
-            report: Report = self._ray.get(call, timeout=5.0)
-        except (exceptions.RayActorError, exceptions.GetTimeoutError, exceptions.ObjectLostError) as error:
+            report: Report = self._calls.answer(call, 5.0)
+        except CannotStart as error:
+            raise MujigaeError(f"actor {actor}: cannot be started again ({error})") from None
+        except CallRefused as error:
+            raise MujigaeError(f"actor {actor}: {error}") from None
+        except (ServerDied, NoAnswer):
             self.num_failures += 1
             self._rest_until[actor] = time.monotonic() + 0.5
-            if isinstance(error, exceptions.ActorDiedError) and "creation" in str(error):
-                raise MujigaeError(f"actor {actor}: cannot be started again ({error})") from None
             return None
-        except exceptions.RayTaskError as error:
-            raise MujigaeError(f"actor {actor}: {error.cause}") from None
         return report

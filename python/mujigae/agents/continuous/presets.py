@@ -51,6 +51,8 @@ ENVIRONMENTS: dict[str, Values] = {
         "learning_rate": 1e-3,
         "gamma": 0.98,
         "steps": 300_000,
+        "checkpoint_period_steps": 20_000,
+        "best_episodes": 20,
     },
 }
 

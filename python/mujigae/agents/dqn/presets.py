@@ -208,18 +208,32 @@ ENVIRONMENTS: dict[str, Values] = {
         "v_min": 0.0,
         "v_max": 100.0,
     },
-    # A reward of -1 in every step until the goal.
+    # A reward of -1 in every step until the goal. The budgets of these tasks are about those of RL Baselines3 Zoo.
     "Acrobot-v1": {
+        "steps": 100_000,
+        "checkpoint_period_steps": 5_000,
+        "best_episodes": 20,
         "min_reward_per_step": -1.0,
         "max_reward_per_step": 0.0,
         "v_min": -100.0,
         "v_max": 0.0,
     },
     "MountainCar-v0": {
+        "steps": 120_000,
+        "checkpoint_period_steps": 5_000,
+        "best_episodes": 20,
         "min_reward_per_step": -1.0,
         "max_reward_per_step": 0.0,
         "v_min": -100.0,
         "v_max": 0.0,
+    },
+    # A landing brings 100 to 140 and a crash costs 100, at the end; steps before cost or bring a few.
+    "LunarLander-v3": {
+        "steps": 300_000,
+        "checkpoint_period_steps": 10_000,
+        "best_episodes": 20,
+        "v_min": -300.0,
+        "v_max": 300.0,
     },
 }
 
