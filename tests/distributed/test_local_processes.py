@@ -108,6 +108,16 @@ def test_calls_are_made_in_the_order_in_which_they_were_begun(processes: Any, co
     assert [processes.answer(call, 0.0) for call in calls] == [*range(before + 1, before + 51)]
 
 
+def test_answers_that_nobody_waits_for_do_not_stop_the_calls(processes: Any, counter: Any) -> None:
+    """More of them, and of the calls, than sockets hold."""
+    before = ask(processes, counter, "add", 0)
+    calls = [processes.call(counter, "echo", bytes(1000)) for _ in range(2000)]
+    for _ in range(2000):
+        processes.call(counter, "add", 1)
+    assert all(processes.answer(call, SECONDS) == bytes(1000) for call in calls)
+    assert ask(processes, counter, "add", 0) == before + 2000
+
+
 def test_wait_returns_what_is_over_when_the_time_is(processes: Any, counter: Any) -> None:
     ask(processes, counter, "add", 0)
     quick, slow = processes.call(counter, "add", 0), processes.call(counter, "rest", 0.5)

@@ -6,10 +6,16 @@
     shares.py   several shards as one buffer: which is drawn from, importance weights
     sharded.py  the same in one process, for the conformance suite
 
-None of these knows how calls travel. The others are about Ray, which they ask for when a run begins:
+None of these knows how calls travel:
+
+    calls.py             how processes call each other, whoever carries the calls
+    local_processes.py   processes of this machine; local_calls.py: the caller's side
+    ray_processes.py     Ray, on one machine or many; nothing else knows of it
+    carriers.py          which of the two a run has; session_folder.py: their files
+    shared_memory.py     memory without a name; shared_batches.py: batches in it
 
     shard_server.py, actor_server.py    what runs in the processes; collector.py: the environments of an actor
-    plan.py     what each process is made of     cluster.py   starts and ends them, Ray's files in session_folder.py
+    plan.py     what each process is made of     cluster.py   starts and ends them
     puller.py   batches as they come             workers.py   the learner's loop; replay.py: what its run knows of the rows
 """
 

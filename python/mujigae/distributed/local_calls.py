@@ -70,6 +70,11 @@ class Line:
                 raise
         return call
 
+    def receive_all(self) -> None:
+        """Takes every answer that is there."""
+        while not self.is_broken and self.connection.poll():
+            self.receive()
+
     def receive(self) -> None:
         """Takes the next answer, which is there; nobody may wait for it any more."""
         try:
@@ -103,6 +108,8 @@ class LocalCalls:
         """As in `Calls`."""
         self._receive((), 0.0)
         line = self._lines.get(server)
+        if line is not None:
+            line.receive_all()  # or the server might wait for room for its answers, and read no more calls
         if line is not None and not line.is_broken:
             with contextlib.suppress(ConnectionError):  # to a process that has died: a new line leads to the next one
                 return line.send(method, arguments)

@@ -1,4 +1,4 @@
-"""A shard in a process of Ray. It imports neither torch nor gymnasium, so that one that was killed is soon back."""
+"""A shard in a process of its own. It imports neither torch nor gymnasium, so that one that was killed is soon back."""
 
 from __future__ import annotations
 
