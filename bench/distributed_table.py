@@ -61,7 +61,13 @@ def serving(results: dict[str, Any] | None, table: Table) -> str:
         rate, share = median(results["rows_per_second"][side]), results["share_of_local"][side]
         shown = [f"{1e6 * seconds:,.0f}" if seconds is not None else "" for seconds in calls]
         rows.append([name, f"{rate:,.0f}", f"{share:.0%}", *shown])
-    header = ["batches from", "rows a second", "of the local buffer", "µs a call", "µs a call of many at once"]
+    header = [
+        "batches from",
+        "rows a second",
+        "of the local buffer",
+        "µs a call",
+        "µs a call of many at once",
+    ]
     ray = results["parts"]["ray"]
     note = (
         f"Batches of {results['batch_size']}, stacks of four 84x84 frames ({ray['batch_bytes'] / 1e6:.1f} MB; the copy of one into the object store takes "
@@ -84,7 +90,7 @@ def ratio(results: dict[str, Any] | None, table: Table) -> str:
         for name, case in results["cases"].items()
     ]
     header = [
-        f"two actors, one shard; asked: {results['asked']:g}",
+        f"two actors, one shard, processes of one machine; asked: {results['asked']:g}",
         "samples per insert",
         "off by",
         "learner waits",

@@ -184,4 +184,5 @@ def side_by_side(num_runs: int) -> str:
 
 
 def machine(results: Results) -> str:
-    return f"{results['machine']['cores']} cores of an {results['machine']['processor']}"
+    cores = results["machine"]["cores"]
+    return f"{cores} core{'s' if cores > 1 else ''} of an {results['machine']['processor']}"

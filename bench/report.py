@@ -254,11 +254,6 @@ def cartpole() -> str:
     return learning_table.cartpole(RESULTS, table)
 
 
-def task(env_id: str) -> str:
-    """What presets learn on a small task."""
-    return learning_table.of_task(RESULTS, table, TASKS[env_id])
-
-
 def parts() -> str:
     """What each part of Rainbow brings."""
     return learning_table.parts(RESULTS, table)
@@ -328,7 +323,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "targets": targets,
     "training": training,
     "cartpole": cartpole,
-    **{Path(one.file).stem: partial(task, env_id) for env_id, one in TASKS.items() if one.targets},
+    **{
+        Path(task.file).stem: partial(learning_table.of_task, RESULTS, table, task)
+        for task in TASKS.values()
+        if task.targets
+    },
     "parts": parts,
     "rates": rates,
     "memory": memory,

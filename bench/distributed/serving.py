@@ -28,8 +28,8 @@ if __name__ == "__main__":
 
 import mujigae
 from bench.train.collect import machine, packages
-from mujigae.distributed.chunk import Step, decode, encode
 from mujigae.distributed.calls import Processes
+from mujigae.distributed.chunk import Step, decode, encode
 from mujigae.distributed.ledger import Standing
 from mujigae.distributed.local_processes import local_processes
 from mujigae.distributed.puller import Puller

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mujigae.distributed.calls import CallError, CallRefused, ServerDied
+from mujigae.distributed.calls import CallError, CallRefusedError, ServerDiedError
 
 
 class Call:
@@ -26,7 +26,7 @@ class Call:
             except CallError as error:
                 self._error = error
             except Exception as error:
-                self._error = CallRefused(str(error))
+                self._error = CallRefusedError(str(error))
         if self._error is not None:
             raise self._error
         return self._value
@@ -47,7 +47,7 @@ class Server:
         if moment:
             self.num_deaths += 1
             self.server = self.make()
-            raise ServerDied(f"died {moment} {name}")
+            raise ServerDiedError(f"died {moment} {name}")
         return result
 
 

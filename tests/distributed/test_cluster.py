@@ -185,7 +185,9 @@ def test_a_run_joins_a_cluster_and_leaves_nothing_in_it(address: str, tmp_path: 
     )
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert f"workers: 2 actors of 2 environments, 1 shard, 2 samples per insert; the cluster at {address}" in out
+    assert (
+        f"workers: 2 actors of 2 environments, 1 shard, 2 samples per insert; the cluster at {address}" in out
+    )
     ask = f"import ray; ray.init('{address}', log_to_driver=False); print(ray.util.list_named_actors(True))"
     found = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mujigae.distributed import local_calls
-from mujigae.distributed.calls import CallRefused, CannotStart, NoAnswer, ServerDied
+from mujigae.distributed.calls import CallRefusedError, CannotStartError, NoAnswerError, ServerDiedError
 from mujigae.distributed.local_processes import LocalProcesses, local_processes
 from mujigae.errors import MujigaeError
 
@@ -123,7 +123,7 @@ def test_wait_returns_what_is_over_when_the_time_is(processes: Any, counter: Any
     quick, slow = processes.call(counter, "add", 0), processes.call(counter, "rest", 0.5)
     assert processes.wait([quick, slow], 1, SECONDS) == [quick]
     assert processes.wait([slow], 1, 0.0) == []
-    with pytest.raises(NoAnswer, match=r"expected an answer within 0\.01 seconds, got none"):
+    with pytest.raises(NoAnswerError, match=r"expected an answer within 0\.01 seconds, got none"):
         processes.answer(slow, 0.01)
     assert processes.answer(slow, SECONDS) == 0.5
 
@@ -134,7 +134,7 @@ def test_large_arrays_go_there_and_back(processes: Any, counter: Any) -> None:
 
 
 def test_what_a_method_raises_is_told_and_the_server_goes_on(processes: Any, counter: Any) -> None:
-    with pytest.raises(CallRefused, match="nothing of this name"):
+    with pytest.raises(CallRefusedError, match="nothing of this name"):
         ask(processes, counter, "fail")
     assert ask(processes, counter, "echo", "still there") == "still there"
 
@@ -170,7 +170,7 @@ def test_killed_server_begins_anew_and_calls_that_were_under_way_fail(processes:
     time.sleep(0.1)
     os.kill(process, signal.SIGKILL)
     for call in calls:
-        with pytest.raises(ServerDied):
+        with pytest.raises(ServerDiedError):
             processes.answer(call, SECONDS)
     until(lambda: not is_running(process))
     assert ask(processes, server, "add", 0) == 7
@@ -194,7 +194,7 @@ def test_calls_to_a_server_that_starts_again_wait_for_it(processes: Any, counter
 def test_server_that_cannot_be_made_says_why_to_every_call(processes: Any) -> None:
     server = processes.start("broken", Counter, -1)
     for _ in range(2):
-        with pytest.raises(CannotStart, match="first: expected at least 0, got -1"):
+        with pytest.raises(CannotStartError, match="first: expected at least 0, got -1"):
             ask(processes, server, "add", 1)
 
 
@@ -270,7 +270,7 @@ def test_message_that_nobody_takes_breaks_the_line_in_the_end(
     os.kill(process, signal.SIGSTOP)
     try:
         call = processes.call(server, "echo", bytes(10**7))
-        with pytest.raises(ServerDied):
+        with pytest.raises(ServerDiedError):
             processes.answer(call, SECONDS)
     finally:
         os.kill(process, signal.SIGCONT)

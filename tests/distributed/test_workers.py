@@ -61,7 +61,12 @@ class Processes:
     """What `Cluster` is, of handles that die now and then."""
 
     def __init__(
-        self, calls: FakeCalls, plan: Plan, folder: Path, dies: Callable[[str], Callable[[], str]], flush_rows: int
+        self,
+        calls: FakeCalls,
+        plan: Plan,
+        folder: Path,
+        dies: Callable[[str], Callable[[], str]],
+        flush_rows: int,
     ) -> None:
         plans = [each._replace(flush_rows=flush_rows) for each in plan.shards(folder)]
         self.shards = [Server(Killed(each), dies("shard")) for each in plans]

@@ -157,7 +157,9 @@ def test_pendulum_is_swept_with_the_presets_that_it_suits_and_told_beside_its_ta
     assert "| `td3` | 2 | -150.0 (-150.0 to -150.0) | -160 | -150.0 | -150.0 | 400 | 10 |" in text
 
 
-@pytest.mark.parametrize("env_id", ["Acrobot-v1", "MountainCar-v0", "LunarLander-v3", "LunarLanderContinuous-v3"])
+@pytest.mark.parametrize(
+    "env_id", ["Acrobot-v1", "MountainCar-v0", "LunarLander-v3", "LunarLanderContinuous-v3"]
+)
 def test_presets_of_a_task_have_its_budget_and_keep_their_best_network(modules: Any, env_id: str) -> None:
     task = modules["train.tasks"].TASKS[env_id]
     for preset in task.presets:

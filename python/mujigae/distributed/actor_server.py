@@ -10,7 +10,7 @@ import time
 from typing import Any, NamedTuple
 
 from mujigae.config.run import Run
-from mujigae.distributed.calls import CallRefused, Calls, NoAnswer, ServerDied
+from mujigae.distributed.calls import CallRefusedError, Calls, NoAnswerError, ServerDiedError
 from mujigae.distributed.collector import Collector, Policy
 from mujigae.distributed.ledger import Standing
 from mujigae.distributed.sender import Sender
@@ -73,7 +73,7 @@ class ActorServer:
                 call = self._calls.call(self._shard, "standing", self._plan.actor)
                 standing: Standing = self._calls.answer(call, CALL_SECONDS)
                 return standing
-            except (ServerDied, NoAnswer):
+            except (ServerDiedError, NoAnswerError):
                 if time.monotonic() > give_up_at:
                     raise
             time.sleep(0.2)
@@ -123,10 +123,10 @@ class ActorServer:
         """None where the shard died or is silent; MujigaeError for rows that it refuses."""
         try:
             answer: Answer = self._calls.answer(call, 1.0)
-        except (ServerDied, NoAnswer):
+        except (ServerDiedError, NoAnswerError):
             self._pause_until = time.monotonic() + 20 * PAUSE_SECONDS
             return None
-        except CallRefused as error:
+        except CallRefusedError as error:
             env_id = self._plan.config.env.env_id
             raise MujigaeError(
                 f"{env_id}: the replay refuses what the environment returned: {error}"

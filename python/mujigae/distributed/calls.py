@@ -5,7 +5,7 @@
     calls.answer(call, seconds)              what the method returned
     reference = calls.put(value)             a value that many calls hand over, copied once; `get` reads it over there
 
-A call is carried out once at most. Of one that fails with ServerDied or NoAnswer nobody knows whether it was.
+A call is carried out once at most. Of one that fails with ServerDiedError or NoAnswerError nobody knows whether it was.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 __all__ = [
-    *("Busy", "CallError", "CallRefused", "Calls", "CannotStart", "NoAnswer"),
-    *("Processes", "ServerDied"),
+    *("BusyError", "CallError", "CallRefusedError", "Calls", "CannotStartError", "NoAnswerError"),
+    *("Processes", "ServerDiedError"),
 ]
 
 
@@ -23,23 +23,23 @@ class CallError(Exception):
     """A call brought no result."""
 
 
-class ServerDied(CallError):
+class ServerDiedError(CallError):
     """The server, which is started again, died before it had answered."""
 
 
-class CannotStart(ServerDied):
+class CannotStartError(ServerDiedError):
     """The server cannot be made: the message is what its constructor raised."""
 
 
-class NoAnswer(CallError):
+class NoAnswerError(CallError):
     """There was no answer in the time that it had."""
 
 
-class CallRefused(CallError):
+class CallRefusedError(CallError):
     """The method raised: the message is what it said."""
 
 
-class Busy(CallError):
+class BusyError(CallError):
     """The call was not made: too many are under way at the server."""
 
 
@@ -50,7 +50,7 @@ class Calls(Protocol):
     """
 
     def call(self, server: Any, method: str, *arguments: Any) -> Any:
-        """Begins a call. Raises Busy."""
+        """Begins a call. Raises BusyError."""
         ...
 
     def wait(self, calls: Sequence[Any], count: int, seconds: float) -> list[Any]:
@@ -58,7 +58,7 @@ class Calls(Protocol):
         ...
 
     def answer(self, call: Any, seconds: float) -> Any:
-        """What the method returned. Raises ServerDied, CannotStart, NoAnswer or CallRefused."""
+        """What the method returned. Raises ServerDiedError, CannotStartError, NoAnswerError or CallRefusedError."""
         ...
 
     def put(self, value: Any) -> Any:
@@ -66,7 +66,7 @@ class Calls(Protocol):
         ...
 
     def get(self, reference: Any, seconds: float) -> Any:
-        """The value. Raises ServerDied or NoAnswer."""
+        """The value. Raises ServerDiedError or NoAnswerError."""
         ...
 
 

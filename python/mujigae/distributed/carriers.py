@@ -40,9 +40,7 @@ class Carrier:
 
             require_sockets()
 
-    def processes(
-        self, run: str, num_processes: int, store_bytes: int
-    ) -> AbstractContextManager[Processes]:
+    def processes(self, run: str, num_processes: int, store_bytes: int) -> AbstractContextManager[Processes]:
         """Room for so many processes of the run, of which none is left at the end of the block.
 
         store_bytes: the object store of a Ray that is started has so many bytes of shared memory. Raises MujigaeError.

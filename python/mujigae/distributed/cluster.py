@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mujigae.distributed.actor_server import CALL_SECONDS, ActorPlan, ActorServer
-from mujigae.distributed.calls import CallError, NoAnswer, Processes, ServerDied
+from mujigae.distributed.calls import CallError, NoAnswerError, Processes, ServerDiedError
 from mujigae.distributed.shard_server import ShardPlan, ShardServer
 from mujigae.errors import MujigaeError
 
@@ -24,9 +24,7 @@ class Cluster:
         self, processes: Processes, shard_plans: Sequence[ShardPlan], actor_plans: Sequence[ActorPlan]
     ) -> None:
         self._processes = processes
-        self.shards = [
-            processes.start(f"shard-{s}", ShardServer, plan) for s, plan in enumerate(shard_plans)
-        ]
+        self.shards = [processes.start(f"shard-{s}", ShardServer, plan) for s, plan in enumerate(shard_plans)]
         self.actors = [
             processes.start(
                 f"actor-{a}", ActorServer, plan, self.shards[plan.actor % len(self.shards)], processes
@@ -43,7 +41,7 @@ class Cluster:
         try:
             for one in calls:
                 self._processes.answer(one, max(give_up_at - time.monotonic(), 0.0))
-        except NoAnswer:
+        except NoAnswerError:
             raise MujigaeError(
                 f"the processes of the run did not start within {START_SECONDS:g} seconds{self._processes.shortage(len(calls))}"
             ) from None
@@ -60,7 +58,7 @@ class Cluster:
             try:
                 calls = [self._processes.call(shard, "flush") for shard in self.shards]
                 return [self._processes.answer(call, CALL_SECONDS) for call in calls]
-            except (ServerDied, NoAnswer) as error:
+            except (ServerDiedError, NoAnswerError) as error:
                 if time.monotonic() > give_up_at:
                     raise MujigaeError(f"a shard could not be flushed: {error}") from error
             time.sleep(0.2)

@@ -15,12 +15,14 @@ from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
-from mujigae.distributed.calls import CallError, NoAnswer, ServerDied
+from mujigae.distributed.calls import CallError, NoAnswerError, ServerDiedError
 from mujigae.distributed.shared_memory import SharedMemory, Where, opened
 
 __all__ = ["Failure", "LocalCalls", "Server", "connection_of"]
 
-MESSAGE_SECONDS = 60  # until a message to or from a process that does not move is given up, and its line with it
+MESSAGE_SECONDS = (
+    60  # until a message to or from a process that does not move is given up, and its line with it
+)
 
 
 class Server(NamedTuple):
@@ -90,7 +92,7 @@ class Line:
         self.is_broken = True
         self.connection.close()
         for call in [*self._under_way.values()]:
-            call.end(Failure(ServerDied, reason))
+            call.end(Failure(ServerDiedError, reason))
         self._under_way.clear()
 
 
@@ -111,7 +113,9 @@ class LocalCalls:
         if line is not None:
             line.receive_all()  # or the server might wait for room for its answers, and read no more calls
         if line is not None and not line.is_broken:
-            with contextlib.suppress(ConnectionError):  # to a process that has died: a new line leads to the next one
+            with contextlib.suppress(
+                ConnectionError
+            ):  # to a process that has died: a new line leads to the next one
                 return line.send(method, arguments)
         try:
             line = self._lines[server] = Line(server.address)
@@ -133,7 +137,7 @@ class LocalCalls:
     def answer(self, call: Call, seconds: float) -> Any:
         """As in `Calls`."""
         if not self.wait([call], 1, seconds):
-            raise NoAnswer(f"expected an answer within {seconds:g} seconds, got none")
+            raise NoAnswerError(f"expected an answer within {seconds:g} seconds, got none")
         if isinstance(call.result, Failure):
             raise call.result.kind(call.result.message)
         return call.result
@@ -158,7 +162,7 @@ class LocalCalls:
         if reference.where is not None:
             data = opened(reference.where)
             if data is None:
-                raise ServerDied("the value is gone with the process that had it")
+                raise ServerDiedError("the value is gone with the process that had it")
         return pickle.loads(data)
 
 
@@ -199,5 +203,5 @@ def connection_of(socket_: socket.socket) -> Connection:
 
 def _failed(error: OSError) -> Call:
     call = Call.__new__(Call)
-    call.end(Failure(ServerDied, str(error)))
+    call.end(Failure(ServerDiedError, str(error)))
     return call

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from mujigae.distributed.calls import CallRefused, CannotStart
+from mujigae.distributed.calls import CallRefusedError, CannotStartError
 from mujigae.distributed.local_calls import Failure, LocalCalls, Server, connection_of
 from mujigae.distributed.session_folder import session_folder
 from mujigae.errors import MujigaeError
@@ -129,10 +129,10 @@ def _serve(listener: socket.socket, log: str, server_class: type, arguments: tup
     try:
         server = server_class(*arguments)
     except Exception as error:
-        server = Failure(CannotStart, _reason(error))
-    lines: list[Any] = []
+        server = Failure(CannotStartError, _reason(error))
+    lines: list[Connection] = []
     while True:
-        ready = wait([parent.sentinel, listener, *lines])
+        ready: list[Any] = wait([parent.sentinel, listener, *lines])
         if parent.sentinel in ready:
             if not isinstance(server, Failure):
                 server.close()
@@ -167,7 +167,7 @@ def _answer_next(line: Connection, server: Any) -> bool:
     try:
         answer = server if isinstance(server, Failure) else getattr(server, method)(*arguments)
     except Exception as error:
-        answer = Failure(CallRefused, _reason(error))
+        answer = Failure(CallRefusedError, _reason(error))
     try:
         line.send((number, answer))
     except OSError:

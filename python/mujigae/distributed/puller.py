@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mujigae.distributed.actor_server import CALL_SECONDS
-from mujigae.distributed.calls import Busy, CallRefused, Calls, NoAnswer, ServerDied
+from mujigae.distributed.calls import BusyError, CallRefusedError, Calls, NoAnswerError, ServerDiedError
 from mujigae.distributed.shard import Elsewhere, Pulled, Share
 from mujigae.distributed.shard_server import Look
 from mujigae.distributed.shared_batches import Place, SharedBatches
@@ -156,7 +156,7 @@ class Puller:
 
     def send(self, shard: int, incarnation: int, key: Any, priorities: Any) -> None:
         """Priorities of a batch, in one call that nobody waits for."""
-        with contextlib.suppress(Busy):
+        with contextlib.suppress(BusyError):
             self._calls.call(self._shards[shard], "update", incarnation, key, priorities)
 
     def _over(self, calls: dict[Any, _Asked]) -> list[Any]:
@@ -173,7 +173,7 @@ class Puller:
         """None where the shard died or is silent: it is left out until it is seen again."""
         try:
             return self._calls.answer(call, 5.0)
-        except (ServerDied, NoAnswer):
+        except (ServerDiedError, NoAnswerError):
             self.num_failures += 1
             self.shares.known[shard] = Share(0, 0.0)
             self._memories[shard] = None  # a shard that is only late may still draw into it
@@ -181,5 +181,5 @@ class Puller:
             self._rest_until[shard] = time.monotonic() + LOOK_PERIOD_SECONDS
             self._chosen = None
             return None
-        except CallRefused as error:
+        except CallRefusedError as error:
             raise MujigaeError(f"shard {shard}: {error}") from None

@@ -16,7 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from mujigae.distributed.calls import Busy, CallRefused, CannotStart, NoAnswer, ServerDied
+from mujigae.distributed.calls import (
+    BusyError,
+    CallRefusedError,
+    CannotStartError,
+    NoAnswerError,
+    ServerDiedError,
+)
 from mujigae.distributed.session_folder import session_folder
 from mujigae.errors import MujigaeError, require
 
@@ -50,7 +56,7 @@ class RayCalls:
         try:
             return getattr(server, method).remote(*arguments)
         except self.ray.exceptions.PendingCallsLimitExceeded as error:
-            raise Busy(_reason(error)) from None
+            raise BusyError(_reason(error)) from None
 
     def wait(self, calls: Sequence[Any], count: int, seconds: float) -> list[Any]:
         """As in `Calls`."""
@@ -63,12 +69,12 @@ class RayCalls:
         try:
             return self.ray.get(call, timeout=seconds)
         except exceptions.GetTimeoutError as error:
-            raise NoAnswer(_reason(error)) from None
+            raise NoAnswerError(_reason(error)) from None
         except exceptions.RayTaskError as error:
-            raise CallRefused(str(error.cause)) from None
+            raise CallRefusedError(str(error.cause)) from None
         except (exceptions.RayActorError, exceptions.ObjectLostError) as error:
             is_at_birth = isinstance(error, exceptions.ActorDiedError) and "creation" in str(error)
-            raise (CannotStart if is_at_birth else ServerDied)(_reason(error)) from None
+            raise (CannotStartError if is_at_birth else ServerDiedError)(_reason(error)) from None
 
     def put(self, value: Any) -> Any:
         """As in `Calls`: one copy in the object store. In a list: what Ray finds outside one it hands over read."""

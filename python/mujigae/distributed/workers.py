@@ -28,7 +28,14 @@ import numpy as np
 from mujigae.agents.agent import Update
 from mujigae.config.run import Run, refuse_unless
 from mujigae.distributed.actor_server import CALL_SECONDS, Report
-from mujigae.distributed.calls import CallRefused, Calls, CannotStart, NoAnswer, Processes, ServerDied
+from mujigae.distributed.calls import (
+    CallRefusedError,
+    Calls,
+    CannotStartError,
+    NoAnswerError,
+    Processes,
+    ServerDiedError,
+)
 from mujigae.distributed.carriers import Carrier
 from mujigae.distributed.cluster import Cluster
 from mujigae.distributed.collector import Policy
@@ -373,11 +380,11 @@ class _ActorCalls:
         """None where the actor died: it is started again."""
         try:
             report: Report = self._calls.answer(call, 5.0)
-        except CannotStart as error:
+        except CannotStartError as error:
             raise MujigaeError(f"actor {actor}: cannot be started again ({error})") from None
-        except CallRefused as error:
+        except CallRefusedError as error:
             raise MujigaeError(f"actor {actor}: {error}") from None
-        except (ServerDied, NoAnswer):
+        except (ServerDiedError, NoAnswerError):
             self.num_failures += 1
             self._rest_until[actor] = time.monotonic() + 0.5
             return None
