@@ -191,6 +191,21 @@ def test_calls_to_a_server_that_starts_again_wait_for_it(processes: Any, counter
     assert processes.answer(waiting, SECONDS) == 2
 
 
+def test_server_that_dies_before_it_listens_is_started_again_while_somebody_waits(processes: Any) -> None:
+    server = processes.start("early", Counter, 3)
+    call = processes.call(server, "add", 1)
+    processes._started[server].process.kill()
+    assert processes.answer(call, SECONDS) == 4
+
+
+def test_signals_while_a_server_starts_do_not_end_it(processes: Any) -> None:
+    server = processes.start("early", Counter, 3)
+    first = processes._started[server].process.pid
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(first, number)
+    assert ask(processes, server, "process") == first
+
+
 def test_server_that_cannot_be_made_says_why_to_every_call(processes: Any) -> None:
     server = processes.start("broken", Counter, -1)
     for _ in range(2):

@@ -99,12 +99,11 @@ class Line:
 class LocalCalls:
     """As `Calls`. In a process that was started for a run, any of these ends it where the run's own process is gone."""
 
-    def __init__(self, run: int | None = None) -> None:
+    def __init__(self) -> None:
         self._lines: dict[Server, Line] = {}
-        self._run = [] if run is None else [run]  # ready when that process is gone
 
     def __reduce__(self) -> Any:
-        return _calls_of_server, ()
+        return LocalCalls, ()
 
     def call(self, server: Server, method: str, *arguments: Any) -> Call:
         """As in `Calls`."""
@@ -145,12 +144,21 @@ class LocalCalls:
     def _receive(self, lines: Iterable[Line], seconds: float) -> bool:
         """Takes one answer of each line that has one within so many seconds; returns whether any had."""
         by_connection: dict[Any, Line] = {line.connection: line for line in lines}
-        ready = wait([*by_connection, *self._run], seconds)
-        if any(one in self._run for one in ready):
-            sys.exit("the run is gone")
+        ready: list[Any] = wait([*by_connection, *self._watched()], seconds)
         for one in ready:
-            by_connection[one].receive()
+            if one in by_connection:
+                by_connection[one].receive()
+            else:
+                self._has_ended(one)
         return bool(ready)
+
+    def _watched(self) -> Sequence[int]:
+        """What is ready when a process has ended that these calls depend on: here the one that started this one."""
+        parent = multiprocessing.parent_process()
+        return [] if parent is None else [parent.sentinel]
+
+    def _has_ended(self, sentinel: int) -> None:
+        sys.exit("the run is gone")
 
     def put(self, value: Any) -> Stored:
         """As in `Calls`."""
@@ -164,11 +172,6 @@ class LocalCalls:
             if data is None:
                 raise ServerDiedError("the value is gone with the process that had it")
         return pickle.loads(data)
-
-
-def _calls_of_server() -> LocalCalls:
-    parent = multiprocessing.parent_process()
-    return LocalCalls(None if parent is None else parent.sentinel)
 
 
 class Reference(NamedTuple):

@@ -12,8 +12,9 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ __all__ = ["LocalProcesses", "local_processes", "require_sockets"]
 
 MAX_PATH_BYTES = 100  # of a socket; systems differ
 BACKLOG = 128  # processes that may connect while a server is busy
+SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+)  # meant for the whole group: the process that started the others says what follows
 
 
 def require_sockets() -> None:
@@ -64,7 +69,12 @@ class _Started:
         process = multiprocessing.get_context("spawn").Process(
             target=_serve, args=(self.listener, f"{self._address}.log", *self._what)
         )
-        process.start()
+        resource_tracker.ensure_running()  # which would unblock the signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process
 
     def revive(self) -> None:
@@ -97,10 +107,13 @@ class LocalProcesses(LocalCalls):
         self._started[handle] = _Started(handle.address, server, arguments)
         return handle
 
-    def call(self, server: Server, method: str, *arguments: Any) -> Any:
-        """As in `Calls`: a server that died is started again by the next call."""
-        self._started[server].revive()
-        return super().call(server, method, *arguments)
+    def _watched(self) -> Sequence[int]:
+        return [started.process.sentinel for started in self._started.values()]
+
+    def _has_ended(self, sentinel: int) -> None:
+        """A server: it is started again as soon as anything is asked of any."""
+        for started in self._started.values():
+            started.revive()
 
     def kill(self, server: Server) -> None:
         """As in `Processes`."""
@@ -120,8 +133,9 @@ class LocalProcesses(LocalCalls):
 
 def _serve(listener: socket.socket, log: str, server_class: type, arguments: tuple[Any, ...]) -> None:
     """Answers calls, one after the other, until the process that started this one is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the whole group: its starter says what follows
-        signal.signal(number, lambda *_: None)
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)  # not ignored: processes of an environment would inherit that
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     _write_to(log)
     parent = multiprocessing.parent_process()
     assert parent is not None
