@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,6 +79,13 @@ def processes() -> Iterator[LocalProcesses]:
 @pytest.fixture(scope="module")
 def counter(processes: LocalProcesses) -> Any:
     return processes.start("counter", Counter, 5)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder in which sockets can be: those of pytest have long names."""
+    with tempfile.TemporaryDirectory(prefix="short-") as folder:
+        yield Path(folder)
 
 
 def ask(processes: Any, server: Any, method: str, *arguments: Any) -> Any:
@@ -230,14 +238,14 @@ def test_signals_to_the_whole_group_are_left_to_the_process_that_started_it(
     assert ask(processes, counter, "process") == process
 
 
-def test_nothing_is_left_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_nothing_is_left_at_the_end(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(short_path))
     with local_processes() as processes:
         server = processes.start("counter", Counter)
         process = ask(processes, server, "process")
-        assert [*tmp_path.iterdir()]
+        assert [*short_path.iterdir()]
     assert not is_running(process)
-    assert [*tmp_path.iterdir()] == []
+    assert [*short_path.iterdir()] == []
 
 
 RUN = """
@@ -256,8 +264,8 @@ if __name__ == "__main__":
 """
 
 
-def test_servers_close_and_end_when_the_process_that_started_them_is_killed(tmp_path: Path) -> None:
-    script, mark = tmp_path / "run.py", tmp_path / "mark"
+def test_servers_close_and_end_when_the_process_that_started_them_is_killed(short_path: Path) -> None:
+    script, mark = short_path / "run.py", short_path / "mark"
     script.write_text(RUN)
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
@@ -265,12 +273,12 @@ def test_servers_close_and_end_when_the_process_that_started_them_is_killed(tmp_
         [sys.executable, str(script), str(mark)],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": paths, "TMPDIR": str(short_path)},
     )
-    assert run.stdout is not None
-    servers = [int(run.stdout.readline()) for _ in range(2)]
-    run.kill()
-    run.communicate(timeout=SECONDS)
+    with run:
+        assert run.stdout is not None
+        servers = [int(run.stdout.readline()) for _ in range(2)]
+        run.kill()
     until(lambda: not any(is_running(process) for process in servers))
     assert mark.read_text() == "closed"
 

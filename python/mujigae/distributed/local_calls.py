@@ -20,9 +20,7 @@ from mujigae.distributed.shared_memory import SharedMemory, Where, opened
 
 __all__ = ["Failure", "LocalCalls", "Server", "connection_of"]
 
-MESSAGE_SECONDS = (
-    60  # until a message to or from a process that does not move is given up, and its line with it
-)
+MESSAGE_SECONDS = 60  # until a message to or from a process that stands still is given up, with its line
 
 
 class Server(NamedTuple):
@@ -111,11 +109,9 @@ class LocalCalls:
         line = self._lines.get(server)
         if line is not None:
             line.receive_all()  # or the server might wait for room for its answers, and read no more calls
-        if line is not None and not line.is_broken:
-            with contextlib.suppress(
-                ConnectionError
-            ):  # to a process that has died: a new line leads to the next one
-                return line.send(method, arguments)
+            if not line.is_broken:
+                with contextlib.suppress(ConnectionError):  # its process died: a new line leads to the next
+                    return line.send(method, arguments)
         try:
             line = self._lines[server] = Line(server.address)
             return line.send(method, arguments)

@@ -28,10 +28,7 @@ __all__ = ["LocalProcesses", "local_processes", "require_sockets"]
 
 MAX_PATH_BYTES = 100  # of a socket; systems differ
 BACKLOG = 128  # processes that may connect while a server is busy
-SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-)  # meant for the whole group: the process that started the others says what follows
+SIGNALS = signal.SIGINT, signal.SIGTERM  # meant for the whole group: who started the others says what follows
 
 
 def require_sockets() -> None:
