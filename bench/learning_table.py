@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,10 +51,38 @@ def sweep_note(results: Results) -> str:
 
 def seeds_of(presets: Results) -> str:
     """Which seeds the runs had."""
-    counts = {len(told["runs"]) for told in presets.values()}
-    return (
-        f"seeds 0 to {counts.pop() - 1}" if len(counts) == 1 else "seeds from 0 on, as many as the table says"
-    )
+    ranges = [f"{told['runs'][0]['seed']} to {told['runs'][-1]['seed']}" for told in presets.values()]
+    different = list(dict.fromkeys(ranges))
+    if len(different) == 1:
+        return f"seeds {different[0]}"
+    return "seeds " + ", ".join(f"{text} ({names(presets, ranges, text)})" for text in different)
+
+
+def overview(folder: Path, table: Table, tasks: Iterable[Task]) -> str:
+    """One row for each task that was measured: its best preset, what that reaches, and what others reach."""
+    rows = []
+    for task in tasks:
+        if not (folder / task.file).exists():
+            continue
+        presets: Results = json.loads((folder / task.file).read_text())["presets"]
+        name, told = max(presets.items(), key=lambda item: item[1]["interquartile_mean"]["best"])
+        interval = [f"{end:.1f}" for end in told.get("interval", {}).get("best", ())]
+        steps = max(run["training"]["steps"] for run in told["runs"])
+        anchors = ", ".join(f"{other} {score:g}" for other, score in task.anchors.items())
+        rows.append(
+            [
+                task.env_id,
+                f"`mujigae train {name} --env {task.env_id}`",
+                f"{told['interquartile_mean']['best']:.1f}",
+                " to ".join(interval),
+                len(told["runs"]),
+                f"{steps:,}",
+                f"{anchors} ({task.source})" if anchors else "",
+            ]
+        )
+    header = ["task", "best preset", "score (interquartile mean)", "95% interval", "seeds", "steps, at most"]
+    header += ["others"]
+    return table(header, rows)
 
 
 def of_task(folder: Path, table: Table, task: Task) -> str:

@@ -249,16 +249,6 @@ def speed_elsewhere(results: Results, other: Results) -> list[str]:
     ]
 
 
-def cartpole() -> str:
-    """What every preset learns."""
-    return learning_table.cartpole(RESULTS, table)
-
-
-def parts() -> str:
-    """What each part of Rainbow brings."""
-    return learning_table.parts(RESULTS, table)
-
-
 def rates() -> str:
     """How fast Rainbow trains."""
     return rates_table.section(rates_table.newest(RESULTS), table)
@@ -322,13 +312,14 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "speed": speed,
     "targets": targets,
     "training": training,
-    "cartpole": cartpole,
+    "cartpole": lambda: learning_table.cartpole(RESULTS, table),
+    "tasks": lambda: learning_table.overview(RESULTS, table, TASKS.values()),
     **{
         Path(task.file).stem: partial(learning_table.of_task, RESULTS, table, task)
         for task in TASKS.values()
         if task.targets
     },
-    "parts": parts,
+    "parts": lambda: learning_table.parts(RESULTS, table),
     "rates": rates,
     "memory": memory,
     "stable_baselines3": stable_baselines3,

@@ -34,7 +34,7 @@ def main() -> None:
     options = parser().parse_args()
     options.presets = options.presets or TASKS[options.env].presets
     options.runs.mkdir(parents=True, exist_ok=True)
-    pairs = [(preset, seed, options) for seed in range(options.seeds) for preset in options.presets]
+    pairs = [(preset, seed, options) for seed in seeds(options) for preset in options.presets]
     with ThreadPoolExecutor(options.side_by_side) as side_by_side:
         list(side_by_side.map(lambda pair: once(*pair), pairs))
     measured = measured_before(options.out) | {
@@ -43,6 +43,10 @@ def main() -> None:
     presets = {preset: measured[preset] for preset in TASKS[options.env].presets if preset in measured}
     results = {"env_id": options.env, "episodes": options.episodes, "presets": presets}
     options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def seeds(options: argparse.Namespace) -> range:
+    return range(options.first_seed, options.first_seed + options.seeds)
 
 
 def measured_before(out: Path) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def run(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def of_preset(preset: str, options: argparse.Namespace) -> dict[str, Any]:
-    runs = [json.loads((options.runs / f"{preset}-{seed}.json").read_text()) for seed in range(options.seeds)]
+    runs = [json.loads((options.runs / f"{preset}-{seed}.json").read_text()) for seed in seeds(options)]
     means = {network: [one[network]["mean"] for one in runs] for network in ("best", "last")}
     return {
         "side_by_side": options.side_by_side,
@@ -104,7 +108,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("runs", type=Path, help="folder of the runs")
     made.add_argument("out", type=Path, help="the results, JSON")
     made.add_argument("--env", choices=TASKS, default="CartPole-v1")
-    made.add_argument("--seeds", type=int, default=5, help="0 to this")
+    made.add_argument("--seeds", type=int, default=5, help="how many")
+    made.add_argument("--first-seed", type=int, default=0)
     made.add_argument("--presets", nargs="*", help="all that suit the environment")
     made.add_argument("--episodes", type=int, default=100, help="of each evaluation")
     made.add_argument("--side-by-side", type=int, default=1, help="runs at a time")

@@ -152,8 +152,8 @@ def test_pendulum_is_swept_with_the_presets_that_it_suits_and_told_beside_its_ta
     assert "every preset has to reach: met by 4 of 5 presets; missed: `ddpg` by 10.0." in text
     assert "Elsewhere: DDPG -152.1, TD3 -151.9, SAC -157 (RL Baselines3 Zoo, 20,000 steps)." in text
     assert "seeds 0 to 1, " in text
-    more = modules["learning_table"].seeds_of({"a": {"runs": [1, 2]}, "b": {"runs": [1]}})
-    assert more == "seeds from 0 on, as many as the table says"
+    runs = {"a": {"runs": [{"seed": 10}, {"seed": 11}]}, "b": {"runs": [{"seed": 0}]}}
+    assert modules["learning_table"].seeds_of(runs) == "seeds 10 to 11 (`a`), 0 to 0 (`b`)"
     assert "| `td3` | 2 | -150.0 (-150.0 to -150.0) | -160 | -150.0 | -150.0 | 400 | 10 |" in text
 
 
@@ -168,6 +168,34 @@ def test_presets_of_a_task_have_its_budget_and_keep_their_best_network(modules: 
         assert f"{values['steps']:,} steps" in task.source
         assert values["best_episodes"] >= 10
     assert {*task.targets} <= {*task.presets}
+
+
+def test_overview_has_the_best_preset_of_each_task_that_was_measured(modules: Any, tmp_path: Path) -> None:
+    def told(mean: float) -> dict[str, Any]:
+        interval = {"interval": {"best": [mean - 1, mean + 1]}}
+        return {"interquartile_mean": {"best": mean}, "runs": [{"training": {"steps": 9_000}}], **interval}
+
+    results = {"presets": {"dqn": told(-99.0), "n_step": told(-98.0)}}
+    (tmp_path / "mountain_car.json").write_text(json.dumps(results))
+    tasks = modules["train.tasks"].TASKS.values()
+    text = modules["learning_table"].overview(tmp_path, modules["report"].table, tasks)
+    assert (
+        "`mujigae train n_step --env MountainCar-v0` | -98.0 | -99.0 to -97.0 | 1 | 9,000 | DQN -100.8"
+        in text
+    )
+    assert "Acrobot" not in text
+
+
+def test_sweep_takes_the_seeds_that_it_is_told_to(
+    modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules["train.sweep"], "evaluation", lambda *_: {"mean": 500.0})
+    arguments = ["sweep.py", str(tmp_path / "runs"), str(tmp_path / "cartpole.json"), "--presets", "dqn"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--first-seed", "10", "--seeds", "2"])
+    modules["train.sweep"].main()
+    assert [command[command.index("--seed") + 1] for command in without_training] == ["10", "11"]
+    runs = json.loads((tmp_path / "cartpole.json").read_text())["presets"]["dqn"]["runs"]
+    assert [run["seed"] for run in runs] == [10, 11]
 
 
 def test_missed_target_names_the_preset(modules: Any) -> None:
