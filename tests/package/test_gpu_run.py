@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("torch")
@@ -56,5 +58,11 @@ def test_batches_are_timed(frames_on_device: bool) -> None:
 
 def test_rate_counts_steps_and_updates_once_a_run_learns() -> None:
     small = {"min_replay_steps": 64, "num_envs": 4, "head_size": 8, "torso": "small_pixels", "batch_size": 2}
-    told = gpu.rate("cpu", 1.5, **small, frame_size=20, num_threads=1)
+    told: dict[str, Any] = {}
+    for seconds in (1.5, 6.0, 24.0):  # until it has learned, on a machine that is busy too
+        told = (
+            told
+            if "steps_per_second" in told
+            else gpu.rate("cpu", seconds, **small, frame_size=20, num_threads=1)
+        )
     assert told["steps_per_second"] == pytest.approx(4 * told["updates_per_second"], rel=0.2)

@@ -90,7 +90,8 @@ class Puller:
         if not self._pulls:
             time.sleep(min(seconds, REST_SECONDS))
             return None
-        for call in {*self._calls.wait([*self._pulls], 1, seconds), *self._late(self._pulls)}:
+        over = self._calls.wait([*self._pulls], 1, seconds)
+        for call in dict.fromkeys((*over, *self._late(self._pulls))):
             asked = self._pulls.pop(call)
             pulled: Pulled | None = self._result(call, asked.shard)
             if pulled is None:
