@@ -158,6 +158,29 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
     return f"{table(header, rows)}\n\n{note}"
 
 
+def model(results: dict[str, Any] | None, table: Table) -> str:
+    if results is None:
+        return "Not measured yet: `python bench/distributed/model.py`."
+    rows = []
+    for name, case in results["cases"].items():
+        ratio, parts = case["samples_per_insert"], case["seconds_a_row"]
+        shares = [parts[part] for part in ("actor", "wire", "shard")]
+        shares += [ratio * parts[part] for part in ("draw", "learn")]
+        rows.append(
+            [
+                f"`{name}`",
+                f"{ratio:g}",
+                *(f"{1e6 * seconds:,.1f}" for seconds in shares),
+                f"{case['predicted_rows_per_second']:,.0f} ({case['limited_by']})",
+                f"{case['observed_rows_per_second']:,.0f} ({case['observed_of_predicted']:.0%})",
+            ]
+        )
+    header = ["run", "samples per insert", "µs a row: actor", "on its way", "shard", "draws", "updates"]
+    header += ["rows/s by the model (limited by)", "rows/s seen"]
+    note = f"{results['actors']} actors and {results['shards']} shard on {machine(results)}, timed by [`model.py`](bench/distributed/model.py)."
+    return f"{table(header, rows)}\n\n{note}"
+
+
 def many_shards(results: dict[str, Any] | None) -> str:
     if results is None:
         return "Not measured yet: `python bench/distributed/many_shards.py`."

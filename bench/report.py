@@ -332,7 +332,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "hindsight": hindsight,
     **{
         f"clusters_{name}": partial(distributed, name)
-        for name in ("kills", "serving", "ratio", "learning", "sizing", "many_shards")
+        for name in ("kills", "serving", "ratio", "learning", "sizing", "model", "many_shards")
     },
 }
 PAGES: dict[str, Callable[[], str]] = {

@@ -186,17 +186,14 @@ def test_killed_server_begins_anew_and_calls_that_were_under_way_fail(processes:
 
 
 def test_calls_to_a_server_that_starts_again_wait_for_it(processes: Any, counter: Any) -> None:
-    """Those of other servers too, who cannot start it."""
+    """Those of other servers too, who cannot start it: whoever waits here does."""
     mortal = processes.start("mortal", Counter, 0)
     caller = processes.start("caller", Counter, 0, mortal, processes)
     assert ask(processes, caller, "of_other", 0) == 0
     process = ask(processes, mortal, "process")
     os.kill(process, signal.SIGKILL)
     until(lambda: not is_running(process))
-    waiting = processes.call(caller, "of_other", 2)
-    assert processes.wait([waiting], 1, 0.2) == []
-    processes.call(mortal, "add", 0)
-    assert processes.answer(waiting, SECONDS) == 2
+    assert ask(processes, caller, "of_other", 2) == 2
 
 
 def test_server_that_dies_before_it_listens_is_started_again_while_somebody_waits(processes: Any) -> None:
