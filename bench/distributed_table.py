@@ -177,7 +177,8 @@ def model(results: dict[str, Any] | None, table: Table) -> str:
         )
     header = ["run", "samples per insert", "µs a row: actor", "on its way", "shard", "draws", "updates"]
     header += ["rows/s by the model (limited by)", "rows/s seen"]
-    note = f"{results['actors']} actors and {results['shards']} shard on {machine(results)}, timed by [`model.py`](bench/distributed/model.py)."
+    note = f"{results['actors']} actors and {results['shards']} shard on {machine(results)}, timed by [`model.py`](bench/distributed/model.py). "
+    note += "It leaves out what the learner does between two updates, and that processes share caches and memory, so it is an upper limit."
     return f"{table(header, rows)}\n\n{note}"
 
 

@@ -41,7 +41,7 @@ from mujigae.replay.batch import Batch
 NUM_ACTORS, NUM_SHARDS = 2, 1
 CASES: dict[str, dict[str, Any]] = {
     "CartPole-v1, dqn --prioritized": {
-        **{"preset": "dqn", "env_id": "CartPole-v1", "prioritized": True, "num_envs": 4, "steps": 60_000},
+        **{"preset": "dqn", "env_id": "CartPole-v1", "prioritized": True, "num_envs": 4, "steps": 30_000},
         **{"capacity": 100_000, "stop_evaluation": None, "best_episodes": 0},
         **{"checkpoint_period_steps": 10**9, "log_period_steps": 1_000},
     },
