@@ -18,7 +18,7 @@ START_SECONDS = 180.0  # for all processes, which import torch
 
 
 class Cluster:
-    """See the module. Raises nothing until `wait_until_started`."""
+    """See the module: it is started when it is made, and ended by `close`."""
 
     def __init__(
         self, processes: Processes, shard_plans: Sequence[ShardPlan], actor_plans: Sequence[ActorPlan]

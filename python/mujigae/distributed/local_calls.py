@@ -39,8 +39,8 @@ class Failure(NamedTuple):
 class Call:
     """A call that was begun. It keeps its arguments until it is over: what they refer to is read over there."""
 
-    def __init__(self, line: Line, arguments: Any) -> None:
-        self.line, self.arguments = line, arguments
+    def __init__(self, arguments: Any, line: Line | None = None) -> None:
+        self.arguments, self.line = arguments, line
         self.is_over, self.result = False, None
 
     def end(self, result: Any) -> None:
@@ -60,7 +60,7 @@ class Line:
 
     def send(self, method: str, arguments: Any) -> Call:
         """Begins a call. Raises ConnectionError, and breaks, where nobody is at the other end, who made no such call then."""
-        call, number = Call(self, arguments), next(self._numbers)
+        call, number = Call(arguments, self), next(self._numbers)
         self._under_way[number] = call
         try:
             self.connection.send((number, method, arguments))
@@ -125,7 +125,7 @@ class LocalCalls:
             over = [call for call in calls if call.is_over]
             if len(over) >= count:
                 return over
-            lines = {call.line for call in calls if not call.is_over}
+            lines = {call.line for call in calls if call.line is not None and not call.is_over}
             if not self._receive(lines, max(give_up_at - time.monotonic(), 0.0)):
                 return over
 
@@ -167,7 +167,9 @@ class LocalCalls:
             data = opened(reference.where)
             if data is None:
                 raise ServerDiedError("the value is gone with the process that had it")
-        return pickle.loads(data)
+        return pickle.loads(
+            data
+        )  # from the run's own process: only its user reaches this memory, and the sockets
 
 
 class Reference(NamedTuple):
@@ -201,6 +203,6 @@ def connection_of(socket_: socket.socket) -> Connection:
 
 
 def _failed(error: OSError) -> Call:
-    call = Call.__new__(Call)
+    call = Call(None)
     call.end(Failure(ServerDiedError, str(error)))
     return call

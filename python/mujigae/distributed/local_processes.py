@@ -108,7 +108,7 @@ class LocalProcesses(LocalCalls):
         return [started.process.sentinel for started in self._started.values()]
 
     def _has_ended(self, sentinel: int) -> None:
-        """A server: it is started again as soon as anything is asked of any."""
+        """A server has died: it is started again."""
         for started in self._started.values():
             started.revive()
 
