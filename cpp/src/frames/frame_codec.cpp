@@ -13,7 +13,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "words are compared as little-endian");
 
 constexpr std::int64_t kMaxKeep = 255;
-constexpr std::int64_t kMinKeep = 5, kMinRun = 6;  // between literals: fewer would save bytes and cost time
 constexpr std::byte kIsRun{128};
 
 const CodecLoops& loops() {
@@ -22,22 +21,6 @@ const CodecLoops& loops() {
 }
 
 std::size_t num_words(std::int64_t num_bits) { return static_cast<std::size_t>((num_bits + 63) / 64); }
-
-// Bit i: so many bits from i on are set.
-std::uint64_t in_a_row(std::int64_t count, std::uint64_t word, std::uint64_t next) {
-  std::uint64_t bits = word;
-  for (std::int64_t i = 1; i < count; ++i) bits &= word >> i | next << (64 - i);
-  return bits;
-}
-
-// Where a literal ends: kMinKeep bytes need no change, or a run of kMinRun begins.
-void note_stops(std::span<const std::uint64_t> differs, std::span<const std::uint64_t> changes, std::span<std::uint64_t> stops) {
-  for (std::size_t i = 0; i < stops.size(); ++i) {
-    const bool is_last = i + 1 == stops.size();
-    stops[i] = in_a_row(kMinKeep, ~differs[i], is_last ? ~std::uint64_t{0} : ~differs[i + 1]) |
-               in_a_row(kMinRun - 1, ~changes[i], is_last ? 0 : ~changes[i + 1]);
-  }
-}
 
 }  // namespace
 
@@ -81,11 +64,13 @@ FrameEncoder::FrameEncoder(std::int64_t frame_bytes, std::int64_t row_bytes)
       row_bytes_(row_bytes),
       zeros_(static_cast<std::size_t>(frame_bytes)),
       rows_(static_cast<std::size_t>(frame_bytes)),
-      differs_(num_words(frame_bytes)),
+      differs_(num_words(frame_bytes) + 1),
       changes_(differs_.size()),
-      stops_(differs_.size()),
+      stops_(differs_.size() - 1),
       alone_(frame_bytes),
-      based_(frame_bytes) {}
+      based_(frame_bytes) {
+  changes_.back() = ~std::uint64_t{0};  // no run and no literal goes on behind the frame
+}
 
 std::span<const std::byte> FrameEncoder::encode(const std::byte* frame, const std::byte* base) {
   if (base != nullptr && encode_tokens(frame, base, frame_bytes_, PartForm::kBase, based_)) {
@@ -107,8 +92,8 @@ void FrameEncoder::encode_alone(const std::byte* frame) {
 bool FrameEncoder::encode_tokens(const std::byte* values, const std::byte* from, std::int64_t limit, PartForm form, Part& part) {
   loops().differences(values, from, frame_bytes_, differs_.data());
   loops().differences(values, values + 1, frame_bytes_ - 1, changes_.data());
-  changes_.back() |= ~std::uint64_t{0} << ((frame_bytes_ - 1) % 64);
-  note_stops(differs_, changes_, stops_);
+  changes_[stops_.size() - 1] |= ~std::uint64_t{0} << ((frame_bytes_ - 1) % 64);
+  loops().stops(differs_.data(), changes_.data(), static_cast<std::int64_t>(stops_.size()), stops_.data());
   if (!part.put_tokens(*this, values, limit)) return false;
   part.put_head(form);
   return true;

@@ -79,6 +79,20 @@ void differences(const std::byte* a, const std::byte* b, std::int64_t size, std:
   *bits = differences_64(tail, tail + 64);
 }
 
+// Bit i: five bits from i on are set, in `word` and, from bit 64 on, in `next`.
+inline std::uint64_t five_in_a_row(std::uint64_t word, std::uint64_t next) {
+  const auto from = [=](int i) { return word >> i | next << (64 - i); };
+  return word & from(1) & from(2) & from(3) & from(4);
+}
+
+void stops(const std::uint64_t* __restrict differs, const std::uint64_t* __restrict changes, std::int64_t num_words,
+           std::uint64_t* __restrict bits) {
+  static_assert(kMinKeep == 5 && kMinRun - 1 == 5, "five bytes that need no change, or five that are each like the next");
+  for (std::int64_t i = 0; i < num_words; ++i) {
+    bits[i] = five_in_a_row(~differs[i], ~differs[i + 1]) | five_in_a_row(~changes[i], ~changes[i + 1]);
+  }
+}
+
 // kPieceBytes, each as in `values` or each like the first of them, without a branch.
 inline void write_piece(std::byte* to, const std::byte* values, bool is_run) {
   Piece copied;
@@ -153,7 +167,7 @@ void xor_rows(std::byte* to, const std::byte* from, std::int64_t row_bytes, std:
 
 template <>
 const CodecLoops& codec_loops<MUJIGAE_SET>() {
-  static constexpr CodecLoops kLoops = {differences, apply_tokens, xor_rows};
+  static constexpr CodecLoops kLoops = {differences, stops, apply_tokens, xor_rows};
   return kLoops;
 }
 

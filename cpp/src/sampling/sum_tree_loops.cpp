@@ -37,15 +37,20 @@ std::int64_t last_positive_before(const TreeView& tree, std::int64_t end) {
   return child;
 }
 
-struct RunningSums {  // RunningSum of numbers that are not negative: with the larger addend known, half a two-sum is enough
-  Doubles high = {}, low = {};
+inline double larger_of(double a, double b) { return a > b ? a : b; }
+inline double smaller_of(double a, double b) { return a < b ? a : b; }
 
-  void add(const Doubles& x) {
-    const Doubles sum = high + x;
+// RunningSum of numbers that are not negative, one or a vector of them: with the larger addend known, half a two-sum is enough.
+template <class Numbers>
+struct RunningSums {
+  Numbers high = {}, low = {};
+
+  void add(const Numbers& x) {
+    const Numbers sum = high + x;
     low += smaller_of(high, x) - (sum - larger_of(high, x));
     high = sum;
   }
-  Doubles value() const { return high + low; }
+  Numbers value() const { return high + low; }
 };
 
 static_assert(TreeLoops::kMostLanes % kLanes == 0 && kFanOut % kLanes == 0);
@@ -107,7 +112,7 @@ void find_leaves(const TreeView& tree, const Group& group, std::int64_t* out) {
   for (std::size_t i = 0; i < group.count; i += kLanes) {
     const Rows rows(tree.leaves, group.nodes + i);
     const Doubles targets = load(group.targets + i);
-    RunningSums sums;
+    RunningSums<Doubles> sums;
     Words counts = {};
     rows.each_columns([&](std::int64_t, const Doubles(&columns)[kLanes]) {
       for (const Doubles& column : columns) {
@@ -128,12 +133,34 @@ inline void scatter(const Doubles& values, const std::int64_t* nodes, double* to
   for (int lane = 0; lane < kLanes; ++lane) to[nodes[lane]] = values[lane];
 }
 
+// A step of one environment changes few nodes: so many take less time one by one than in lanes.
+constexpr std::size_t kFewNodes = 3;
+
+double sum_node(const double* children, std::int64_t node) {
+  RunningSums<double> sums;
+  for (std::int64_t child = node * kFanOut; child < (node + 1) * kFanOut; ++child) sums.add(children[child]);
+  return sums.value();
+}
+
+double sum_node_and_prefixes(const double* children, std::int64_t node, double* prefixes) {
+  RunningSums<double> sums;
+  for (std::int64_t child = node * kFanOut; child < (node + 1) * kFanOut; ++child) {
+    prefixes[child] = sums.value();
+    sums.add(children[child]);
+  }
+  return sums.value();
+}
+
 // The totals of nodes out of their children.
 void sum_nodes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals) {
+  if (count <= kFewNodes) {
+    for (std::size_t i = 0; i < count; ++i) totals[nodes[i]] = sum_node(children, nodes[i]);
+    return;
+  }
   for (std::size_t i = 0; i < count; i += kLanes) {
     load_ahead(children, nodes, i, count);
     const Rows rows(children, nodes + i);
-    RunningSums sums;
+    RunningSums<Doubles> sums;
     rows.each_columns([&](std::int64_t, const Doubles(&columns)[kLanes]) {
       for (const Doubles& column : columns) sums.add(column);
     });
@@ -143,11 +170,15 @@ void sum_nodes(const double* children, const std::int64_t* nodes, std::size_t co
 
 // ... and their prefixes too.
 void sum_nodes_and_prefixes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals, double* prefixes) {
+  if (count <= kFewNodes) {
+    for (std::size_t i = 0; i < count; ++i) totals[nodes[i]] = sum_node_and_prefixes(children, nodes[i], prefixes);
+    return;
+  }
   for (std::size_t i = 0; i < count; i += kLanes) {
     load_ahead(children, nodes, i, count);
     load_ahead(prefixes, nodes, i, count);
     const Rows rows(children, nodes + i);
-    RunningSums sums;
+    RunningSums<Doubles> sums;
     rows.each_columns([&](std::int64_t from, Doubles(&columns)[kLanes]) {
       for (Doubles& column : columns) {
         const Doubles child = column;

@@ -82,7 +82,8 @@ class FrameEncoder {
 
   std::int64_t frame_bytes_, row_bytes_;
   std::vector<std::byte> zeros_, rows_;  // rows: of the frame, each XORed with the one above
-  std::vector<std::uint64_t> differs_, changes_, stops_;  // a bit for each byte: not as `from`; not as the next byte; see note_stops
+  // A bit for each byte: not as `from`; not as the next byte; a literal ends there. The first two have one word more.
+  std::vector<std::uint64_t> differs_, changes_, stops_;
   Part alone_, based_;
 };
 
