@@ -24,6 +24,7 @@ from mujigae.distributed.chunk import Chunk, Step, encode
 from mujigae.distributed.sender import Sender
 from mujigae.distributed.shard import Answer, Shard
 from mujigae.distributed.shares import Shares, split, weights_of
+from mujigae.structures import map_arrays
 
 __all__ = ["BadWire", "Sharded"]
 
@@ -99,7 +100,10 @@ class Sharded(Mujigae):
     def extend(self, *steps: Any) -> None:
         for t in range(len(steps[2])):
             self.add_with(
-                tuple(_map(lambda array, t=t: array[t : t + 1], part) for part in steps), None, None, None
+                tuple(map_arrays(lambda array, t=t: array[t : t + 1], part) for part in steps),
+                None,
+                None,
+                None,
             )
 
     def add_with(self, step: tuple[Any, ...], env_ids: Any, priority: Any, extras: Any) -> None:
@@ -110,7 +114,9 @@ class Sharded(Mujigae):
             priority = np.full(len(lanes), self._largest)
         for i, lane in enumerate(lanes.tolist()):
             one = slice(i, i + 1)
-            row: Any = [_map(lambda array, one=one: np.array(np.asarray(array)[one]), part) for part in step]
+            row: Any = [
+                map_arrays(lambda array, one=one: np.array(np.asarray(array)[one]), part) for part in step
+            ]
             more = None if extras is None else {name: np.array(value[one]) for name, value in extras.items()}
             first = None if priority is None else np.array(priority[one], np.float64)
             ids = np.array([lane // self._k])
@@ -150,7 +156,7 @@ class Sharded(Mujigae):
     def _joined(self, parts: list[tuple[int, Batch]]) -> Batch:
         """One batch of those of several shards."""
         fields: Any = [
-            _map(lambda *arrays: np.concatenate(arrays), *values)
+            map_arrays(lambda *arrays: np.concatenate(arrays), *values)
             for values in zip(*(batch[:6] for _, batch in parts), strict=True)
         ]
         key = np.concatenate([batch.key * self._k + s for s, batch in parts])
@@ -158,7 +164,7 @@ class Sharded(Mujigae):
         weight = np.ones(len(key), np.float32)
         if self._config.prioritized:
             weight = weights_of(probability, self._config.beta)
-        extras = _map(lambda *arrays: np.concatenate(arrays), *(batch.extras for _, batch in parts))
+        extras = map_arrays(lambda *arrays: np.concatenate(arrays), *(batch.extras for _, batch in parts))
         return Batch._make((*fields, weight, key, probability, extras))
 
     def update_priorities(self, key: Any, priorities: Any) -> None:
@@ -185,7 +191,7 @@ class Sharded(Mujigae):
                 parts.append((s, shard.buffer.gather(key[mine] // self._k)))
                 places.append(mine)
         order = np.argsort(np.concatenate(places), kind="stable")
-        fields: Any = (_map(lambda array: array[order], field) for field in self._joined(parts))
+        fields: Any = (map_arrays(lambda array: array[order], field) for field in self._joined(parts))
         return Batch(*fields)
 
     def next_key(self, key: Any) -> Any:
@@ -219,10 +225,3 @@ class Sharded(Mujigae):
     @classmethod
     def tree(cls, capacity: int) -> Any:
         raise NotOffered("a sum tree on its own")
-
-
-def _map(function: Any, *trees: Any) -> Any:
-    """Applies a function to the arrays of dicts alike."""
-    if isinstance(trees[0], dict):
-        return {name: _map(function, *(tree[name] for tree in trees)) for name in trees[0]}
-    return function(*trees)

@@ -49,6 +49,7 @@ from mujigae.replay.batch import Batch
 from mujigae.runs.files import write_whole
 from mujigae.runs.reading import read_json
 from mujigae.seeds import child_seed
+from mujigae.structures import map_arrays
 from mujigae.training import loop
 from mujigae.training.loop import Progress, Training
 from mujigae.training.schedules import beta_at
@@ -320,14 +321,13 @@ def _on_device(value: Any, device: str) -> Any:
     """Arrays, or dicts and tuples of them, as tensors; on the CPU they share the memory that the batch lies in, which may be read-only."""
     import torch
 
-    if isinstance(value, dict):
-        return {name: _on_device(part, device) for name, part in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_on_device(part, device) for part in value)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        tensor = torch.from_numpy(value)
-    return tensor if device == "cpu" else tensor.to(device)
+    def moved(array: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            tensor = torch.from_numpy(array)
+        return tensor if device == "cpu" else tensor.to(device)
+
+    return map_arrays(moved, value)
 
 
 class _ActorCalls:

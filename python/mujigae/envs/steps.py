@@ -20,6 +20,8 @@ from gymnasium.spaces import Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from mujigae.structures import map_arrays
+
 __all__ = ["Episode", "GameOver", "StepReader", "StepStream", "Steps", "reader_of"]
 
 GameOver = Callable[[Mapping[str, Any], NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]]
@@ -99,16 +101,16 @@ class StepReader:
         """Takes the observations [E, ...] that a reset of all environments returned, or of those in `mask` [E]."""
         if mask is None:
             self._forget_open_episodes()
-            self._obs = _map(np.array, obs)
+            self._obs = map_arrays(np.array, obs)
             return
-        self._obs = _map(lambda last, first: np.where(_like(mask, last), first, last), self.obs, obs)
+        self._obs = map_arrays(lambda last, first: np.where(_like(mask, last), first, last), self.obs, obs)
         self._over = self._over & ~mask
         self._scores[mask] = 0.0
         self._lengths[mask] = 0
 
     def taken(self, action: Any) -> Any:
         """A copy of `action` [E, ...], integers in the dtype of the action space; ValueError where they do not fit it."""
-        copy = _map(np.array, action)
+        copy = map_arrays(np.array, action)
         is_integer = isinstance(copy, np.ndarray) and copy.dtype.kind in "iu"
         if not is_integer or not isinstance(self._action_space, Discrete | MultiDiscrete):
             return copy
@@ -129,10 +131,10 @@ class StepReader:
         ended = live & (terminated | truncated)
         if self._game_over is not None:
             ended &= self._game_over(info, terminated, truncated)
-        next_obs = self._advance(_map(np.array, new_obs), ended, info)
+        next_obs = self._advance(map_arrays(np.array, new_obs), ended, info)
         episodes = self._keep_score(reward, live, ended)
         everything = (obs, action, reward, next_obs, terminated, truncated & ~terminated)
-        rows = everything if live.all() else _map(lambda array: array[live], everything)
+        rows = everything if live.all() else map_arrays(lambda array: array[live], everything)
         return Steps._make((np.flatnonzero(live), *rows, episodes))
 
     def _advance(self, new_obs: Any, ended: NDArray[np.bool_], info: Mapping[str, Any]) -> Any:
@@ -281,9 +283,9 @@ def _with_final_obs(new_obs: Any, ended: NDArray[np.bool_], info: Mapping[str, A
             'a SAME_STEP vector environment must put the last observation in info["final_obs"]'
         )
     final_obs = info["final_obs"]
-    result = _map(np.copy, new_obs)
+    result = map_arrays(np.copy, new_obs)
     for e in np.flatnonzero(ended):
-        _map(functools.partial(_put, e), result, _final_obs_of(final_obs, new_obs, e))
+        map_arrays(functools.partial(_put, e), result, _final_obs_of(final_obs, new_obs, e))
     return result
 
 
@@ -303,12 +305,3 @@ def _like(mask: NDArray[np.bool_], array: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _put(e: np.intp, array: NDArray[Any], value: Any) -> None:
     array[e] = value
-
-
-def _map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """Applies a function to the arrays of structures (arrays, or dicts and tuples of structures) alike."""
-    if isinstance(tree, dict):
-        return {name: _map(function, part, *(other[name] for other in others)) for name, part in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(_map(function, *parts) for parts in zip(tree, *others, strict=True))
-    return function(tree, *others)

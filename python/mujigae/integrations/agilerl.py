@@ -27,6 +27,7 @@ from agilerl.components.replay_buffer import ReplayBuffer as TheirBuffer  # noqa
 from tensordict import TensorDict  # noqa: E402
 
 from mujigae.envs.reset_steps import ResetSteps  # noqa: E402
+from mujigae.structures import map_arrays  # noqa: E402
 
 __all__ = ["PrioritizedReplayBuffer", "ReplayBuffer"]
 
@@ -197,16 +198,12 @@ def _numpy(value: Any) -> Any:
 
 def _rows(tree: Any, ids: Any) -> Any:
     """Some of the rows [E, ...]."""
-    if isinstance(tree, dict):
-        return {name: _rows(part, ids) for name, part in tree.items()}
-    return tree[ids]
+    return map_arrays(lambda array: array[ids], tree)
 
 
 def _layout(tree: Any) -> Any:
     """The shapes and dtypes of rows [E, ...], as a buffer takes them."""
-    if isinstance(tree, dict):
-        return {name: _layout(part) for name, part in tree.items()}
-    return tree.shape[1:], tree.dtype
+    return map_arrays(lambda array: (array.shape[1:], array.dtype), tree)
 
 
 def _tensors(tree: Any, batch_size: int) -> Any:

@@ -26,6 +26,7 @@ from gymnasium import Env, spaces  # noqa: E402
 from gymnasium.vector import VectorEnv  # noqa: E402
 
 from mujigae.replay.buffer import ReplayBuffer  # noqa: E402
+from mujigae.structures import map_arrays  # noqa: E402
 
 __all__ = ["RecordTransitions"]
 
@@ -204,6 +205,4 @@ def _put(what: str, store: Any, ids: NDArray[np.int64], values: Any) -> None:
 
 def _take(store: Any, ids: NDArray[np.int64]) -> Any:
     """A copy of rows of a store [R, ...]."""
-    if isinstance(store, dict):
-        return {name: _take(part, ids) for name, part in store.items()}
-    return store[ids]
+    return map_arrays(lambda array: array[ids], store)

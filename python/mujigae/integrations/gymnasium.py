@@ -26,6 +26,7 @@ from gymnasium.wrappers import Autoreset  # noqa: E402
 from mujigae.envs.contract import checked_obs, checked_reward  # noqa: E402
 from mujigae.envs.steps import GameOver, StepReader, Steps, reader_of  # noqa: E402
 from mujigae.replay.buffer import ReplayBuffer  # noqa: E402
+from mujigae.structures import map_arrays  # noqa: E402
 
 __all__ = ["RecordTransitions", "RecordVectorTransitions"]
 
@@ -171,8 +172,4 @@ def _check_pool_is_reached(env: Any) -> None:
 
 def _first_axis(tree: Any) -> Any:
     """Arrays, or dicts and tuples of arrays, with a leading axis of length 1."""
-    if isinstance(tree, dict):
-        return {name: _first_axis(part) for name, part in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(_first_axis(part) for part in tree)
-    return np.asarray(tree)[None]
+    return map_arrays(lambda array: np.asarray(array)[None], tree)

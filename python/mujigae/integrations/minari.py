@@ -23,6 +23,8 @@ import minari  # noqa: E402
 from gymnasium import spaces  # noqa: E402
 from minari.data_collector import EpisodeBuffer  # noqa: E402
 
+from mujigae.structures import map_arrays  # noqa: E402
+
 __all__ = ["add_episodes", "from_minari", "to_minari"]
 
 
@@ -128,12 +130,12 @@ def _opened(dataset: Any) -> Any:
 
 def _part(observations: Any, rows: slice) -> Any:
     """These rows [T, 1, ...] of observations [T + 1, ...]."""
-    return _map(lambda array: array[rows][:, None], observations)
+    return map_arrays(lambda array: np.asarray(array)[rows][:, None], observations)
 
 
 def _layout(tree: Any) -> Any:
     """The shapes and dtypes of the arrays of an episode, as a buffer takes them."""
-    return _map(lambda array: (array.shape[1:], array.dtype), tree)
+    return map_arrays(lambda array: (np.asarray(array).shape[1:], np.asarray(array).dtype), tree)
 
 
 def _space(tree: Any) -> spaces.Space[Any]:
@@ -151,11 +153,3 @@ def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
     if dtype.kind in "bf":
         return (0, 1) if dtype.kind == "b" else (-np.inf, np.inf)
     return np.iinfo(dtype).min, np.iinfo(dtype).max
-
-
-def _map(function: Any, tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {name: _map(function, part) for name, part in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(_map(function, part) for part in tree)
-    return function(np.asarray(tree))

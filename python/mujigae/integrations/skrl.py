@@ -26,6 +26,7 @@ torch: Any = require("torch", "skrl")
 from skrl.memories.torch import Memory  # noqa: E402
 
 from mujigae.envs.reset_steps import ResetSteps  # noqa: E402
+from mujigae.structures import map_arrays  # noqa: E402
 
 __all__ = ["ReplayMemory"]
 
@@ -196,9 +197,7 @@ class ReplayMemory(Memory):
 
 def _rows(part: Any, ids: Any) -> Any:
     """Some of the rows [E, ...] of an array, or of a dict of arrays."""
-    if isinstance(part, dict):
-        return {name: array[ids] for name, array in part.items()}
-    return part[ids]
+    return map_arrays(lambda array: array[ids], part)
 
 
 def _array(tensor: Any) -> Any:
