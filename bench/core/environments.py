@@ -31,18 +31,15 @@ def environment(
     """
     parts = (packages, bare, over) if over else (packages, bare)
     folder = cache.resolve() / hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
-    python = folder / "bin/python"
-    if not python.exists():
+    python, is_complete = folder / "bin/python", folder / "is_complete"
+    if not is_complete.exists():  # a run may have been ended while it made one
         seen = [str(_site(environment(cache, over)))] if over else []
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         (_site(python) / "over.pth").write_text("".join(f"{path}\n" for path in seen))
-        try:
-            pip(python, *packages)
-            if bare:
-                pip(python, "--no-deps", *bare)
-        except subprocess.CalledProcessError:
-            python.unlink()  # half an environment is none
-            raise
+        pip(python, *packages)
+        if bare:
+            pip(python, "--no-deps", *bare)
+        is_complete.touch()
     if wheel is not None:
         pip(python, "--no-deps", "--force-reinstall", str(wheel))
     return python

@@ -30,15 +30,22 @@ def episode_stacks() -> Any:
     return np.lib.stride_tricks.sliding_window_view(padded, 4, axis=0).transpose(0, 3, 1, 2)
 
 
-def fill(num_rows: int) -> dict[str, int]:
-    stacks = episode_stacks()
-    before = resident_bytes()
+def filled(num_rows: int, stacks: Any = None) -> mujigae.PrioritizedReplayBuffer:
+    """A full buffer of so many rows of that episode, again and again."""
+    stacks = episode_stacks() if stacks is None else stacks
     buffer = mujigae.PrioritizedReplayBuffer(
         num_rows, Space((4, 84, 84), np.uint8), ACTION, frame_stack=4, n_step=3, seed=0
     )
     for row in range(num_rows + 10):
         t = row % EPISODE_STEPS
         buffer.add(stacks[t], t, 1.0, stacks[t + 1], False, t == EPISODE_STEPS - 1)
+    return buffer
+
+
+def fill(num_rows: int) -> dict[str, int]:
+    stacks = episode_stacks()
+    before = resident_bytes()
+    buffer = filled(num_rows, stacks)
     batch = buffer.sample(256)
     buffer.update_priorities(batch.key, np.ones(256))
     assert len(buffer) == num_rows
