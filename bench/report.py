@@ -27,6 +27,7 @@ from bench import (
     headline,
     learning_table,
     libraries_table,
+    memory_table,
     own_suites_table,
     protocols_table,
     rates_table,
@@ -100,24 +101,6 @@ def training_row(folder: str, run: dict[str, Any]) -> list[Any]:
         "" if log["last_100_mean"] is None else f"{log['last_100_mean']:.1f}",
         f"{evaluation['mean']:.1f} ± {evaluation['standard_error']:.1f} ({evaluation['episodes']} games)",
     ]
-
-
-def memory() -> str:
-    cost = json.loads((RESULTS / "memory.json").read_text())
-    return (
-        f"A million Atari transitions (84x84, stacks of 4, n = 3, prioritized, episodes of 500 steps) make a process grow by "
-        f"{cost['resident_bytes'] / 1e9:.2f} GB: {cost['resident_bytes_per_transition']:,} bytes each, 7,056 of them the frame."
-    )
-
-
-def stable_baselines3() -> str:
-    cost = json.loads((RESULTS / "stable_baselines3_memory.json").read_text())
-    ours, theirs = cost["mujigae"], cost["stable_baselines3"]
-    return (
-        f"A million transitions of real Pong make a process with Stable-Baselines3 {cost['versions']['stable-baselines3']}'s DQN "
-        f"grow by {ours['million_resident_bytes'] / 1e9:.2f} GB with this buffer, and by "
-        f"{theirs['million_resident_bytes'] / 1e9:.2f} GB with its own ({cost['num_transitions']:,} measured, then scaled)."
-    )
 
 
 def libraries() -> str:
@@ -321,8 +304,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     },
     "parts": lambda: learning_table.parts(RESULTS, table),
     "rates": rates,
-    "memory": memory,
-    "stable_baselines3": stable_baselines3,
+    "memory": lambda: memory_table.memory(RESULTS),
+    "stable_baselines3": lambda: memory_table.stable_baselines3(RESULTS),
+    "snapshots": lambda: memory_table.snapshots(RESULTS, table),
+    "sac_share": lambda: memory_table.sac_share(RESULTS),
     "libraries": libraries,
     "conformance": conformance,
     "protocols": lambda: protocols_table.protocols(table),

@@ -21,6 +21,7 @@ COLOURS = {
     "Stable-Baselines3 (uniform)": "#15aabf",
     "sumtree (Rust)": "#a0522d",
     "flashbax (uniform)": "#fab005",
+    "rlox (Rust)": "#74b816",
     "NumPy cumsum": "#ced4da",
     "floor, 1 thread": "#212529",
     "floor, 2 threads": "#495057",
