@@ -50,12 +50,18 @@ inline void transpose(Doubles (&rows)[8]) {
 inline Doubles larger_of(const Doubles& a, const Doubles& b) { return a > b ? a : b; }
 inline Doubles smaller_of(const Doubles& a, const Doubles& b) { return a < b ? a : b; }
 
+// Counts the lanes' values that are at most their limits.
+inline void count_at_most(const Doubles& values, const Doubles& limits, Words& counts) {
+  const __mmask8 is_one = _mm512_cmp_pd_mask(values, limits, _CMP_LE_OQ);
+  counts = (Words)_mm512_mask_add_epi64((__m512i)counts, is_one, (__m512i)counts, _mm512_set1_epi64(1));
+}
+
 // How many of 16 numbers are at most `limit`.
 inline std::int64_t count_at_most(const double* numbers, double limit) {
   const __m512d all = _mm512_set1_pd(limit);
-  const unsigned first = _mm512_cmp_pd_mask(_mm512_loadu_pd(numbers), all, _CMP_LE_OQ);
-  const unsigned second = _mm512_cmp_pd_mask(_mm512_loadu_pd(numbers + 8), all, _CMP_LE_OQ);
-  return __builtin_popcount(first) + __builtin_popcount(second);
+  const __mmask8 first = _mm512_cmp_pd_mask(_mm512_loadu_pd(numbers), all, _CMP_LE_OQ);
+  const __mmask8 second = _mm512_cmp_pd_mask(_mm512_loadu_pd(numbers + 8), all, _CMP_LE_OQ);
+  return __builtin_popcount(_mm512_kunpackb(second, first));
 }
 
 } // namespace

@@ -80,6 +80,9 @@ inline Doubles smaller_of(const Doubles& a, const Doubles& b) {
 #endif
 }
 
+// Counts the lanes' values that are at most their limits.
+inline void count_at_most(const Doubles& values, const Doubles& limits, Words& counts) { counts -= (Words)(values <= limits); }
+
 // How many of 16 numbers are at most `limit`.
 inline std::int64_t count_at_most(const double* numbers, double limit) {
 #if defined(MUJIGAE_NEON)

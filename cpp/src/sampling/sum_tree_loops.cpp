@@ -84,19 +84,22 @@ struct Rows {  // the children of as many nodes as there are lanes
 
 // --- find
 
+constexpr std::int64_t kNearNodes = 256;  // so many lie in the nearest caches anyway
+
 // One level down for a whole group, so that the misses of its descents overlap. Rounding may leave a target past the last
 // child: it goes there, and the leaves will tell.
 inline void descend(const TreeView& tree, std::size_t height, Group& group) {
   const double* prefixes = tree.prefixes[height - 1];
   const double* below = height > 1 ? tree.prefixes[height - 2] : tree.leaves;
   const std::int64_t last = tree.num_below[height - 1] - 1;
+  const bool is_far = last >= kNearNodes;
   for (std::size_t i = 0; i < group.count; ++i) {
     const double* row = prefixes + group.nodes[i] * kFanOut;
     const std::int64_t child = count_at_most(row, group.targets[i]) - 1;  // the first prefix is 0
     group.targets[i] -= row[child];
     const std::int64_t node = group.nodes[i] * kFanOut + child;
     group.nodes[i] = node < last ? node : last;
-    prefetch_node(below, group.nodes[i]);
+    if (is_far) prefetch_node(below, group.nodes[i]);
   }
 }
 
@@ -117,7 +120,7 @@ void find_leaves(const TreeView& tree, const Group& group, std::int64_t* out) {
     rows.each_columns([&](std::int64_t, const Doubles(&columns)[kLanes]) {
       for (const Doubles& column : columns) {
         sums.add(column);
-        counts -= (Words)(sums.value() <= targets);
+        count_at_most(sums.value(), targets, counts);
       }
     });
     for (std::size_t lane = 0; lane < kLanes && i + lane < group.count; ++lane) {
