@@ -93,17 +93,6 @@ Prioritized empty_buffer(Philox::Key key = {11, 22}) {
 
 }  // namespace
 
-TEST_CASE("crc32 is zlib's, whole and in parts") {
-  CHECK(crc32(bytes_of("123456789")) == 0xcbf43926);
-  CHECK(crc32({}) == 0);
-  std::string all;
-  for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
-  CHECK(crc32(bytes_of(all)) == 0x29058c73);
-  for (std::size_t cut = 0; cut <= all.size(); ++cut) {
-    REQUIRE(crc32(bytes_of(all).subspan(cut), crc32(bytes_of(all).first(cut))) == 0x29058c73);
-  }
-}
-
 TEST_CASE("what was written is read, and the folder holds that one file") {
   const TemporaryFolder folder;
   write_example(folder / "file");

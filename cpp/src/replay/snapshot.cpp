@@ -16,6 +16,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 constexpr std::array<char, 8> kMagic = {'M', 'U', 'J', 'I', 'G', 'A', 'E', '\n'};
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::uint64_t kAheadBytes = 16 << 20;  // that the disk reads while those before are used
 
 struct SectionHead {
   std::uint32_t tag;
@@ -164,6 +165,10 @@ void SnapshotReader::fail(const std::string& what) const { throw SnapshotError(c
 void SnapshotReader::get(std::span<std::byte> bytes) {
   if (bytes.size() > size_ - position_) fail("the file ends too early");
   if (!file_) return get_from_memory(bytes);
+  if (position_ + kAheadBytes >= read_soon_) {
+    system::read_soon(*file_, read_soon_, 2 * kAheadBytes);
+    read_soon_ += 2 * kAheadBytes;
+  }
   while (!bytes.empty()) {
     const std::ptrdiff_t count = system::read_at(*file_, bytes, position_);
     if (count < 0) fail_system("cannot read " + path_);

@@ -86,6 +86,10 @@ std::optional<std::int64_t> available_memory(const std::string& root) {
   return std::min(saturating_sum(memory, swap == kUnlimited ? 0 : swap), available_in_control_groups(root));
 }
 
+void read_soon(int file, std::uint64_t offset, std::uint64_t bytes) {
+  ::posix_fadvise(file, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+}
+
 bool sync(int file) { return ::fsync(file) == 0; }
 
 bool reserve(int file, std::int64_t offset, std::int64_t bytes) {

@@ -22,6 +22,8 @@ std::optional<std::int64_t> available_memory(const std::string&) {
   return num_pages * static_cast<std::int64_t>(::getpagesize());
 }
 
+void read_soon(int, std::uint64_t, std::uint64_t) {}
+
 // fsync leaves the bytes in the disk's own cache, where a power failure loses them.
 bool sync(int file) { return ::fcntl(file, F_FULLFSYNC) == 0 || ::fsync(file) == 0; }
 

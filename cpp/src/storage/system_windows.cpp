@@ -121,6 +121,7 @@ bool has_name(int file) {
 bool rename_over(const std::string& from, const std::string& to) { return move_file(from, to, MOVEFILE_REPLACE_EXISTING); }
 bool rename_new(const std::string& from, const std::string& to) { return move_file(from, to, 0); }
 void remove(const std::string& path) { ::DeleteFileW(path_of(path).c_str()); }
+void read_soon(int, std::uint64_t, std::uint64_t) {}
 void sync_folder(const std::string&) {}  // MOVEFILE_WRITE_THROUGH has done it
 
 std::filesystem::path path_of(const std::string& utf8) { return std::u8string(utf8.begin(), utf8.end()); }

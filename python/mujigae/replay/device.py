@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from mujigae.errors import ConfigError, require
 from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch, SequenceBatch
 from mujigae.replay.spec import BufferSpec
-from mujigae.structures import map_arrays
 
 __all__ = ["Placement", "checked_device"]
 
@@ -64,7 +64,7 @@ class Placement:
     def placed_sequences(self, batch: SequenceBatch) -> SequenceBatch:
         """A new batch of sequences of the core in its place: keys and probabilities stay NumPy arrays."""
         moved = {
-            name: map_arrays(self._moved, getattr(batch, name))
+            name: _map(getattr(batch, name), self._moved)
             for name in batch._fields
             if name not in _HOST_FIELDS
         }
@@ -75,7 +75,7 @@ class Placement:
 
     def to_numpy(self, value: Any) -> Any:
         """Torch tensors as NumPy arrays; anything else as it is."""
-        return map_arrays(_leaf_to_numpy, value)
+        return _map(value, _leaf_to_numpy)
 
     def _arrays_of(self, out: Batch) -> Arrays:
         if not isinstance(out, Batch):
@@ -106,7 +106,7 @@ class TorchPlacement(Placement):
         tensor_type = self._torch.Tensor
         fields = super()._arrays_of(out)
         return tuple(
-            map_arrays(lambda leaf: leaf.numpy() if isinstance(leaf, tensor_type) else leaf, field)
+            _map(field, lambda leaf: leaf.numpy() if isinstance(leaf, tensor_type) else leaf)
             for field in fields
         )
 
@@ -118,7 +118,7 @@ class TorchPlacement(Placement):
         from_numpy = self._torch.from_numpy
         if self._is_plain and not extras:  # the usual case, without the walk through structures
             return Batch._make((*map(from_numpy, moved), *host, extras))
-        return super()._batch_of((*map_arrays(from_numpy, moved), *host, map_arrays(from_numpy, extras)))
+        return super()._batch_of((*_map(moved, from_numpy), *host, _map(extras, from_numpy)))
 
 
 class StagedPlacement(Placement):
@@ -164,7 +164,7 @@ class StagedPlacement(Placement):
     def placed(self, batch: Batch) -> Batch:
         """A new batch of the core in its place."""
         moved, host, extras = _split(batch)
-        return self._batch_of((*map_arrays(self._moved, moved), *host, map_arrays(self._moved, extras)))
+        return self._batch_of((*_map(moved, self._moved), *host, _map(extras, self._moved)))
 
     def _moved(self, array: Any) -> Any:
         return self._torch.from_numpy(array).to(self._device)
@@ -175,12 +175,10 @@ class StagedPlacement(Placement):
     def _to_device(self, stage: Stage) -> Arrays:
         """The stage's fields on the device; whatever is queued from now on finds them there."""
         if self._stream is None:
-            return self._on_device(
-                map_arrays(lambda tensor: tensor.to(self._device, copy=True), stage.tensors)
-            )
+            return self._on_device(_map(stage.tensors, lambda tensor: tensor.to(self._device, copy=True)))
         current = self._torch.cuda.current_stream(self._device)
         with self._torch.cuda.stream(self._stream):
-            moved = map_arrays(lambda tensor: tensor.to(self._device, non_blocking=True), stage.tensors)
+            moved = _map(stage.tensors, lambda tensor: tensor.to(self._device, non_blocking=True))
             stage.copied = self._stream.record_event()
         current.wait_event(stage.copied)
         for tensor in _leaves(moved):
@@ -238,8 +236,8 @@ class Stage:
             like = _torch_dtype(torch, spec.dtype)
             return host_memory(torch, (batch_size, *spec.shape), like, is_pinned=is_pinned)
 
-        self.tensors: Arrays = map_arrays(new, fields)
-        self.arrays = tuple(map_arrays(lambda tensor: tensor.numpy(), field) for field in self.tensors)
+        self.tensors: Arrays = _map(fields, new)
+        self.arrays = tuple(_map(field, lambda tensor: tensor.numpy()) for field in self.tensors)
         self.copied: Any = None  #: an event after the copies that read these bytes
 
     def wait(self) -> None:
@@ -282,14 +280,23 @@ def _torch_dtype(torch: Any, dtype: Any) -> Any:
 
 
 def _leaf_to_numpy(leaf: Any) -> Any:
-    if isinstance(leaf, list):  # of one tensor for each environment
-        return [map_arrays(_leaf_to_numpy, part) for part in leaf]
     if not hasattr(leaf, "detach"):
         return leaf
     try:
         return leaf.numpy(force=True)
     except TypeError:  # NumPy has no bfloat16
         return leaf.float().numpy(force=True)
+
+
+def _map(value: Any, function: Callable[[Any], Any]) -> Any:
+    """`function` of every array in a structure of dicts, tuples and lists."""
+    if isinstance(value, dict):
+        return {name: _map(child, function) for name, child in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_map(child, function) for child in value)
+    if isinstance(value, list):
+        return [_map(child, function) for child in value]
+    return function(value)
 
 
 def _leaves(fields: Any) -> list[Any]:

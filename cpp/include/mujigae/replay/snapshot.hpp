@@ -114,7 +114,7 @@ class SnapshotReader {
   Descriptor file_;
   std::vector<std::span<const std::byte>> pieces_;
   std::vector<std::uint64_t> piece_ends_;
-  std::uint64_t size_ = 0, position_ = 0, left_ = 0;
+  std::uint64_t size_ = 0, position_ = 0, left_ = 0, read_soon_ = 0;  // read_soon_: where what the disk reads ahead ends
   std::uint32_t crc_ = 0;
 };
 

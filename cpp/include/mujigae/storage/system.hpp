@@ -45,6 +45,7 @@ void close(int file);
 std::optional<std::uint64_t> size_of_regular(int file);  // nothing: not a regular file (errno 0), or unknown
 std::ptrdiff_t write(int file, std::span<const std::byte> bytes);                           // how many were written, or -1
 std::ptrdiff_t read_at(int file, std::span<std::byte> bytes, std::uint64_t offset);        // how many were read, or -1
+void read_soon(int file, std::uint64_t offset, std::uint64_t bytes);  // begins to read them from the disk, where the system can
 bool sync(int file);                                                                        // false: what was written may be lost
 
 // Of the open file as a whole, as long as it is open. False with EWOULDBLOCK: somebody else has it.
@@ -70,7 +71,7 @@ bool are_same(int file, const std::string& path);
 
 // --- processor, processes and threads
 
-bool has_avx2();    // the processor, and the system keeps such registers
+bool has_avx2();    // the processor, with products of polynomials as all of them have, and the system keeps such registers
 bool has_avx512();  // with the byte, word and short vector extensions
 
 std::int64_t process_id();
