@@ -52,6 +52,17 @@ def test_the_rows_are_those_of_sb3(num_steps: int, n_envs: int, handles_timeouts
     assert ours == theirs
 
 
+def test_a_time_limit_counts_only_where_an_episode_ends() -> None:
+    buffer = ReplayBuffer(10, VECTOR, ACTION, n_steps=2, gamma=0.5)
+    obs, no = np.zeros((1, 3), np.float32), np.array([False])
+    for says in (True, False):
+        buffer.add(obs, obs, np.zeros(1, np.int64), np.ones(1), no, [{"TimeLimit.truncated": says}])
+    batch = buffer.sample(1)
+    assert batch.rewards.item() == 1.5
+    assert batch.discounts is not None
+    assert batch.discounts.item() == 0.25
+
+
 @pytest.mark.parametrize("n_envs", [1, 3])
 @pytest.mark.parametrize("n_steps", [2, 3, 7])
 def test_n_step_rows_of_ended_episodes_are_those_of_sb3(n_steps: int, n_envs: int) -> None:

@@ -120,12 +120,13 @@ class ReplayBuffer(buffers.ReplayBuffer):
 
         Raises ValueError, and changes nothing, when `frame_stack` is not what the observations are.
         """
-        is_done = np.asarray(done, dtype=bool)
-        is_timeout = np.array([bool(info.get("TimeLimit.truncated")) for info in infos])
-        is_timeout &= self.handle_timeout_termination
         stored, next_stored = self._stored(obs), self._stored(next_obs)
-        has_final = is_done & np.array([info.get("terminal_observation") is not None for info in infos])
-        if has_final.any():
+        is_done = terminated = truncated = np.asarray(done, dtype=bool)
+        if np.count_nonzero(is_done):  # seldom: elsewhere all three are the same
+            is_timeout = np.array([bool(info.get("TimeLimit.truncated")) for info in infos])
+            truncated = is_done & is_timeout & self.handle_timeout_termination
+            terminated = is_done & ~truncated
+            has_final = is_done & [info.get("terminal_observation") is not None for info in infos]
             next_stored = {
                 name: part.mended(stored[name], next_stored[name], has_final)
                 for name, part in self._stored_parts.items()
@@ -135,8 +136,8 @@ class ReplayBuffer(buffers.ReplayBuffer):
             np.asarray(action).reshape(self.n_envs, self.action_dim),
             np.asarray(reward).reshape(self.n_envs),
             next_stored,
-            is_done & ~is_timeout,
-            is_timeout,
+            terminated,
+            truncated,
         )
         self.pos += 1
         if self.pos == self.buffer_size:
@@ -196,16 +197,20 @@ class ReplayBuffer(buffers.ReplayBuffer):
         arrays = {name: part.restored(obs[name]) for name, part in self._parts.items()}
         normalized: Any = self._normalize_obs(arrays if self._is_dict else arrays[PLAIN], env)
         if self._is_dict:
-            return {name: self.to_torch(array, copy=False) for name, array in normalized.items()}
-        return self.to_torch(normalized, copy=False)
+            return {name: self._tensor(array) for name, array in normalized.items()}
+        return self._tensor(normalized)
+
+    def _tensor(self, array: np.ndarray) -> th.Tensor:
+        """On the CPU it shares the array's memory, and a call takes a third of the time of `to_torch`."""
+        return th.from_numpy(array) if self.device.type == "cpu" else th.as_tensor(array, device=self.device)
 
     def _tensors(self, batch: mujigae.Batch, env: VecNormalize | None) -> dict[str, Any]:
         def column(array: Any) -> th.Tensor:
-            return self.to_torch(array[:, None].astype(np.float32, copy=False), copy=False)
+            return self._tensor(array[:, None].astype(np.float32, copy=False))
 
         return {
             "observations": self._restored(batch.obs, env),
-            "actions": self.to_torch(batch.action, copy=False),
+            "actions": self._tensor(batch.action),
             "next_observations": self._restored(batch.next_obs, env),
             "dones": column(batch.terminated),
             "rewards": column(self._normalize_reward(batch.reward, env)),
@@ -242,7 +247,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
     ) -> PrioritizedSamples:
         """As `ReplayBuffer.sample`, by priority; `beta` is the importance-sampling exponent, None the buffer's own."""
         batch = self.replay.sample(batch_size, beta)
-        weights = self.to_torch(batch.weight[:, None], copy=False)
+        weights = self._tensor(batch.weight[:, None])
         return PrioritizedSamples(**self._tensors(batch, env), weights=weights, keys=batch.key)
 
     def update_priorities(self, keys: np.ndarray, priorities: Any) -> int:
