@@ -53,10 +53,10 @@ std::uint32_t after_by_tables(const std::byte* bytes, std::size_t size, std::uin
 constexpr std::size_t kBlock = sizeof(__m128i), kNumLanes = 4;
 
 // x^n modulo the polynomial; one bit higher, since a product of two 64-bit polynomials with their lowest power on top has 127 bits.
-constexpr long long power_of_x(int n) {
+constexpr std::int64_t power_of_x(int n) {
   std::uint32_t power = 0x80000000;
   for (; n > 0; --n) power = times_x(power);
-  return static_cast<long long>(std::uint64_t{power} << 1);
+  return std::int64_t{power} * 2;
 }
 
 inline __m128i load(const std::byte* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); }
