@@ -182,9 +182,16 @@ def model(results: dict[str, Any] | None, table: Table) -> str:
     return f"{table(header, rows)}\n\n{note}"
 
 
-def many_shards(results: dict[str, Any] | None) -> str:
-    if results is None:
-        return "Not measured yet: `python bench/distributed/many_shards.py`."
+def many_shards(folder: Path) -> str:
+    """A paragraph for each machine."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*/distributed_many_shards.json"))]
+    return (
+        "\n\n".join(map(many_shards_of, found))
+        or "Not measured yet: `python bench/distributed/many_shards.py`."
+    )
+
+
+def many_shards_of(results: dict[str, Any]) -> str:
     alone, one, many = (
         median([each["drawn"] for each in results[side]]) for side in ("alone", "one", "many")
     )

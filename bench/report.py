@@ -279,13 +279,11 @@ def against_page(results: Results) -> str:
 
 def distributed(name: str) -> str:
     """A block of docs/clusters.md; bench/distributed/ measures what it says."""
-    if name == "kills":
-        return distributed_table.kills(RESULTS)
+    if name in ("kills", "many_shards"):
+        return str(getattr(distributed_table, name)(RESULTS))
     results = distributed_table.newest(
         RESULTS, "distributed_serving" if name == "sizing" else f"distributed_{name}"
     )
-    if name == "many_shards":
-        return distributed_table.many_shards(results)
     return str(getattr(distributed_table, name)(results, table))
 
 
