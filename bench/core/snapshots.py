@@ -3,7 +3,7 @@
     python bench/core/snapshots.py --folder /tmp    writes bench/results/<machine>/snapshots.json
 
 The rows are those of tests/core/fill.py, frames of noise, so that no disk can make them smaller. `dd` copies the snapshot itself, out
-of memory, and syncs as `save` does; before each reading the file's pages are dropped from memory. It takes turns, and needs 16 GB of memory and
+of memory, and syncs as `save` does; before each reading the file's pages are dropped from memory. The two take turns. It needs 16 GB of memory and
 twice the bytes of the snapshot on the disk.
 """
 
