@@ -240,6 +240,24 @@ def test_the_limiter_answers_wait_on_either_side(tmp_path: Path, sender: Sender)
     assert rows.stored(shard.buffer) == numbers(16)
 
 
+def test_a_draw_that_finds_no_row_does_not_count_as_samples(tmp_path: Path, sender: Sender) -> None:
+    limiter = mujigae.RateLimiter(samples_per_insert=2.0, min_rows=2, slack=32)
+    shard = Shard.open(tmp_path / "shard", lambda path: rows.make_buffer(path, n_step=4), limiter=limiter)
+    sender.put(rows.rows_of(0, 2))
+    rows.send_all(sender, shard)
+    assert shard.pull(8) is None  # no window is complete
+    assert limiter.state()["num_sampled"] == 0
+
+
+def test_a_batch_that_does_not_fit_is_an_error_and_not_a_wait(shard: Shard, sender: Sender) -> None:
+    sender.put(rows.rows_of(0, 12))
+    rows.send_all(sender, shard)
+    of_four, of_eight = (shard.buffer.sample(batch_size) for batch_size in (4, 8))
+    with pytest.raises(ValueError, match="out"):
+        shard.pull(8, out=of_four)
+    assert shard.pull(8, out=of_eight) is not None
+
+
 def test_a_killed_shard_takes_rows_again_once_it_hears_how_far_the_learner_is(
     tmp_path: Path, shard: Shard, sender: Sender
 ) -> None:

@@ -213,19 +213,24 @@ class Shard:
     def pull(
         self, batch_size: int, elsewhere: Elsewhere = NOWHERE, out: mujigae.Batch | None = None
     ) -> Pulled | None:
-        """Draws a batch, into `out` if given; None: wait, for rows or for the limiter, which learns what happened `elsewhere`."""
+        """Draws a batch, into `out` if given; None: wait, for rows or for the limiter, which learns what happened `elsewhere`.
+
+        Raises ValueError for an `out` that does not fit.
+        """
         with self._lock:
             self.hear(elsewhere)
-            if self._limiter is not None:
-                if not self._limiter.may_sample(batch_size):
-                    self._counts["waits"] += 1
-                    return None
-                self._limiter.sampled(batch_size)
+            if self._limiter is not None and not self._limiter.may_sample(batch_size):
+                self._counts["waits"] += 1
+                return None
             self._flush_if_due()
             try:
                 batch = self.buffer.sample(batch_size, beta=0.0, out=out)
-            except ValueError:  # nothing can be drawn yet
-                return None
+            except ValueError:
+                if self.share().num_rows < batch_size:  # nothing can be drawn yet
+                    return None
+                raise
+            if self._limiter is not None:
+                self._limiter.sampled(batch_size)
             self._counts["num_sampled"] += batch_size
             share = self._share_of(batch.key[:1], batch.probability[0])
             return Pulled(batch, self.incarnation, share, self.num_added)
