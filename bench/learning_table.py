@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.train.tasks import Task
+from bench.train.tasks import TASKS, Task
 
 CARTPOLE, PARTS = "cartpole.json", "pong-parts/parts.json"
+HALF_CHEETAH, ELSEWHERE = "half_cheetah.json", "half_cheetah_elsewhere.json"
 TARGET, HIGHEST = 495.0, 500.0
 
 Table = Callable[[list[str], list[list[Any]]], str]
@@ -33,18 +34,21 @@ def cartpole(folder: Path, table: Table) -> str:
     header = ["preset", "interquartile mean", "highest", "lowest", "last network"]
     header += ["steps, median (most)", "seconds, median (least)"]
     rows = [cartpole_row(*row) for row in presets.items()]
-    return "\n\n".join([cartpole_verdict(presets), table(header, rows), sweep_note(results)])
+    return "\n\n".join(
+        [cartpole_verdict(presets), table(header, rows), sweep_note(results, TASKS["CartPole-v1"])]
+    )
 
 
-def sweep_note(results: Results) -> str:
+def sweep_note(results: Results, task: Task) -> str:
     """How the runs of a sweep were made, and what their scores are."""
     presets: Results = results["presets"]
     conditions = [f"{side_by_side(told['side_by_side'])} on {machine(told)}" for told in presets.values()]
     where = [f"{text} ({names(presets, conditions, text)})" for text in dict.fromkeys(conditions)]
     machines = ", ".join(where) if len(where) > 1 else conditions[0]
+    unit = f" ({task.unit})" if task.unit else ""
     return (
-        f"`mujigae train PRESET --env {results['env_id']}`, {seeds_of(presets)}, "
-        f"{machines}, no GPU. A score is the mean of {results['episodes']} games of the best snapshot, which was chosen by other "
+        f"`{command(task, 'PRESET')}`, {seeds_of(presets)}, "
+        f"{machines}, no GPU. A score is the mean of {results['episodes']} games{unit} of the best snapshot, which was chosen by other "
         'games; "last network" is the same for the network that the run ended with. Seconds are those of the whole command, film included.'
     )
 
@@ -54,7 +58,8 @@ def seeds_of(presets: Results) -> str:
     ranges = [f"{told['runs'][0]['seed']} to {told['runs'][-1]['seed']}" for told in presets.values()]
     different = list(dict.fromkeys(ranges))
     if len(different) == 1:
-        return f"seeds {different[0]}"
+        first, _, last = different[0].partition(" to ")
+        return f"seed {first}" if first == last else f"seeds {different[0]}"
     return "seeds " + ", ".join(f"{text} ({names(presets, ranges, text)})" for text in different)
 
 
@@ -66,13 +71,14 @@ def overview(folder: Path, table: Table, tasks: Iterable[Task]) -> str:
             continue
         presets: Results = json.loads((folder / task.file).read_text())["presets"]
         name, told = max(presets.items(), key=lambda item: item[1]["interquartile_mean"]["best"])
-        interval = [f"{end:.1f}" for end in told.get("interval", {}).get("best", ())]
+        ends = told.get("interval", {}).get("best", ()) if len(told["runs"]) > 1 else ()
+        interval = [f"{end:.1f}" for end in ends]
         steps = max(run["training"]["steps"] for run in told["runs"])
         anchors = ", ".join(f"{other} {score:g}" for other, score in task.anchors.items())
         rows.append(
             [
-                task.env_id,
-                f"`mujigae train {name} --env {task.env_id}`",
+                task.env_id + (f" ({task.unit})" if task.unit else ""),
+                f"`{command(task, name)}`",
                 f"{told['interquartile_mean']['best']:.1f}",
                 " to ".join(interval),
                 len(told["runs"]),
@@ -83,6 +89,10 @@ def overview(folder: Path, table: Table, tasks: Iterable[Task]) -> str:
     header = ["task", "best preset", "score (interquartile mean)", "95% interval", "seeds", "steps, at most"]
     header += ["others"]
     return table(header, rows)
+
+
+def command(task: Task, preset: str) -> str:
+    return " ".join(["mujigae train", preset, "--env", task.env_id, *task.arguments])
 
 
 def of_task(folder: Path, table: Table, task: Task) -> str:
@@ -96,19 +106,57 @@ def of_task(folder: Path, table: Table, task: Task) -> str:
     rows = [task_row(*row, task) for row in presets.items()]
     anchors = ", ".join(f"{name} {score:g}" for name, score in task.anchors.items())
     note = f"Elsewhere: {anchors} ({task.source}). With fewer than four seeds the interquartile mean is the mean."
-    return "\n\n".join([task_verdict(presets, task), table(header, rows), sweep_note(results), note])
+    text = [task_verdict(presets, task), table(header, rows), sweep_note(results, task), note]
+    curves = (folder / task.file).with_suffix(".png")
+    if curves.exists():
+        text.insert(1, f"![Return of each preset against steps and minutes](bench/results/{curves.name})")
+    return "\n\n".join(text)
+
+
+def half_cheetah(folder: Path, table: Table) -> str:
+    """TD3 of mujigae beside that of Stable-Baselines3 on either buffer: the last network's games, and how fast they train."""
+    if not (folder / ELSEWHERE).exists():
+        return "Not measured yet: `python bench/train/half_cheetah_elsewhere.py`."
+    ours = json.loads((folder / HALF_CHEETAH).read_text())["presets"]["td3"]
+    elsewhere = json.loads((folder / ELSEWHERE).read_text())
+    runs = [
+        ("mujigae", run["last"]["mean"], run["training"]["steps"] / (60 * run["training"]["minutes"]))
+        for run in ours["runs"]
+    ]
+    runs += [(run["subject"], run["mean"], run["steps_per_second"]) for run in elsewhere["runs"]]
+    rows = []
+    for subject in dict.fromkeys(run[0] for run in runs):
+        scores, rates = zip(*(run[1:] for run in runs if run[0] == subject), strict=True)
+        each = ", ".join(f"{score:,.0f}" for score in scores)
+        rows.append(
+            [
+                subject,
+                len(scores),
+                f"{statistics.mean(scores):,.0f} ({each})",
+                f"{statistics.median(rates):.0f}",
+            ]
+        )
+    versions = ", ".join(
+        f"{name} {elsewhere['packages'][name]}" for name in ("stable-baselines3", "mujoco", "torch")
+    )
+    note = (
+        f"{elsewhere['env_id']}, {elsewhere['steps']:,} steps; the mean of {elsewhere['episodes']} games by the last network, of each seed. "
+        f"One thread on {machine(elsewhere)}; {versions}."
+    )
+    return "\n\n".join([table(["TD3 of", "seeds", "mean score (each)", "steps/s, median"], rows), note])
 
 
 def task_row(preset: str, told: Results, task: Task) -> list[Any]:
     runs = told["runs"]
     low, high = told["interval"]["best"]
+    interval = f" ({low:.1f} to {high:.1f})" if len(runs) > 1 else ""
     rates = [run["training"]["steps"] / (60 * run["training"]["minutes"]) for run in runs]
     seconds = [run["seconds"] for run in runs]
     target = task.targets.get(preset)
     return [
         f"`{preset}`",
         len(runs),
-        f"{told['interquartile_mean']['best']:.1f} ({low:.1f} to {high:.1f})",
+        f"{told['interquartile_mean']['best']:.1f}{interval}",
         "" if target is None else f"{target:g}",
         f"{min(run['best']['mean'] for run in runs):.1f}",
         f"{told['interquartile_mean']['last']:.1f}",

@@ -300,6 +300,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         for task in TASKS.values()
         if task.targets
     },
+    "half_cheetah_elsewhere": lambda: learning_table.half_cheetah(RESULTS, table),
     "parts": lambda: learning_table.parts(RESULTS, table),
     "rates": rates,
     "memory": lambda: memory_table.memory(RESULTS),

@@ -16,6 +16,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -88,11 +89,20 @@ def minutes_to(score: float | None, num_games: int, episodes: list[dict[str, str
     return None if first is None else round(float(episodes[first - 1]["seconds"]) / 60, 2)
 
 
-def evaluation(run: Path, num_episodes: int, network: Literal["latest", "best"] = "latest") -> dict[str, Any]:
-    """The trained agent in environments of its own: raw rewards, whole games."""
+def evaluation(
+    run: Path,
+    num_episodes: int,
+    network: Literal["latest", "best"] = "latest",
+    wrapper: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The trained agent in environments of its own: raw rewards, those of the `wrapper` if there is one, whole games."""
     from mujigae.runs.session import evaluate_run
 
-    scores = evaluate_run(run, num_episodes, network=network)
+    scores = (
+        wrapped_scores(run, num_episodes, network, wrapper)
+        if wrapper
+        else evaluate_run(run, num_episodes, network=network)
+    )
     return {
         "episodes": num_episodes,
         "mean": round(float(scores.mean()), 2),
@@ -100,6 +110,28 @@ def evaluation(run: Path, num_episodes: int, network: Literal["latest", "best"] 
         "lowest": float(scores.min()),
         "highest": float(scores.max()),
     }
+
+
+def wrapped_scores(
+    run: Path, num_episodes: int, network: Literal["latest", "best"], wrapper: tuple[str, ...]
+) -> Any:
+    """Returns [num_episodes] by the rewards of `wrapper`, games as evaluate_run plays them."""
+    from mujigae.envs.make import make
+    from mujigae.runs import folder
+    from mujigae.seeds import child_seed
+    from mujigae.training.evaluate import MAX_NUM_ENVS, evaluate, most_steps
+
+    config, unused, agent = folder.load_player(run, num_envs=1, network=network)
+    unused.close()
+    wrapped = replace(config.env, num_envs=min(num_episodes, MAX_NUM_ENVS), wrapper=wrapper)
+    environment = make(wrapped, training=False)
+    seed, max_steps = (
+        child_seed(config.seed, "evaluation"),
+        most_steps(environment, config.budget.eval_max_steps),
+    )
+    scores = evaluate(agent, environment, num_episodes=num_episodes, seed=seed, max_steps=max_steps)
+    environment.close()
+    return scores
 
 
 def machine() -> dict[str, Any]:

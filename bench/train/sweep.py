@@ -6,8 +6,8 @@
 `tasks.py` lists the environments, their presets and what these have to reach.
 A run that has been evaluated is not run again, so the sweep can be stopped at any time and goes on where it was. A run's score is
 the mean over the evaluation's games, by the best snapshot (chosen by other games) and by the last network; a preset's is the
-interquartile mean (Agarwal et al. 2021) over its seeds. Presets that are not asked for keep what the results have of them, with
-the machine that it was measured on.
+interquartile mean (Agarwal et al. 2021) over its seeds; the curves of what was asked for are drawn beside the results. Presets that are not
+asked for keep what the results have of them, with the machine that it was measured on.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if __name__ == "__main__":
 
 from bench.train.collect import evaluation, machine, packages, train, training
 from bench.train.tasks import TASKS
+from mujigae.pictures.bands import plot_bands
 
 
 def main() -> None:
@@ -43,6 +44,9 @@ def main() -> None:
     presets = {preset: measured[preset] for preset in TASKS[options.env].presets if preset in measured}
     results = {"env_id": options.env, "episodes": options.episodes, "presets": presets}
     options.out.write_text(json.dumps(results, indent=1) + "\n")
+    plot_bands(
+        [options.runs / f"{preset}-{seed}" for preset, seed, _ in pairs], options.out.with_suffix(".png")
+    )
 
 
 def seeds(options: argparse.Namespace) -> range:
@@ -62,17 +66,18 @@ def once(preset: str, seed: int, options: argparse.Namespace) -> None:
 
 
 def run(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    name = f"{preset}-{seed}"
+    name, task = f"{preset}-{seed}", TASKS[options.env]
     began = time.monotonic()
-    command = train([preset, "--env", options.env, "--seed", str(seed)], options.runs, name)
+    arguments = [preset, "--env", task.env_id, *task.arguments, "--seed", str(seed)]
+    command = train(arguments, options.runs, name)
     seconds = time.monotonic() - began  # the interpreter's start, the evaluations and the film included
     return {
         "command": command,
         "seed": seed,
         "seconds": round(seconds, 1),
         "training": training(options.runs / name),
-        "best": evaluation(options.runs / name, options.episodes, "best"),
-        "last": evaluation(options.runs / name, options.episodes),
+        "best": evaluation(options.runs / name, options.episodes, "best", task.wrapper),
+        "last": evaluation(options.runs / name, options.episodes, "latest", task.wrapper),
     }
 
 

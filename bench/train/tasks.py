@@ -22,6 +22,9 @@ class Task(NamedTuple):
     needs_all: bool  # whether every preset has to reach its target, or one of them
     anchors: Mapping[str, float]  # by who reached it
     source: str
+    arguments: tuple[str, ...] = ()  # of mujigae train, besides the environment
+    unit: str = ""  # of the scores, where they are no returns
+    wrapper: tuple[str, ...] = ()  # of the evaluation's environment, where its rewards are the scores
 
 
 TASKS = {
@@ -83,6 +86,27 @@ TASKS = {
             False,
             {"DDPG": 230.2, "TD3": 207.4},
             "RL Baselines3 Zoo, 300,000 steps",
+        ),
+        Task(
+            "HalfCheetah-v5",
+            "half_cheetah.json",
+            ("td3",),
+            {"td3": 4500.0},
+            False,
+            {"TD3": 5514.0},
+            "Fujimoto et al. 2018 on version 1, 100,000 steps, ten seeds",
+        ),
+        Task(
+            "FlappyBird-v0",
+            "flappy_bird.json",
+            ("n_step",),
+            {"n_step": 50.0},
+            False,
+            {"double DQN": 122.0},
+            "20 games after 5,000 of training",
+            ("--env-kwargs", "use_lidar=False", "--minutes", "20"),
+            "pipes a game",
+            ("bench.train.flappy_bird:PipesAlone",),
         ),
     )
 }

@@ -92,7 +92,7 @@ def test_parts_leave_curves_and_a_row_for_each_run(
 def test_sweep_scores_the_best_snapshot_and_the_last_network(
     modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def evaluation(run: Path, num_episodes: int, network: str = "latest") -> dict[str, Any]:
+    def evaluation(run: Path, num_episodes: int, network: str, wrapper: tuple[str, ...]) -> dict[str, Any]:
         bad = run.name.endswith("-0") or network == "latest"
         return {"episodes": num_episodes, "mean": 100.0 if bad else 500.0}
 
@@ -171,19 +171,42 @@ def test_presets_of_a_task_have_its_budget_and_keep_their_best_network(modules: 
 
 
 def test_overview_has_the_best_preset_of_each_task_that_was_measured(modules: Any, tmp_path: Path) -> None:
-    def told(mean: float) -> dict[str, Any]:
-        interval = {"interval": {"best": [mean - 1, mean + 1]}}
-        return {"interquartile_mean": {"best": mean}, "runs": [{"training": {"steps": 9_000}}], **interval}
-
-    results = {"presets": {"dqn": told(-99.0), "n_step": told(-98.0)}}
-    (tmp_path / "mountain_car.json").write_text(json.dumps(results))
-    tasks = modules["train.tasks"].TASKS.values()
-    text = modules["learning_table"].overview(tmp_path, modules["report"].table, tasks)
+    write_results(tmp_path / "mountain_car.json", num_runs=2, dqn=-99.0, n_step=-98.0)
+    text = overview(modules, tmp_path)
     assert (
-        "`mujigae train n_step --env MountainCar-v0` | -98.0 | -99.0 to -97.0 | 1 | 9,000 | DQN -100.8"
+        "`mujigae train n_step --env MountainCar-v0` | -98.0 | -99.0 to -97.0 | 2 | 9,000 | DQN -100.8"
         in text
     )
     assert "Acrobot" not in text
+
+
+def test_overview_has_the_options_and_the_unit_of_a_task_and_no_interval_of_one_seed(
+    modules: Any, tmp_path: Path
+) -> None:
+    write_results(tmp_path / "flappy_bird.json", num_runs=1, n_step=60.0)
+    command = "mujigae train n_step --env FlappyBird-v0 --env-kwargs use_lidar=False --minutes 20"
+    assert f"| FlappyBird-v0 (pipes a game) | `{command}` | 60.0 |  | 1 |" in overview(modules, tmp_path)
+
+
+def write_results(path: Path, num_runs: int, **means: float) -> None:
+    """What a sweep leaves of presets with these scores, as far as the overview reads it."""
+    runs = [{"training": {"steps": 9_000}}] * num_runs
+    presets = {
+        name: {
+            "interquartile_mean": {"best": mean},
+            "interval": {"best": [mean - 1, mean + 1]},
+            "runs": runs,
+        }
+        for name, mean in means.items()
+    }
+    path.write_text(json.dumps({"presets": presets}))
+
+
+def overview(modules: Any, results: Path) -> str:
+    text: str = modules["learning_table"].overview(
+        results, modules["report"].table, modules["train.tasks"].TASKS.values()
+    )
+    return text
 
 
 def test_sweep_takes_the_seeds_that_it_is_told_to(

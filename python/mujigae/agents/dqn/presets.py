@@ -227,6 +227,24 @@ ENVIRONMENTS: dict[str, Values] = {
         "v_min": -100.0,
         "v_max": 0.0,
     },
+    # A tenth for each step and one for each pipe, until the bird dies. A flap at the wrong time kills, so few are made at random.
+    "FlappyBird-v0": {
+        "num_envs": 8,
+        "capacity": 200_000,
+        "batch_size": 64,
+        "min_replay_steps": 5_000,
+        "learn_period_steps": 8,
+        "num_updates": 2,
+        "learning_rate": 3e-4,
+        "target_update_period_updates": 500,
+        "epsilon_steps": 20_000,
+        "epsilon_end": 0.001,
+        "steps": 2_000_000,
+        "checkpoint_period_steps": 100_000,
+        "best_episodes": 20,
+        "v_min": -5.0,
+        "v_max": 20.0,
+    },
     # A landing brings 100 to 140 and a crash costs 100, at the end; steps before cost or bring a few.
     "LunarLander-v3": {
         "steps": 300_000,

@@ -1,10 +1,11 @@
-"""TD3 on HalfCheetah: ours beside Stable-Baselines3's, that one with its own buffer and with ours, all with the same numbers.
+"""Stable-Baselines3's TD3 on HalfCheetah, with its own buffer and with ours, beside `mujigae train td3 --env HalfCheetah-v5`.
 
-    python bench/train/half_cheetah.py runs/half-cheetah bench/results/half_cheetah.json --seeds 1
+    python bench/train/sweep.py runs/half-cheetah bench/results/half_cheetah.json --env HalfCheetah-v5 --presets td3 --seeds 3
+    python bench/train/half_cheetah_elsewhere.py runs/half-cheetah bench/results/half_cheetah_elsewhere.json
 
-Every run is a process of its own with one thread: four environments stepped together, one update for each step, networks of two layers
-of 256, batches of 256, 5,000 random steps first. A score is the mean of the evaluation's games by the last network, without noise.
-A run that is finished is not run again. It needs mujoco (gymnasium[mujoco]) and Stable-Baselines3.
+All have the numbers of the preset: four environments stepped together, one update for each step, networks of two layers of 256,
+batches of 256, 5,000 random steps first. Every run is a process of its own with one thread. A score is the mean of the evaluation's games by
+the last network, without noise. A run that is finished is not run again. It needs mujoco (gymnasium[mujoco]) and Stable-Baselines3.
 """
 
 from __future__ import annotations
@@ -23,57 +24,39 @@ if __name__ == "__main__":
     # The root of the repository instead of this folder.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from bench.train.collect import evaluation, machine, packages, train, training
+from bench.train.collect import machine, packages
 
 ENVIRONMENT = "HalfCheetah-v5"
 NUM_ENVS = 4
-OTHERS = ("Stable-Baselines3", "Stable-Baselines3 on our buffer")
-SUBJECTS = ("mujigae", *OTHERS)
+SUBJECTS = ("Stable-Baselines3", "Stable-Baselines3 on mujigae's buffer")
 
 
 def main() -> None:
     options = parser().parse_args()
     if options.child is not None:
-        print(json.dumps(stable_baselines3(options.child, options.seed, options)))
+        print(json.dumps(trained(options.child, options.seed, options)))
         return
     os.environ["OMP_NUM_THREADS"] = "1"
     options.runs.mkdir(parents=True, exist_ok=True)
-    runs = [once(subject, seed, options) for seed in range(options.seeds) for subject in options.subjects]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    runs = [once(subject, seed, options) for seed in seeds for subject in SUBJECTS]
     versions = {**packages(), **{name: version(name) for name in ("stable-baselines3", "mujoco")}}
-    results = {"env_id": ENVIRONMENT, "steps": options.steps, "machine": machine(), "packages": versions}
-    options.out.write_text(json.dumps({**results, "runs": runs}, indent=1) + "\n")
+    told = {"env_id": ENVIRONMENT, "steps": options.steps, "episodes": options.episodes}
+    results = {**told, "machine": machine(), "packages": versions, "runs": runs}
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def once(subject: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    done = options.runs / f"{subject.replace(' ', '-')}-{seed}.json"
+    done = options.runs / f"elsewhere-{SUBJECTS.index(subject)}-{seed}.json"
     if not done.exists():
-        run = ours if subject == "mujigae" else theirs
-        told = {"subject": subject, "seed": seed, **run(subject, seed, options)}
+        told = {"subject": subject, "seed": seed, **in_a_process(subject, seed, options)}
         done.write_text(json.dumps(told, indent=1) + "\n")
         print(done.read_text(), flush=True)
     measured: dict[str, Any] = json.loads(done.read_text())
     return measured
 
 
-def ours(subject: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    name = f"{subject}-{seed}"
-    arguments = ["td3", "--env", ENVIRONMENT, "--seed", str(seed), "--steps", str(options.steps)]
-    command = train(arguments, options.runs, name)
-    log = training(options.runs / name)
-    last = evaluation(options.runs / name, options.episodes)
-    seconds = 60 * log["minutes"]
-    return {
-        "command": command,
-        "mean": last["mean"],
-        "standard_error": last["standard_error"],
-        "best": evaluation(options.runs / name, options.episodes, "best")["mean"],
-        "seconds": round(seconds, 1),
-        "steps_per_second": round(log["steps"] / seconds, 1),
-    }
-
-
-def theirs(subject: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """In a process of its own."""
+def in_a_process(subject: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, str(options.runs), str(options.out), "--child", subject]
     command += ["--seed", str(seed), "--steps", str(options.steps), "--episodes", str(options.episodes)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -81,8 +64,8 @@ def theirs(subject: str, seed: int, options: argparse.Namespace) -> dict[str, An
     return told
 
 
-def stable_baselines3(subject: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Its TD3 with the numbers of our preset; `gradient_steps=-1` is one update for each step."""
+def trained(subject: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """`gradient_steps=-1` is one update for each step."""
     import numpy as np
     import torch
     from stable_baselines3 import TD3
@@ -101,7 +84,7 @@ def stable_baselines3(subject: str, seed: int, options: argparse.Namespace) -> d
         **{"tau": 0.005, "gamma": 0.99, "train_freq": 1, "gradient_steps": -1, "seed": seed, "device": "cpu"},
         action_noise=NormalActionNoise(np.zeros(num_numbers), np.full(num_numbers, 0.1)),
         policy_kwargs={"net_arch": [256, 256]},
-        replay_buffer_class=ReplayBuffer if subject == OTHERS[1] else None,
+        replay_buffer_class=ReplayBuffer if subject == SUBJECTS[1] else None,
     )
     began = time.monotonic()
     model.learn(options.steps)
@@ -120,11 +103,11 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("runs", type=Path, help="folder of the runs")
     made.add_argument("out", type=Path, help="the results, JSON")
-    made.add_argument("--seeds", type=int, default=3, help="0 to this")
-    made.add_argument("--subjects", nargs="*", choices=SUBJECTS, default=SUBJECTS)
+    made.add_argument("--seeds", type=int, default=3, help="how many")
+    made.add_argument("--first-seed", type=int, default=0)
     made.add_argument("--steps", type=int, default=100_000)
-    made.add_argument("--episodes", type=int, default=20, help="of each evaluation")
-    made.add_argument("--child", choices=OTHERS, help=argparse.SUPPRESS)
+    made.add_argument("--episodes", type=int, default=100, help="of each evaluation")
+    made.add_argument("--child", choices=SUBJECTS, help=argparse.SUPPRESS)
     made.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     return made
 
