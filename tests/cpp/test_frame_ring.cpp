@@ -288,3 +288,30 @@ TEST_CASE("a lane takes what a section of a snapshot holds, if it is complete fr
   CHECK_THROWS_WITH_AS(load(3, 100), doctest::Contains("ends within a frame"), SnapshotError);
   CHECK_THROWS_WITH_AS(load(5, 1), doctest::Contains("more frames than the lane refers to"), SnapshotError);
 }
+
+TEST_CASE("a log that begins within a chunk and reaches over others is loaded as it was saved") {
+  struct Case {
+    std::int64_t frame_bytes, num_frames_hint, num_frames;
+  };
+  constexpr std::int64_t num_dropped = 3;
+  for (const Case& one : {Case{1000, 64, 700}, Case{100'000, 4096, 70}}) {  // chunks of 4 frames; of 64, more than is read at a time
+    PlainFrameLog saved(one.frame_bytes, one.num_frames_hint);
+    for (std::int64_t i = 0; i < num_dropped + one.num_frames; ++i) {
+      saved.append(filled(static_cast<std::size_t>(one.frame_bytes), static_cast<int>(i % 251)).data());
+    }
+    saved.drop_before(num_dropped);
+    SnapshotWriter writer;
+    saved.save(writer);
+    writer.commit();
+    const std::vector<Bytes> pieces = writer.take_pieces();
+    SnapshotReader reader(std::vector<std::span<const std::byte>>(pieces.begin(), pieces.end()));
+    PlainFrameLog loaded(one.frame_bytes, one.num_frames_hint);
+    loaded.restart_at(num_dropped);
+    loaded.load(reader, one.num_frames);
+    REQUIRE(loaded.begin() == num_dropped);
+    REQUIRE(loaded.end() == num_dropped + one.num_frames);
+    for (std::int64_t i = num_dropped; i < loaded.end(); ++i) {
+      CHECK(std::equal(loaded[i], loaded[i] + one.frame_bytes, saved[i]));
+    }
+  }
+}

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstring>
 #include <span>
-#include <vector>
 
 #include "mujigae/storage/crc32.hpp"
 
@@ -86,10 +85,12 @@ void PlainFrameLog::load(SnapshotReader& reader, std::int64_t max_frames) {
   const auto frame_bytes = static_cast<std::uint64_t>(frame_bytes_);
   if (length % frame_bytes != 0) reader.fail("a section that ends within a frame");
   if (length / frame_bytes > static_cast<std::uint64_t>(max_frames)) reader.fail("more frames than the lane refers to");
-  std::vector<std::byte> frame(static_cast<std::size_t>(length > 0 ? frame_bytes : 0));  // no larger than the file
-  for (std::uint64_t i = 0; i < length / frame_bytes; ++i) {
-    reader.read(frame);
-    append(frame.data());
+  for (auto left = static_cast<std::int64_t>(length / frame_bytes); left > 0;) {
+    const std::int64_t run = std::min(run_length(end_), left);
+    reserve(run);
+    reader.read({at(end_), static_cast<std::size_t>(run * frame_bytes_)});
+    end_ += run;
+    left -= run;
   }
   reader.end_section();
 }

@@ -16,6 +16,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 constexpr std::array<char, 8> kMagic = {'M', 'U', 'J', 'I', 'G', 'A', 'E', '\n'};
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::size_t kReadBytes = 256 << 10;    // at a time
 constexpr std::uint64_t kAheadBytes = 16 << 20;  // that the disk reads while those before are used
 
 struct SectionHead {
@@ -216,11 +217,16 @@ std::uint64_t SnapshotReader::begin_section(std::uint32_t tag) {
   return head.length;
 }
 
+// In pieces: each is still in the cache when its checksum is computed.
 void SnapshotReader::read(std::span<std::byte> bytes) {
   if (bytes.size() > left_) fail("a section is shorter than its contents");
-  get(bytes);
   left_ -= bytes.size();
-  crc_ = crc32(bytes, crc_);
+  while (!bytes.empty()) {
+    const std::span<std::byte> piece = bytes.first(std::min(bytes.size(), kReadBytes));
+    get(piece);
+    crc_ = crc32(piece, crc_);
+    bytes = bytes.subspan(piece.size());
+  }
 }
 
 void SnapshotReader::end_section() {
