@@ -110,8 +110,9 @@ struct Layouts {
 // The fields of a batch as arrays of Python's, in the order of a schema. A field of several arrays is a list of them; extras are a dict.
 class BatchFields {
  public:
-  BatchFields(const Layouts& layouts, const Schema& schema, const char* type_name)
-      : layouts_(layouts), schema_(schema), type_name_(type_name) {
+  enum class Kind { kRows, kSequences };
+
+  BatchFields(const Layouts& layouts, const Schema& schema, Kind kind) : layouts_(layouts), schema_(schema), kind_(kind) {
     for (const Field& field : schema) {
       if (items_.empty() || items_.back() != field.kind) items_.push_back(field.kind);
       arrays_.emplace_back(out_name(field.kind), layouts.of(field));
@@ -171,10 +172,17 @@ class BatchFields {
     return arrays;
   }
 
+  // Imported once, and held until the interpreter ends.
+  static const py::object& batch_type(Kind kind) {
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> of_rows, of_sequences;
+    auto& type = kind == Kind::kRows ? of_rows : of_sequences;
+    const char* name = kind == Kind::kRows ? "Batch" : "SequenceBatch";
+    return type.call_once_and_store_result([name] { return py::module_::import("mujigae.replay.batch").attr(name); }).get_stored();
+  }
+
   // A NamedTuple without a call into Python.
   py::object to_batch(const py::tuple& items) {
-    const py::object& type =
-        type_.call_once_and_store_result([this] { return py::module_::import("mujigae.replay.batch").attr(type_name_); }).get_stored();
+    const py::object& type = batch_type(kind_);
     const py::tuple arguments = py::make_tuple(items);
     auto* made = PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type.ptr()), arguments.ptr(), nullptr);
     if (made == nullptr) throw py::error_already_set();
@@ -219,10 +227,9 @@ class BatchFields {
 
   Layouts layouts_;
   Schema schema_;
-  const char* type_name_;
+  Kind kind_;
   std::vector<FieldKind> items_;  // of a batch, in order
   std::vector<ArrayField> arrays_;
-  py::gil_safe_call_once_and_store<py::object> type_;
 };
 
 }  // namespace mujigae::bindings

@@ -33,8 +33,8 @@ class BoundBuffer {
         terminated_("terminated", Layouts::scalar<bool>()),
         truncated_("truncated", Layouts::scalar<bool>()),
         layouts_(layouts),
-        fields_(layouts, buffer->schema(), "Batch"),
-        mirror_fields_(to_mirror_layouts(layouts, buffer->obs()), buffer->schema(), "Batch"),
+        fields_(layouts, buffer->schema(), BatchFields::Kind::kRows),
+        mirror_fields_(to_mirror_layouts(layouts, buffer->obs()), buffer->schema(), BatchFields::Kind::kRows),
         exact_(layouts, buffer->num_envs()),
         buffer_(std::move(buffer)) {
     for (const ArrayLayout& one : layouts.extras) extras_.emplace_back("extras", one);
@@ -132,7 +132,7 @@ class BoundBuffer {
       const ReleasedGil release;
       memory = buffer_->sample_sequences(size, shape, exponent);
     }
-    return BatchFields(layouts_, buffer_->sequence_schema(shape), "SequenceBatch").batch_on(memory);
+    return BatchFields(layouts_, buffer_->sequence_schema(shape), BatchFields::Kind::kSequences).batch_on(memory);
   }
 
   py::array_t<std::int64_t> next_key(const py::object& key) {

@@ -186,6 +186,47 @@ def test_a_fork_may_not_touch_the_file(tmp_path: Path) -> None:
     continues_alike(buffer, filled(None))
 
 
+def test_a_fork_that_lives_on_does_not_keep_the_file_from_others(tmp_path: Path) -> None:
+    buffer = filled(tmp_path / "buffer")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    os.close(read)
+    del buffer
+    assert len(mujigae.load(tmp_path / "buffer")) == 50
+    os.close(write)
+    os.waitpid(child, 0)
+
+
+def test_another_buffers_file_is_not_saved_over_while_it_is_open(tmp_path: Path) -> None:
+    buffer = filled(tmp_path / "buffer")
+    with pytest.raises(
+        BlockingIOError, match="path: expected another file than that of a buffer that is open"
+    ):
+        filled(None).save(tmp_path / "buffer")
+    continues_alike(buffer, filled(None))
+    del buffer
+    filled(None, num_steps=10).save(tmp_path / "buffer")
+    assert os.listdir(tmp_path) == ["buffer"]
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_flushing_into_a_file_that_is_gone_is_an_error_and_loses_no_row(tmp_path: Path, how: str) -> None:
+    buffer = filled(tmp_path / "buffer")
+    if how == "removed":
+        os.unlink(tmp_path / "buffer")
+    else:
+        filled(None).save(tmp_path / "other")
+        os.rename(tmp_path / "other", tmp_path / "buffer")
+    with pytest.raises(FileNotFoundError, match="the buffer's file was removed or replaced"):
+        buffer.flush()
+    buffer.save(tmp_path / "rows")
+    continues_alike(mujigae.load(tmp_path / "rows"), filled(None))
+
+
 def test_disk_space_follows_what_is_held(tmp_path: Path) -> None:
     path = tmp_path / "buffer"
     space = Space((4, 84, 84), np.uint8)

@@ -71,7 +71,7 @@ def test_a_pickle_calls_nothing_but_ours(tmp_path: Path) -> None:
 
 
 def test_damaged_pickles_are_snapshot_errors() -> None:
-    function, (cls, pieces, *place) = filled().__reduce_ex__(4)
+    function, (cls, pieces, *place), _ = filled().__reduce_ex__(4)
     data = b"".join(pieces)
     with pytest.raises(mujigae.SnapshotError, match="checksum"):
         function(cls, [data[:-300] + bytes([data[-300] ^ 1]) + data[-299:]], *place)
@@ -83,6 +83,21 @@ def test_damaged_pickles_are_snapshot_errors() -> None:
 
 class Counted(mujigae.ReplayBuffer):
     pass
+
+
+class Named(mujigae.ReplayBuffer):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.notes = ["of mine"]
+
+
+def test_attributes_of_a_subclass_come_along() -> None:
+    buffer = Named(8, ((1,), np.float32), ((), np.int64), seed=0)
+    for other in (pickle.loads(pickle.dumps(buffer)), copy.deepcopy(buffer)):
+        assert other.notes == ["of mine"]
+        other.notes.append("theirs")
+    assert buffer.notes == ["of mine"]
+    assert vars(vector_buffer(mujigae)).keys() == vars(buffer).keys() - {"notes"}
 
 
 def test_subclasses_and_devices_come_back() -> None:

@@ -170,6 +170,37 @@ def test_episodes_without_observations_are_the_same_otherwise(impl: ModuleType) 
             np.testing.assert_array_equal(a.extras[name], b.extras[name])
 
 
+def test_episodes_are_those_of_the_call_that_lists_them(impl: ModuleType) -> None:
+    buffer = impl.ReplayBuffer(8, ((), np.float32), ((), np.int64), seed=0)
+    before = buffer.episodes()
+    buffer.add(np.float32(0), 0, 0.0, np.float32(1), True, False)
+    assert list(before) == []
+    assert len(list(buffer.episodes())) == 1
+
+
+def test_a_wrong_episode_is_named() -> None:
+    buffer = filled(mujigae)
+    for number in (0.0, "0"):
+        with pytest.raises(TypeError, match="number: expected an integer"):
+            buffer.episode(number)
+    with pytest.raises(TypeError, match="with_obs: expected True or False"):
+        buffer.episodes(with_obs="no")
+
+
+def test_rows_without_mass_have_no_chance_and_the_largest_weight(impl: ModuleType) -> None:
+    buffer = filled(impl, alpha=1.0, eps=0.0)
+    key = np.unique(buffer.sample(500).key)
+    priorities = np.arange(len(key), dtype=float)
+    buffer.update_priorities(key, priorities)
+    batch = buffer.gather(key, beta=1.0)
+    np.testing.assert_allclose(batch.probability, priorities / priorities.sum(), rtol=1e-12)
+    np.testing.assert_allclose(batch.weight, 1 / np.maximum(priorities, 1.0), rtol=1e-6)
+    buffer.update_priorities(key, np.zeros(len(key)))
+    batch = buffer.gather(key, beta=1.0)
+    assert (batch.probability == 0.0).all()
+    assert (batch.weight == 1.0).all()
+
+
 def test_an_episode_evicted_after_it_was_listed_is_left_out(impl: ModuleType) -> None:
     buffer = filled(impl)
     iterator = buffer.episodes()
@@ -267,6 +298,9 @@ def test_extras_without_a_declaration_are_refused(impl: ModuleType) -> None:
     buffer = impl.ReplayBuffer(8, ((), np.float32), ((), np.int64), seed=0)
     with pytest.raises(ValueError, match="extras: expected a dict with"):
         buffer.add(np.float32(0), 0, 0.0, np.float32(1), False, False, extras={"x": np.zeros(1)})
+    for name in ("a\0b", "a\nb", "\ud800"):
+        with pytest.raises(ValueError, match="extras: expected names of characters that can be printed"):
+            impl.ReplayBuffer(8, ((), np.float32), ((), np.int64), extras={name: ((), np.float32)})
     for extras in ([1], {"x": "no space"}, {1: ((), np.float32)}, {"x": {"y": ((), np.float32)}}):
         with pytest.raises(TypeError, match="extras"):
             impl.ReplayBuffer(8, ((), np.float32), ((), np.int64), extras=extras)

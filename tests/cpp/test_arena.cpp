@@ -34,6 +34,21 @@ TEST_CASE("a spare of another size is not used") {
   CHECK(other.get() != memory);
 }
 
+TEST_CASE("spares take no more than so many bytes, and those of the oldest size go first") {
+  const auto arena = std::make_shared<Arena>();
+  constexpr std::size_t large = Arena::kMaxSpareBytes / 2, small = 4096;
+  const std::byte* const kept = arena->take(small).get();
+  { const auto first = arena->take(large), second = arena->take(large), third = arena->take(large); }
+  CHECK(arena->spare_bytes() == 2 * large);
+  CHECK(arena->take(small).get() != nullptr);
+  CHECK(arena->spare_bytes() == small);
+  { const auto too_large = arena->take(Arena::kMaxSpareBytes + 1); }
+  CHECK(arena->spare_bytes() <= small);
+  for (std::size_t size = 1; size <= Arena::kMaxSizes + 3; ++size) arena->take(size);
+  CHECK(arena->spare_bytes() == Arena::kMaxSizes * (Arena::kMaxSizes + 7) / 2);
+  CHECK(kept != nullptr);
+}
+
 TEST_CASE("blocks are aligned to cache lines and writable to their last byte") {
   const auto arena = std::make_shared<Arena>();
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{65}, std::size_t{100000}}) {

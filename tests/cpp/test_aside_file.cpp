@@ -89,18 +89,44 @@ TEST_CASE("a file that never took its name goes, and one that did stays locked i
 TEST_CASE("what a killed process left is removed, and nothing that only looks like it") {
   const TemporaryFolder folder;
   const std::vector<std::string> abandoned = {"file.1-2.tmp", "file.77-0.tmp"};
-  const std::vector<std::string> foreign = {"file.tmp",      "file.1234.tmp", "file.a-1.tmp", "file.1-2.tmp2",
-                                            "file2.1-2.tmp", "xfile.1-2.tmp", "file.1-2.TMP"};
+  const std::vector<std::string> foreign = {"file.tmp",      "file.1234.tmp", "file.a-1.tmp", "file.1-2.tmp2",      "file2.1-2.tmp",
+                                            "xfile.1-2.tmp", "file.1-2.TMP",  "file.1-.tmp",  "file.2024-05-01.tmp"};
   for (const auto& names : {abandoned, foreign}) {
     for (const std::string& name : names) write_file(folder / name, "");
   }
+  write_file(folder / "file.77-0.tmp", "MUJIGAE\n and more");
+  write_file(folder / "file.2024-05.tmp", "notes of May");
   const Descriptor in_use = locked(folder / "file.1-3.tmp");
   std::filesystem::create_symlink(folder / "file.tmp", folder / "file.1-4.tmp");
   AsideFile(folder / "file").replace();
   for (const std::string& name : abandoned) CHECK_FALSE(std::filesystem::exists(folder / name));
   for (const std::string& name : foreign) CHECK(std::filesystem::exists(folder / name));
   CHECK(std::filesystem::exists(folder / "file.1-3.tmp"));
+  CHECK(read_file(folder / "file.2024-05.tmp") == "notes of May");
   CHECK(std::filesystem::is_symlink(folder / "file.1-4.tmp"));
+}
+
+TEST_CASE("the file of a buffer that is open is not replaced, and one that is only read is") {
+  const TemporaryFolder folder;
+  write_file(folder / "file", "rows");
+  {
+    const Descriptor in_use = locked(folder / "file");
+    CHECK_THROWS_WITH_AS(AsideFile(folder / "file"), doctest::Contains("a buffer that is open"), std::system_error);
+    CHECK(folder.num_files() == 1);
+  }
+  const Descriptor reader(::open((folder / "file").c_str(), O_RDONLY));
+  REQUIRE(::flock(*reader, LOCK_SH | LOCK_NB) == 0);
+  AsideFile(folder / "file").replace();
+  CHECK(read_file(folder / "file").empty());
+}
+
+TEST_CASE("who may read the older file may read the one that replaces it") {
+  const TemporaryFolder folder;
+  write_file(folder / "file", "old");
+  REQUIRE(::chmod((folder / "file").c_str(), 0600) == 0);
+  AsideFile(folder / "file").replace();
+  CHECK((std::filesystem::status(folder / "file").permissions() & std::filesystem::perms::all) ==
+        (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
 }
 
 TEST_CASE("a name that another file has and holds is passed over") {

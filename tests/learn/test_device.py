@@ -103,6 +103,64 @@ def test_tensors_may_be_added() -> None:
     assert (batch.action.item(), batch.reward.item(), batch.next_obs.tolist()) == (3, 0.5, [[2.0, 3.0]])
 
 
+class OnAGPU(torch.Tensor):
+    """A tensor as one on a GPU is: NumPy cannot look into it."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+@pytest.mark.parametrize("kind", ["bfloat16", "on a GPU"])
+def test_tensors_that_numpy_cannot_read_are_added(num_envs: int, kind: str) -> None:
+    def tensor(values: Any) -> Any:
+        made = torch.as_tensor(values)
+        if kind == "on a GPU":
+            return made.as_subclass(OnAGPU)
+        return made.bfloat16() if made.is_floating_point() else made
+
+    buffer = mujigae.ReplayBuffer(
+        20, ((2,), np.float32), ((), np.int64), device="cpu", num_envs=num_envs, seed=0
+    )
+    lead = () if num_envs == 1 else (num_envs,)
+    for shape, call, ids in (
+        (lead, buffer.add, {}),
+        ((3, *lead), buffer.extend, {}),
+        ((num_envs,), buffer.add, {"env_ids": tensor(np.arange(num_envs))}),
+    ):
+        obs, ends = tensor(np.ones((*shape, 2), np.float32)), tensor(np.zeros(shape, bool))
+        call(obs, tensor(np.zeros(shape, int)), tensor(np.full(shape, 0.5)), obs, ends, ends, **ids)
+    buffer.end_episodes(tensor(np.arange(num_envs)))
+    assert len(buffer) == 5 * num_envs
+    assert buffer.sample(8).reward.tolist() == [0.5] * 8
+
+
+def test_stages_of_sizes_that_are_not_used_any_more_go() -> None:
+    buffer = staged()
+    for size in (*range(1, 40), 3, 3):
+        assert len(buffer.sample(size).key) == size
+    assert list(buffer._placement._stages) == [37, 38, 39, 3]
+
+
+def test_a_batch_to_refill_that_cannot_be_written_is_refused_before_anything_changes() -> None:
+    buffer, same = staged(), staged()
+    out = buffer.sample(4)
+    same.sample(4)
+    before = out.obs["x"].clone()
+    for field in (out.key, out.probability):
+        field.flags.writeable = False
+        with pytest.raises(ValueError, match="expected an array that can be written, got a read-only one"):
+            buffer.sample(4, out=out)
+        field.flags.writeable = True
+    assert torch.equal(out.obs["x"], before)
+    assert_equal(buffer.sample(4), same.sample(4))
+
+
+def test_a_dtype_that_torch_does_not_have_is_refused_with_a_device() -> None:
+    with pytest.raises(ValueError, match=r"device: expected None for .* which torch does not have"):
+        mujigae.ReplayBuffer(5, ((2,), np.longdouble), ((), np.int64), device="cpu")
+
+
 def test_a_loaded_buffer_takes_the_device_it_is_given(tmp_path: Any) -> None:
     filled(None).save(tmp_path / "buffer")
     assert_equal(mujigae.load(tmp_path / "buffer", device="cpu").sample(4), filled(None).sample(4))

@@ -136,7 +136,7 @@ def test_a_run_that_cannot_go_is_one_line_and_nothing_is_written(
     assert "expected a checkpoint or a best snapshot" in error_of(capsys, "push", "empty", "out")
     assert "no config.json" in error_of(capsys, "push", "missing", "out")
     assert "no config.json" in error_of(capsys, "pull", "missing")
-    assert "cannot be written" in error_of(capsys, "push", "run", "no/such/folder")
+    assert "cannot be written" in error_of(capsys, "push", "run", "runs/run/config.json/folder")
     assert "without a revision" in error_of(capsys, "push", "run", "hf://a/b@main")
     for place in ("hf://", "hf://a", "hf://a/b/c", "hf://a/b@", "hf://a b/c"):
         assert "expected hf://user/name" in error_of(capsys, "pull", place)
@@ -213,6 +213,11 @@ def test_modules_that_a_pulled_run_names_are_imported_with_consent_only(
     assert not Path("was_imported").exists()
     assert cli.main(["evaluate", "again", "--episodes", "1", "--trust-modules"]) == 0
     assert Path("was_imported").exists()
+
+
+def test_folders_on_the_way_are_made(run: Path) -> None:
+    shared.push_run(run, "shared/with/others")
+    assert Path("shared/with/others/config.json").is_file()
 
 
 def test_a_place_that_cannot_be_written_leaves_nothing_behind(

@@ -49,7 +49,7 @@ BatchMemory ReplayBuffer::sample_sequences(std::int64_t batch_size, const Sequen
 // Weights and probabilities of rows of these masses.
 void ReplayBuffer::fill_chances(std::span<const double> masses, double total, double beta, const BatchView& out) {
   weigh(masses, beta, {out.weight, masses.size()});
-  for (std::size_t i = 0; i < masses.size(); ++i) out.probability[i] = masses[i] / total;
+  for (std::size_t i = 0; i < masses.size(); ++i) out.probability[i] = total > 0.0 ? masses[i] / total : 0.0;
 }
 
 void ReplayBuffer::read_rows(std::span<const std::int64_t> slots, const BatchView& out) {

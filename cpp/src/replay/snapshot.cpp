@@ -14,7 +14,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
-constexpr std::array<char, 8> kMagic = {'M', 'U', 'J', 'I', 'G', 'A', 'E', '\n'};
 constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kReadBytes = 256 << 10;    // at a time
 constexpr std::uint64_t kAheadBytes = 16 << 20;  // that the disk reads while those before are used

@@ -22,21 +22,32 @@ Pages Arena::find_spare(std::size_t size) {
     if (spares.size != size || spares.blocks.empty()) continue;
     Pages block = std::move(spares.blocks.back());
     spares.blocks.pop_back();
+    spare_bytes_ -= size;
     return block;
   }
   return {};
 }
 
+std::size_t Arena::spare_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return spare_bytes_;
+}
+
+void Arena::drop_oldest_size() {
+  spare_bytes_ -= spares_.front().size * spares_.front().blocks.size();
+  spares_.pop_front();
+}
+
 void Arena::give_back(Pages block, std::size_t size) noexcept try {
   const std::lock_guard lock(mutex_);
-  for (Spares& spares : spares_) {
-    if (spares.size != size) continue;
-    if (spares.blocks.size() < kMaxSpares) spares.blocks.push_back(std::move(block));
-    return;
-  }
-  spares_.push_back({size, {}});
-  spares_.back().blocks.push_back(std::move(block));
-  if (spares_.size() > kMaxSizes) spares_.pop_front();
+  while (spare_bytes_ + size > kMaxSpareBytes && !spares_.empty() && spares_.front().size != size) drop_oldest_size();
+  if (spare_bytes_ + size > kMaxSpareBytes) return;
+  auto spares = std::find_if(spares_.begin(), spares_.end(), [size](const Spares& each) { return each.size == size; });
+  if (spares == spares_.end()) spares = spares_.insert(spares, {size, {}});
+  if (spares->blocks.size() == kMaxSpares) return;
+  spares->blocks.push_back(std::move(block));
+  spare_bytes_ += size;
+  if (spares_.size() > kMaxSizes) drop_oldest_size();
 } catch (const std::bad_alloc&) {  // no room to remember it: the block is freed
 }
 

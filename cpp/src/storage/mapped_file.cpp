@@ -65,6 +65,7 @@ std::unique_ptr<MappedFile> MappedFile::open(const std::string& path, const std:
 
 MappedFile::~MappedFile() {
   for (const Part& part : parts_) system::unmap_memory(part.memory, static_cast<std::size_t>(part.bytes));
+  if (file_ && is_owner()) system::unlock(*file_);  // which processes forked meanwhile would keep
 }
 
 void MappedFile::read_header(const std::string& meta) {
@@ -180,6 +181,10 @@ void MappedFile::write_record(std::span<const std::int64_t> words, bool is_close
 }
 
 void MappedFile::flush(std::span<const std::int64_t> words, bool is_closed) {
+  if (!is_new() && !system::has_name(*file_)) {
+    errno = ENOENT;
+    fail_system("path: the buffer's file was removed or replaced while it was open (save writes its rows elsewhere): " + path_);
+  }
   for (std::size_t i = 1; i < parts_.size(); ++i) sync(parts_[i]);
   write_record(words, is_closed);
   if (is_closed) write_record(words, is_closed);

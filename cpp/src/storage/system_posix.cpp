@@ -46,6 +46,11 @@ int open_to_write(const std::string& path, bool follows_links) {
 
 int create_to_write(const std::string& path) { return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644); }
 
+void copy_mode(const std::string& path, int file) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) == 0) ::fchmod(file, status.st_mode & 07777);
+}
+
 int duplicate(int file) { return ::fcntl(file, F_DUPFD_CLOEXEC, 0); }
 
 void close(int file) { ::close(file); }
@@ -74,6 +79,8 @@ std::ptrdiff_t read_at(int file, std::span<std::byte> bytes, std::uint64_t offse
 }
 
 bool lock(int file, bool is_shared) { return ::flock(file, (is_shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0; }
+
+void unlock(int file) { ::flock(file, LOCK_UN); }
 
 bool has_name(int file) {
   struct stat status;

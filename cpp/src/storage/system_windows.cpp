@@ -86,6 +86,8 @@ int open_to_write(const std::string& path, bool) { return open_as(path, GENERIC_
 
 int create_to_write(const std::string& path) { return open_as(path, GENERIC_READ | GENERIC_WRITE, CREATE_NEW, _O_RDWR); }
 
+void copy_mode(const std::string&, int) {}
+
 int duplicate(int file) { return ::_dup(file); }
 
 void close(int file) { ::_close(file); }
@@ -111,6 +113,12 @@ bool lock(int file, bool is_shared) {
   OVERLAPPED where = {};
   where.OffsetHigh = 0x40000000;
   return done(::LockFileEx(handle_of(file), LOCKFILE_FAIL_IMMEDIATELY | (is_shared ? 0 : LOCKFILE_EXCLUSIVE_LOCK), 0, 1, 0, &where));
+}
+
+void unlock(int file) {
+  OVERLAPPED where = {};
+  where.OffsetHigh = 0x40000000;
+  ::UnlockFileEx(handle_of(file), 0, 1, 0, &where);
 }
 
 bool has_name(int file) {

@@ -37,6 +37,14 @@ __all__ = ["ReplayBuffer", "Seed"]
 
 Seed = int | np.random.SeedSequence | None
 _UNIFORM = Uniform()
+_ATTRIBUTES = {
+    "_spec",
+    "_place",
+    "_placement",
+    "_has_warned",
+    "_core",
+    "_all_envs",
+}  # others are those of a subclass
 _MANY_DOUBTFUL_STARTS = 10  # fewer are no reason to warn, whatever their share
 
 
@@ -170,7 +178,8 @@ class ReplayBuffer(RowAccess):
 
         Args:
             obs: [E, *obs_shape], exactly the space's dtype: s_t.
-            action: [E, *action_shape], cast within its kind.
+            action: [E, *action_shape], cast to the space's dtype as NumPy's "same_kind" allows (integers to floats too); integers
+                that would change are refused.
             reward: [E] real and finite; at most the n_step-th part of the largest float32 either way, so that every sum of
                 n_step rewards fits. An n_step with which one of those held does not fit is refused, too.
             next_obs: as obs: the true successor, never the reset observation.
@@ -193,9 +202,11 @@ class ReplayBuffer(RowAccess):
             if num_doubtful >= _MANY_DOUBTFUL_STARTS:
                 self._warn_of_doubtful_starts(stacklevel=3)
             return
-        lead = () if env_ids is None and self.num_envs == 1 and as_array("reward", reward).ndim == 0 else None
         transitions = obs, action, reward, next_obs, terminated, truncated
-        self._add(lead, 1, transitions, env_ids, (priority, extras))
+        transitions, env_ids, more = self._as_numpy((transitions, env_ids, (priority, extras)))
+        is_alone = env_ids is None and self.num_envs == 1
+        lead = () if is_alone and as_array("reward", transitions[2]).ndim == 0 else None
+        self._add(lead, 1, transitions, env_ids, more)
 
     def extend(
         self,
@@ -215,12 +226,17 @@ class ReplayBuffer(RowAccess):
         Bad input changes nothing. When memory or disk run out (MemoryError, OSError), the first steps, each for all
         environments, have been added and the others have not.
         """
-        shape = as_array("reward", reward).shape
+        transitions = obs, action, reward, next_obs, terminated, truncated
+        transitions, env_ids, more = self._as_numpy((transitions, env_ids, (priority, extras)))
+        shape = as_array("reward", transitions[2]).shape
         if not shape:
             raise ValueError("reward: expected a leading time axis [T, E], got a scalar")
         lead = shape if env_ids is None and len(shape) == 1 and self.num_envs == 1 else None
-        transitions = obs, action, reward, next_obs, terminated, truncated
-        self._add(lead, shape[0], transitions, env_ids, (priority, extras), time_axis=True)
+        self._add(lead, shape[0], transitions, env_ids, more, time_axis=True)
+
+    def _as_numpy(self, values: Any) -> Any:
+        """With a `device` tensors become arrays, wherever they are; without, NumPy reads those on the CPU itself."""
+        return self._placement.to_numpy(values) if self._placement.is_torch else values
 
     def _add(
         self,
@@ -234,8 +250,6 @@ class ReplayBuffer(RowAccess):
         ids = self._all_envs if env_ids is None else as_ids("env_ids", env_ids)
         if lead is None:
             lead = (num_steps, *ids.shape) if time_axis else ids.shape
-        if self._placement.is_torch:
-            transitions, more = self._placement.to_numpy((transitions, more))
         obs, action, reward, next_obs, terminated, truncated = transitions
         spec = self._spec
         self._core.add(
@@ -300,7 +314,7 @@ class ReplayBuffer(RowAccess):
         boundary, and `validate` is not needed. An environment without an open episode is left as it is. Raises TypeError,
         ValueError or IndexError for ids that `add` would refuse, and ends none then.
         """
-        self._core.end_episodes(None if env_ids is None else as_ids("env_ids", env_ids))
+        self._core.end_episodes(None if env_ids is None else as_ids("env_ids", self._as_numpy(env_ids)))
 
     def reseed(self, seed: Seed) -> None:
         """Draws from another stream from now on: after a fork, in a worker, in a copy."""
@@ -315,7 +329,8 @@ class ReplayBuffer(RowAccess):
         """Writes everything that decides the future: rows, priorities, generator. Atomic and checksummed.
 
         Loading it gives a buffer in memory, of one with `path` too. Raises OSError, and leaves an existing file as it was,
-        when the file cannot be written or `path` is a folder, a device or a pipe; ValueError for the buffer's own `path`.
+        when the file cannot be written, `path` is a folder, a device or a pipe, or the file of a buffer that is open
+        (BlockingIOError); ValueError for the buffer's own `path`.
         """
         self._core.save(as_path(path), self._spec.to_json())
 
@@ -323,7 +338,8 @@ class ReplayBuffer(RowAccess):
         """With `path`: everything added up to now is on the disk when this returns. Without: does nothing.
 
         However the process or the machine ends, `load` then finds every row that was flushed and not evicted since. Those
-        added since are lost; evicted ones may come back. A buffer that goes flushes too. OSError when the disk fails.
+        added since are lost; evicted ones may come back. A buffer that goes flushes too. OSError when the disk
+        fails, or the file has been removed or replaced: `save` then writes the rows elsewhere.
         """
         self._core.flush()
 
@@ -334,7 +350,8 @@ class ReplayBuffer(RowAccess):
         while arrays:
             array = arrays.pop()
             pieces.append(pickle.PickleBuffer(array) if int(protocol) >= 5 else array.tobytes())
-        return from_pieces, (type(self), pieces, *self._place)
+        own = {name: value for name, value in vars(self).items() if name not in _ATTRIBUTES}
+        return from_pieces, (type(self), pieces, *self._place), own or None
 
     def check_valid(self) -> Validity:
         """Walks through the whole buffer: true when every structure is sane, else with the reason. O(capacity)."""
@@ -371,7 +388,11 @@ class ReplayBuffer(RowAccess):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the buffer holds now, in memory and in its file."""
+        """Bytes that the buffer has set aside, in memory and in its file.
+
+        What no row has used yet is among them, though the system gives such pages only when they are touched. Batches that
+        were handed out are not, nor the memory of a few that waits for the next ones.
+        """
         return int(self._core.nbytes)
 
     @property

@@ -14,7 +14,7 @@ from mujigae.replay.arguments import as_int
 from mujigae.replay.batch import Batch, SequenceBatch
 from mujigae.replay.spec import BufferSpec
 
-__all__ = ["Placement", "checked_device"]
+__all__ = ["Placement", "check_dtypes", "checked_device"]
 
 Arrays = tuple[Any, ...]  # a batch as the core sees it: with several observations, obs and next_obs are lists
 _HOST_FIELDS = ("key", "probability")
@@ -37,6 +37,18 @@ def checked_device(device: Any) -> Any:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device: expected a device of this machine, got {device!r} ({reason})") from None
     return known
+
+
+def check_dtypes(spec: BufferSpec) -> None:
+    """Raises ValueError for a field of a dtype that torch does not have, as NumPy's long double."""
+    torch = require("torch", "train")
+    for array in (*spec.obs.specs, spec.action, *spec.extras):
+        try:
+            _torch_dtype(torch, array.dtype)
+        except TypeError:
+            raise ValueError(
+                f"device: expected None for {array.name or 'an observation'} of {array.dtype}, which torch does not have"
+            ) from None
 
 
 class Placement:
@@ -124,12 +136,12 @@ class TorchPlacement(Placement):
 class StagedPlacement(Placement):
     """Torch tensors on a device: the core writes into pinned memory, and the copy runs beside the caller's work.
 
-    Two stages for each batch size take turns; one is written again only after its copy has ended. On CUDA the copies have a
+    Two stages for each of the last batch sizes take turns; one is written again only after its copy has ended. On CUDA the copies have a
     stream of their own, so that they need not wait for the work that is queued. Keys and probabilities stay NumPy arrays.
     """
 
     is_torch = True
-    NUM_STAGES = 2
+    NUM_STAGES, MAX_SIZES = 2, 4
 
     def __init__(self, spec: BufferSpec, device: Any) -> None:
         super().__init__(spec)
@@ -208,6 +220,8 @@ class StagedPlacement(Placement):
                 raise ValueError(
                     f"out.{name}: expected a NumPy array {np.dtype(dtype)} {(batch_size,)}, got {field!r}"
                 )
+            if not field.flags.writeable:
+                raise ValueError(f"out.{name}: expected an array that can be written, got a read-only one")
         return targets
 
     def _leaf_specs(self, batch_size: int) -> list[tuple[tuple[int, ...], Any]]:
@@ -218,7 +232,11 @@ class StagedPlacement(Placement):
         ]
 
     def _next_stage(self, batch_size: int) -> Stage:
-        stages = self._stages.setdefault(batch_size, [])
+        stages = self._stages.pop(batch_size, [])
+        self._stages[batch_size] = stages  # the last used is the last
+        while len(self._stages) > self.MAX_SIZES:
+            for stage in self._stages.pop(next(iter(self._stages))):
+                stage.wait()
         if len(stages) < self.NUM_STAGES:
             stages.insert(0, self._make_stage(batch_size))
         stages.append(stages.pop(0))

@@ -79,7 +79,7 @@ class PriorityAccess:
 
     @property
     def max_priority(self) -> float:
-        """The largest priority ever given: what a new row gets. AttributeError without priorities."""
+        """The largest priority given since the start or `clear`, at least 1: what a new row gets. AttributeError without priorities."""
         self._check_has_priorities("max_priority")
         return float(self._core.max_priority)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mujigae.replay.arguments import as_bool, as_int
 from mujigae.replay.batch import Batch, Episode, SequenceBatch
 from mujigae.replay.priorities import PriorityAccess
 
@@ -70,7 +71,10 @@ class RowAccess(PriorityAccess):
 
         The list of episodes is made when the iterator is; one of which rows are evicted before it is read is left out.
         """
-        for env, first, count, is_open in self._core.episodes():
+        return self._read_episodes(self._core.episodes(), as_bool("with_obs", with_obs))
+
+    def _read_episodes(self, listed: Iterable[Any], with_obs: bool) -> Iterator[Episode]:
+        for env, first, count, is_open in listed:
             episode = self._read_episode(env, first, count, is_open, with_obs)
             if episode is not None:
                 yield episode
@@ -80,7 +84,7 @@ class RowAccess(PriorityAccess):
 
         Raises IndexError where there is none, or its rows are evicted before they are read.
         """
-        listed = self._core.episodes()
+        number, listed = as_int("number", number), self._core.episodes()
         if -len(listed) <= number < len(listed):
             env, first, count, is_open = listed[number]
             episode = self._read_episode(env, first, count, is_open, with_obs=True)

@@ -30,13 +30,15 @@ def load(
 
     Args:
         path: the file.
-        device, frames_on_device: where batches and frames go, as in the constructor; not saved.
+        device, frames_on_device: where batches and frames go, as in the constructor; not saved. A buffer that was saved with
+            `prefetch` cannot have its frames on the device: ValueError.
         copy_on_write: leave the file of a buffer with `path` as it is: what changes stays in this process's memory and is
             lost unless saved. The file need not be writable, and several may read it so at once. Of no effect for a snapshot.
 
     Returns a PrioritizedReplayBuffer where the sampler is `Proportional`, else a ReplayBuffer.
     Raises SnapshotError, saying what is wrong and where, for a file that is truncated, damaged, foreign or of another
-    version; OSError when it cannot be read, or is file-backed and open elsewhere.
+    version; OSError when it cannot be read, or is file-backed and open elsewhere (after a kill: as long as a process lives that
+    was forked from its own).
     """
     name = as_path(path)
     snapshot = _core.Snapshot(name)

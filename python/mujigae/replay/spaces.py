@@ -123,6 +123,8 @@ def extra_specs(extras: Mapping[Any, Any] | None) -> tuple[ArraySpec, ...]:
         arrays: list[tuple[str, tuple[int, ...], np.dtype[Any]]] = []
         if not isinstance(name, str) or not isinstance(_flatten(space, "", arrays, argument="extras"), int):
             raise TypeError(f'extras: expected {{"name": (shape, dtype)}}, got {name!r}: {space!r}')
+        if not name.isprintable():
+            raise ValueError(f"extras: expected names of characters that can be printed, got {name!r}")
         specs.append(ArraySpec(name, *arrays[0][1:]))
     return tuple(specs)
 

@@ -168,6 +168,7 @@ def _check(staging: Path, named: str) -> None:
 def _staging(parent: Path) -> Iterator[Path]:
     """A new folder below `parent`, gone in the end unless it was renamed."""
     try:
+        parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".mujigae-", dir=parent))
     except OSError as error:
         raise MujigaeError(f"{parent}: cannot be written: {reason_of(error)}") from error

@@ -1,7 +1,8 @@
 // Memory for batches: recycled, not reallocated.
 //
 // A fresh multi-megabyte array costs a page fault every 4 KiB, more than filling it. A block that its last holder lets go
-// waits here for the next batch of the same size; at most kMaxSpares of one size wait, and only the kMaxSizes newest sizes.
+// waits here for the next batch of the same size; at most kMaxSpares of one size wait, only the kMaxSizes newest sizes, and in all
+// no more than kMaxSpareBytes: the oldest sizes go first.
 //
 // Threads: any may take and return blocks.
 #pragma once
@@ -19,10 +20,11 @@ namespace mujigae {
 class Arena : public std::enable_shared_from_this<Arena> {
  public:
   static constexpr std::size_t kAlignment = 64;  // or more (pages.hpp)
-  static constexpr std::size_t kMaxSpares = 4, kMaxSizes = 16;
+  static constexpr std::size_t kMaxSpares = 4, kMaxSizes = 16, kMaxSpareBytes = 256 << 20;
 
   // A block of `size` bytes (contents unspecified); it comes back by itself when the last copy of the pointer goes.
   std::shared_ptr<std::byte> take(std::size_t size);
+  std::size_t spare_bytes() const;  // that wait
 
  private:
   struct Spares {
@@ -30,11 +32,13 @@ class Arena : public std::enable_shared_from_this<Arena> {
     std::vector<Pages> blocks;
   };
 
+  void drop_oldest_size();
   Pages find_spare(std::size_t size);
   void give_back(Pages block, std::size_t size) noexcept;
 
-  ForkSafeMutex mutex_{ForkSafeMutex::Level::kInner};
+  mutable ForkSafeMutex mutex_{ForkSafeMutex::Level::kInner};
   std::deque<Spares> spares_;
+  std::size_t spare_bytes_ = 0;
 };
 
 }  // namespace mujigae

@@ -39,6 +39,7 @@ std::optional<std::int64_t> available_disk(const std::string& folder);
 int open_to_read(const std::string& path);
 int open_to_write(const std::string& path, bool follows_links);
 int create_to_write(const std::string& path);  // EEXIST if there is one
+void copy_mode(const std::string& path, int file);  // who may read and write it, if it is there and the system can
 int duplicate(int file);
 void close(int file);
 
@@ -50,6 +51,7 @@ bool sync(int file);                                                            
 
 // Of the open file as a whole, as long as it is open. False with EWOULDBLOCK: somebody else has it.
 bool lock(int file, bool is_shared);
+void unlock(int file);  // also for processes forked since, which have the same opening
 bool has_name(int file);  // it has not been removed since it was opened
 
 bool rename_over(const std::string& from, const std::string& to);  // a file of that name goes

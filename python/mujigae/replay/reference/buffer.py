@@ -187,7 +187,7 @@ class Buffer:
             np.array([window[3] for window in windows], np.bool_),
         )
         key = np.array([lane.key(i) for lane, i in drawn], np.int64)
-        probability = np.array([mass / total for mass in masses])
+        probability = np.array([mass / total if total > 0.0 else 0.0 for mass in masses])
         after = key, probability, self._extras_of(rows)
         return Drawn(counter, lambda weight: (*before, weight, *after), masses, probability)
 

@@ -204,8 +204,10 @@ class RankBased:
 
 
 def weights(masses: list[float], beta: float) -> Any:
-    """(min_j mass_j / mass_i)^beta, float32."""
-    return _core.power([min(masses) / mass for mass in masses], beta).astype(np.float32)
+    """(min_j mass_j / mass_i)^beta, float32; 1 for a row without mass, which is gathered and never drawn."""
+    drawable = [mass for mass in masses if mass > 0.0]
+    ratios = [min(drawable) / mass if mass > 0.0 else 1.0 for mass in masses]
+    return _core.power(ratios, beta).astype(np.float32)
 
 
 SAMPLERS: dict[str, Any] = {"uniform": Uniform, "proportional": Proportional, "rank_based": RankBased}
