@@ -184,9 +184,10 @@ def test_a_killed_save_leaves_a_whole_file_and_the_next_one_tidies_up(tmp_path: 
 def test_files_of_others_that_look_like_ours_are_left_alone(tmp_path: Path) -> None:
     buffer = mujigae.ReplayBuffer(10, VECTOR, ACTION, seed=0)
     names = ["buffer.tmp", "buffer.1-x.tmp", "buffer2.1-1.tmp", "buffer.12.tmp", "buffer.1-1.tmp2"]
+    names += ["buffer.2024-05-01.tmp", "buffer.2024-05.tmp"]
     for name in names:
         (tmp_path / name).write_text("mine")
-    (tmp_path / "buffer.1-1.tmp").write_text("left behind")
+    (tmp_path / "buffer.1-1.tmp").write_bytes(b"MUJIGAE\n, left behind")
     buffer.save(tmp_path / "buffer")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*names, "buffer"])
 
