@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,18 @@ def observing(space: gymnasium.Space[Any], obs: Callable[[Five], Any] | None = N
             return self.observation_space.sample() if obs is None else obs(self)
 
     return Observing
+
+
+class Dying(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Its process ends in the tenth step, as one that the system kills."""
+
+    num_steps = 0
+
+    def step(self, action: Any) -> Any:
+        self.num_steps += 1
+        if self.num_steps == 10:
+            os._exit(3)
+        return self.env.step(action)
 
 
 class Registry:

@@ -165,7 +165,8 @@ def test_checkpoint_is_safe_before_its_games_are_played(
 
 def test_stop_evaluation_without_evaluations_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match="stop_evaluation: expected None, or best_episodes beside it, got 9"
+        ConfigError,
+        match=r"stop_evaluation: expected None \(--stop-evaluation None\) where best_episodes is 0, got 9",
     ):
         resolve("noisy", "CartPole-v1", {"best_episodes": 0, "stop_evaluation": 9.0})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +16,9 @@ import pytest
 from command_line import SMALL, error_of, train
 
 from mujigae import cli
+from mujigae.agents.presets import resolve
 from mujigae.envs.steps import StepStream
-from mujigae.runs import checkpoint
+from mujigae.runs import checkpoint, session
 from mujigae.runs import folder as run_folder
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
@@ -107,6 +110,49 @@ def test_full_disk_under_the_logs_is_one_line(
     monkeypatch.setattr("os.fsync", full)
     line = error_of(capsys, "train", "dqn", "--name", "a", *SMALL)
     assert line == "mujigae: runs/a/progress.csv: could not be written (No space left on device)"
+
+
+def test_disk_that_fills_under_tensorboard_is_a_warning_and_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], without_pictures: None
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
+    assert cli.main(["train", "dqn", "--name", "a", *SMALL]) == 0
+    warned = "warning: tensorboard: the run goes on without it (OSError: No space left on device)"
+    assert capsys.readouterr().err.count(warned) == 1
+
+
+def test_death_of_an_environments_process_is_one_line_with_its_number(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--wrapper", "envs_by_hand:Dying", "--env-processes"]
+    line = error_of(capsys, "train", "dqn", "--name", "a", *SMALL, *options)
+    assert re.search(r"environment [01]: expected its process to answer, got its end \(exit status 3\)", line)
+
+
+def test_run_too_short_to_learn_says_so(capsys: pytest.CaptureFixture[str], without_pictures: None) -> None:
+    short = [*SMALL, "--min-replay-steps", "500", "--steps", "300"]
+    assert cli.main(["train", "dqn", "--name", "a", *short]) == 0
+    told = "budget: nothing is learned: the first update comes at step 512 (--min-replay-steps), the run ends at 300"
+    assert told in capsys.readouterr().out
+
+
+def test_options_of_several_values_add_up(without_pictures: None) -> None:
+    kwargs = [*("--env-kwargs", "sutton_barto_reward=True"), *("--env-kwargs", "max_episode_steps=20")]
+    assert cli.main(["train", "dqn", "--name", "a", *SMALL, *kwargs]) == 0
+    told = Path("runs/a/protocol.txt").read_text()
+    assert "sutton_barto_reward=True, max_episode_steps=20" in told
+
+
+def test_full_standard_output_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w", buffering=1) as full:
+        with monkeypatch.context() as patched:
+            patched.setattr("sys.stdout", full)
+            session.train_run(resolve("dqn", "CartPole-v1", {"steps": 100}), root=Path("runs"), name="a")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # closing writes what is left
+    assert Path("runs/a/progress.csv").exists()
 
 
 def test_error_of_the_environment_is_not_taken_for_one_of_the_disk(

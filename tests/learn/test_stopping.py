@@ -28,7 +28,8 @@ ENDLESS = [*("--steps", "100000000", "--checkpoint-period-steps", "100000000", "
 def started(*args: str) -> subprocess.Popen[str]:
     """A run in a process of its own, once it has trained a little."""
     command = [sys.executable, "-m", "mujigae", "train", "dqn", *SMALL, *ENDLESS, *args]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, start_new_session=True, **pipes)
     table = Path("runs/a/progress.csv")
     deadline = time.monotonic() + 60
     while not (table.exists() and table.read_text().count("\n") > 2):
@@ -49,6 +50,34 @@ def test_signal_leaves_a_checkpoint_and_its_own_exit_status(number: signal.Signa
     assert out.splitlines()[-1] == "interrupted; to go on: mujigae train --resume runs/a"
     step = checkpoint.step_of(checkpoint.latest(Path("runs/a")))
     assert cli.main(["train", "--resume", "runs/a", "--steps", str(step + 10)]) == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_to_the_whole_group_leaves_a_checkpoint_where_environments_are_processes(
+    number: signal.Signals, status: int
+) -> None:
+    process = started("--env-processes")
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    assert err.split() == [
+        "stopping",
+        "with",
+        "a",
+        "checkpoint;",
+        "Ctrl-C",
+        "again",
+        "stops",
+        "without",
+        "one",
+    ]
+    checkpoint.latest(Path("runs/a"))
+
+
+def test_processes_of_environments_end_with_a_killed_run() -> None:
+    process = started("--env-processes")
+    process.kill()
+    process.communicate(timeout=60)  # until the last of them has closed its end of the pipes
 
 
 def test_exact_run_goes_on_from_its_last_periodic_checkpoint() -> None:

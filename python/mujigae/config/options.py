@@ -318,7 +318,7 @@ def _kind(hint: Any) -> dict[str, Any]:
         return {"action": argparse.BooleanOptionalAction}
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
-        return {"nargs": "*", "type": _converter(item), "metavar": _metavar(item)}
+        return {"action": "extend", "nargs": "*", "type": _converter(item), "metavar": _metavar(item)}
     return {"type": _converter(hint), "metavar": _metavar(hint)}
 
 

@@ -195,7 +195,12 @@ class BudgetConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         fits = self.stop_evaluation is None or self.best_episodes > 0
-        refuse_unless(fits, "stop_evaluation", "None, or best_episodes beside it", self.stop_evaluation)
+        refuse_unless(
+            fits,
+            "stop_evaluation",
+            "None (--stop-evaluation None) where best_episodes is 0",
+            self.stop_evaluation,
+        )
 
 
 @dataclass(frozen=True)

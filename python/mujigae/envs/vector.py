@@ -20,6 +20,7 @@ from mujigae.envs.looking import look
 from mujigae.envs.masks import OBS, Place, masked, without_mask
 from mujigae.envs.observations import stack_of, unused_parts
 from mujigae.envs.opening import open_one
+from mujigae.envs.processes import ProcessVectorEnv
 from mujigae.envs.steps import StepStream
 from mujigae.errors import ConfigError
 
@@ -77,7 +78,7 @@ def _vector_env(
     try:
         if in_processes:
             first.close()
-            return AsyncVectorEnv(makers, context="forkserver", autoreset_mode=mode)
+            return ProcessVectorEnv(makers, mode)
         unused = iter([first, *(make() for make in makers[1:])])
         # Bounds may differ from one environment to the next: the first one's hold for all.
         spaces = batch_space(first.observation_space, len(makers)), first.observation_space
@@ -100,7 +101,11 @@ def _contract(env: Env) -> Contract:
 
 
 def _draw_without_display() -> None:
-    """Pygame draws into memory, but looks for a screen first and complains where there is none; MuJoCo needs to know it."""
+    """Pygame draws into memory, but looks for a screen first and complains where there is none; MuJoCo needs to know it.
+
+    SDL, on which pygame stands, leaves SIGTERM to whom it is for.
+    """
+    os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         os.environ.setdefault("MUJOCO_GL", "egl")

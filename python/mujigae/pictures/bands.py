@@ -56,7 +56,7 @@ def plot_bands(run_folders: Sequence[Path], out: Path) -> Path:
     for axes, unit in zip(panels, ("agent steps", "minutes"), strict=True):
         for colour, (label, runs) in zip((*COLOURS, "#999999"), groups.items(), strict=False):
             x = [run.step if unit == "agent steps" else run.minutes for run in runs]
-            _draw(axes, band_of(x, [run.score for run in runs]), colour, f"{label} ({_seeds(len(runs))})")
+            _draw(axes, band_of(x, [run.score for run in runs]), colour, f"{label} ({_seeds(runs)})")
         dress(axes, unit)
         axes.set_xlim(left=0.0)
     everything = [run for runs in groups.values() for run in runs]
@@ -92,8 +92,11 @@ def band_of(x: Sequence[NDArray[np.float64]], scores: Sequence[NDArray[np.float6
     return Band(grid, _iqm(curves[:, None, :]), *_interval(curves))
 
 
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"
+def _seeds(runs: Sequence[Games]) -> str:
+    if len(runs) == 1:
+        return "1 seed"
+    are_different = len({run.config.get("seed") for run in runs}) == len(runs)
+    return f"{len(runs)} {'seeds' if are_different else 'runs'}"
 
 
 def _iqm(curves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -32,8 +32,8 @@ def check_consent(folder: Path, values: Mapping[str, Any]) -> None:
     modules = _modules(flat_values(values))
     if modules and not _is_ours(folder, modules):
         raise ConfigError(
-            f"expected consent to import {', '.join(modules)}, as this run was not begun under this account:"
-            " --trust-modules gives it, and they run their code"
+            f"expected consent to import {', '.join(modules)}, as this run was not begun under this account"
+            " (or the account had no place for its key): --trust-modules gives it, and they run their code"
         )
 
 

@@ -15,7 +15,7 @@ from mujigae.training.loop import Progress, Training
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Display", "describe", "human_bytes", "human_time", "seconds_left"]
+__all__ = ["Display", "describe", "human_bytes", "human_time", "say", "seconds_left"]
 
 PLAIN_PERIOD_SECONDS = 10.0
 
@@ -57,6 +57,11 @@ class Display:
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
+
+
+def say(text: str) -> None:
+    """One line to stdout, whatever becomes of it."""
+    print(text, file=_Tolerant(sys.stdout), flush=True)
 
 
 class _Tolerant:

@@ -23,7 +23,7 @@ from mujigae.errors import CheckpointError, ConfigError
 from mujigae.runs.files import write_whole, written_to
 from mujigae.runs.reading import read_table
 from mujigae.runs.tracking.contract import TrackedRun, Tracker
-from mujigae.runs.tracking.opening import Tracking, open_tracker
+from mujigae.runs.tracking.opening import Guarded, Tracking, open_tracker
 from mujigae.runs.tracking.tensorboard import TensorBoard
 from mujigae.training.loop import Progress, Training
 
@@ -119,7 +119,7 @@ class RunLog:
             self._episodes = Table(folder / "episodes.csv", EPISODE_COLUMNS, step)
             opened.callback(self._episodes.close)
             tracked = TrackedRun(folder, "", training.config.flat(), step, None)
-            self._trackers: list[Tracker] = [TensorBoard(tracked)]
+            self._trackers: list[Tracker] = [Guarded("tensorboard", lambda: TensorBoard(tracked))]
             opened.callback(self._trackers[0].close)
             if tracking is not None:
                 self._trackers.append(open_tracker(tracking, tracked))
@@ -198,7 +198,7 @@ def make_row(training: Training, progress: Progress, window: Window) -> Row:
         "beta": progress.beta if replay.prioritized else None,
         "mean_priority": window.mean("mean_priority"),
         "max_priority": window.max_priority(),
-        "replay_ratio": window.num_updates * replay.batch_size / max(num_steps, 1),
+        "replay_ratio": window.num_updates * replay.batch_size / num_steps if num_steps else None,
         "buffer_size": len(training.buffer),
         "buffer_bytes": training.buffer.nbytes,
     }

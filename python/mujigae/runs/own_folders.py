@@ -35,6 +35,7 @@ __all__ = [
 
 BEST = "best"
 AGENT, STATE, REPLAY = "agent.safetensors", "state.json", "replay.mujigae"
+SHARDS = "replay"  # the folder of the rows of a run with actors
 ENVIRONMENTS = "environments.safetensors"
 
 CHECKPOINT_PATTERN = r"checkpoint-(0|[1-9][0-9]{0,17})"
@@ -79,6 +80,13 @@ def find_replay(path: Path, root: Path = Path("runs")) -> Path:
 
 
 def _replay_in(folder: Path) -> Path:
+    for place in (
+        folder,
+        folder / SHARDS,
+        folder.parent / SHARDS,
+    ):  # of a run with actors, or of one of its checkpoints
+        if names := sorted(map(str, place.glob("shard-*.mujigae"))):
+            raise CheckpointError(f"{folder}: expected one file, got one for each shard: {', '.join(names)}")
     for found in (folder, *reversed(checkpoints(folder))):
         if os.path.lexists(found / REPLAY):
             return found / REPLAY

@@ -20,6 +20,7 @@ from mujigae.runs import folder as run_folder
 from mujigae.runs.best import BestSnapshot
 from mujigae.runs.closing import closed_in_the_end, warn
 from mujigae.runs.display import Display
+from mujigae.runs.display import say as to_stdout
 from mujigae.runs.log import RunLog
 from mujigae.runs.reading import reason_of
 from mujigae.runs.record import record_run
@@ -54,7 +55,7 @@ def train_run(
     *,
     root: Path,
     name: str | None = None,
-    say: Say = print,
+    say: Say = to_stdout,
     tracking: Tracking | None = None,
     build: Build = build,
 ) -> Outcome:
@@ -76,7 +77,7 @@ def resume_run(
     folder: Path,
     changes: dict[str, object],
     *,
-    say: Say = print,
+    say: Say = to_stdout,
     trust_modules: bool = False,
     tracking: Tracking | None = None,
     build: Build = build,

@@ -105,7 +105,7 @@ def build(config: Run) -> Training:
     keep_freed_memory()
     environment = make(config.env, training=True)
     spaces = environment.observation_space, environment.action_space
-    notes = config.agent.notes(config)
+    notes = (*config.agent.notes(config), *_budget_notes(config))
     if config.hardware.precision == "fastest":
         timings = time_updates(config, *spaces)
         config = config.changed(precision=timings.faster)
@@ -113,6 +113,15 @@ def build(config: Run) -> Training:
     agent = create_agent(config, *spaces)
     buffer = make_buffer(config, environment, type(agent))
     return Training(config, environment, agent, buffer, Counters(), notes=notes)
+
+
+def _budget_notes(config: Run) -> tuple[str, ...]:
+    first, steps = config.replay.first_update_steps, config.budget.steps
+    if steps >= first:
+        return ()
+    return (
+        f"budget: nothing is learned: the first update comes at step {first:,} (--min-replay-steps), the run ends at {steps:,}",
+    )
 
 
 def make_buffer(config: Run, environment: Environment, agent: type[Agent]) -> Any:

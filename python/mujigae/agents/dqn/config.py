@@ -166,7 +166,8 @@ class DQNConfig(AgentConfig):
     def notes(self, run: Run) -> tuple[str, ...]:
         """The bounds of return distributions, where nothing is known of the rewards; on Atari, whose values are used."""
         notes: tuple[str, ...] = ()
-        is_known = run.env.clip_rewards or None not in _reward_bounds(run)
+        has_bounds = run.env.clip_rewards or None not in _reward_bounds(run)
+        is_known = has_bounds and run.replay.gamma < 1.0  # else returns grow with the length of an episode
         if self.categorical and not is_known:
             bounds = f"[{self.v_min:g}, {self.v_max:g}]"
             notes = (f"support: returns beyond {bounds} count as its edge; --v-min and --v-max move it",)

@@ -21,7 +21,7 @@ from mujigae.runs.files import write_whole
 from mujigae.runs.reading import read_json, reason_of
 from mujigae.runs.tracking.contract import TrackedRun, Tracker
 
-__all__ = ["TRACKERS", "Tracking", "open_tracker", "require_tracker", "saved_tracking"]
+__all__ = ["TRACKERS", "Guarded", "Tracking", "open_tracker", "require_tracker", "saved_tracking"]
 
 FILE = "tracking.json"
 TRACKERS = {
@@ -71,26 +71,31 @@ def saved_tracking(folder: Path) -> Tracking | None:
 
 
 def open_tracker(tracking: Tracking, run: TrackedRun) -> Tracker:
-    """The tracker, which from now on is closed at its first error, with one warning, and raises none."""
-    return _Guarded(tracking, replace(run, project=tracking.project, id=tracking.id))
+    """The tracker of that name, guarded; tracking.json says which run of its own it goes on with."""
+    run = replace(run, project=tracking.project, id=tracking.id)
+    return Guarded(tracking.tracker, lambda: _opened(tracking.tracker, run))
 
 
-class _Guarded:
-    """A tracker of which an error is no reason to stop a run."""
+def _opened(name: str, run: TrackedRun) -> Tracker:
+    module: Any = import_module(f"mujigae.runs.tracking.{name}")
+    tracker: Tracker = getattr(module, TRACKERS[name])(run)
+    with ExitStack() as opened:
+        opened.callback(tracker.close)  # where its id cannot be written
+        values = {"tracker": name, "project": run.project, "id": tracker.id}
+        write_whole(run.folder / FILE, json.dumps(values) + "\n")
+        opened.pop_all()
+    return tracker
 
-    def __init__(self, tracking: Tracking, run: TrackedRun) -> None:
-        self.id = tracking.id or ""
-        self._name = tracking.tracker
+
+class Guarded:
+    """A tracker of which an error is no reason to stop a run: at the first one it is closed, with one warning, and it raises none."""
+
+    def __init__(self, name: str, open_: Callable[[], Tracker]) -> None:
+        self.id, self._name = "", name
         self._tracker: Tracker | None = None
-        with self._warned_of(), ExitStack() as opened:
-            module: Any = import_module(f"mujigae.runs.tracking.{tracking.tracker}")
-            tracker = getattr(module, TRACKERS[tracking.tracker])(run)
-            opened.callback(tracker.close)  # where its id cannot be written
-            self.id = tracker.id
-            values = {"tracker": tracking.tracker, "project": run.project, "id": self.id}
-            write_whole(run.folder / FILE, json.dumps(values) + "\n")
-            opened.pop_all()
-            self._tracker = tracker
+        with self._warned_of():
+            self._tracker = open_()
+            self.id = self._tracker.id
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._call(lambda tracker: tracker.log(values, step))
