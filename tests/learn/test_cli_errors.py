@@ -139,6 +139,14 @@ def test_run_too_short_to_learn_says_so(capsys: pytest.CaptureFixture[str], with
     assert told in capsys.readouterr().out
 
 
+def test_name_that_is_not_unicode_is_refused_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = error_of(capsys, "train", "dqn", "--name", "bad\udcff", *SMALL)
+    assert line == r"mujigae: name: expected a path in Unicode, got 'runs/bad\udcff'"
+    assert not Path("runs").exists()
+
+
 def test_options_of_several_values_add_up(without_pictures: None) -> None:
     kwargs = [*("--env-kwargs", "sutton_barto_reward=True"), *("--env-kwargs", "max_episode_steps=20")]
     assert cli.main(["train", "dqn", "--name", "a", *SMALL, *kwargs]) == 0

@@ -56,7 +56,14 @@ def default_name(config: Run) -> str:
 
 
 def create(root: Path, name: str) -> Path:
-    """A new folder `root/name`; where that exists, `name-2`, `name-3` ... Nothing is ever overwritten."""
+    """A new folder `root/name`; where that exists, `name-2`, `name-3` ... Nothing is ever overwritten.
+
+    Raises MujigaeError where it cannot be made, or its path is not Unicode, as TensorBoard and the pictures need it.
+    """
+    try:
+        os.fspath(root / name).encode()
+    except UnicodeEncodeError:
+        raise MujigaeError(f"name: expected a path in Unicode, got {os.fspath(root / name)!a}") from None
     number = 1
     while True:
         folder = root / (name if number == 1 else f"{name}-{number}")
