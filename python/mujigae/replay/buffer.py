@@ -24,6 +24,7 @@ from mujigae.replay.arguments import (
     rows,
 )
 from mujigae.replay.batch import Batch, Validity
+from mujigae.replay.doubts import MANY, doubt_of
 from mujigae.replay.placement import placement_of
 from mujigae.replay.restoring import from_pieces
 from mujigae.replay.rows import RowAccess
@@ -45,7 +46,6 @@ _ATTRIBUTES = {
     "_core",
     "_all_envs",
 }  # others are those of a subclass
-_MANY_DOUBTFUL_STARTS = 10  # fewer are no reason to warn, whatever their share
 
 
 class ReplayBuffer(RowAccess):
@@ -199,7 +199,7 @@ class ReplayBuffer(RowAccess):
             obs, action, reward, next_obs, terminated, truncated, env_ids, priority, extras
         )
         if num_doubtful is not None:
-            if num_doubtful >= _MANY_DOUBTFUL_STARTS:
+            if num_doubtful >= MANY:
                 self._warn_of_doubtful_starts(stacklevel=3)
             return
         transitions = obs, action, reward, next_obs, terminated, truncated
@@ -267,24 +267,10 @@ class ReplayBuffer(RowAccess):
         self._warn_of_doubtful_starts(stacklevel=4)
 
     def _warn_of_doubtful_starts(self, stacklevel: int) -> None:
-        if self._has_warned:
-            return
-        num_doubtful, num_silent = self._core.num_doubtful_starts, self._core.num_silent_boundaries
-        if num_doubtful >= _MANY_DOUBTFUL_STARTS and num_doubtful > num_silent:
+        doubt = None if self._has_warned else doubt_of(self._core)
+        if doubt is not None:
             self._has_warned = True
-            warnings.warn(
-                "after each end a row leads from the last observation to another one, without a reward: are these the steps "
-                "in which Gymnasium's vector environments reset themselves (AutoresetMode.NEXT_STEP)? They are no transitions: "
-                "leave them out, as mujigae.integrations.gymnasium.RecordTransitions does",
-                stacklevel=stacklevel,
-            )
-        elif num_silent >= _MANY_DOUBTFUL_STARTS and num_silent * 10 > self._core.num_added:
-            self._has_warned = True
-            warnings.warn(
-                f"{num_silent} of {self._core.num_added} rows had an obs that differs from the next_obs before it, and "
-                "started a new episode: is next_obs the true successor, and are env_ids right?",
-                stacklevel=stacklevel,
-            )
+            warnings.warn(doubt, stacklevel=stacklevel)
 
     def sample(self, batch_size: int, beta: float | None = None, out: Batch | None = None) -> Batch:
         """Draws a batch as the sampler says; see `Batch` for its fields.
