@@ -60,6 +60,7 @@ std::unique_ptr<MappedFile> MappedFile::open(const std::string& path, const std:
   }
   file->read_header(meta);
   file->size_ = header_bytes(meta);
+  file->had_name_ = system::has_name(*file->file_);
   return file;
 }
 
@@ -181,7 +182,7 @@ void MappedFile::write_record(std::span<const std::int64_t> words, bool is_close
 }
 
 void MappedFile::flush(std::span<const std::int64_t> words, bool is_closed) {
-  if (!is_new() && !system::has_name(*file_)) {
+  if (had_name_ && !system::has_name(*file_)) {
     errno = ENOENT;
     fail_system("path: the buffer's file was removed or replaced while it was open (save writes its rows elsewhere): " + path_);
   }
@@ -195,6 +196,7 @@ void MappedFile::publish(std::span<const std::int64_t> words) {
   flush(words, false);
   aside_->publish();
   file_ = aside_->release();
+  had_name_ = true;
   aside_.reset();
 }
 

@@ -53,7 +53,7 @@ class MappedFile {
   void reserve(std::byte* memory, std::int64_t bytes);  // throws when the disk is full
   void release(std::byte* memory, std::int64_t bytes) noexcept;  // zeros, and their place on the disk is free; in a copy nothing
 
-  // Everything in the parts is on the disk, then a state that says so; is_closed: both records say it.
+  // Everything in the parts is on the disk, then a state that says so; is_closed: both records say it. ENOENT: the file is gone.
   void flush(std::span<const std::int64_t> words, bool is_closed);
 
   bool is_new() const { return aside_.has_value(); }
@@ -87,6 +87,7 @@ class MappedFile {
   Changes changes_ = Changes::kKept;
   std::optional<AsideFile> aside_;
   Descriptor file_;
+  bool had_name_ = false;  // a file in memory never has one
   std::int64_t process_;
   std::int64_t size_;  // of the parts mapped so far and what is before them
   std::vector<std::int64_t> part_bytes_;  // as an opened file has them
