@@ -34,7 +34,11 @@ from mujigae.integrations.stable_baselines3 import ReplayBuffer
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 ROWS, STEPS, VISITS = 1_000_000, 500, 5
 EPISODE_STEPS = 1000
-BUFFERS = {"mujigae": ReplayBuffer, "stable_baselines3": buffers.ReplayBuffer}
+BUFFERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "mujigae": (ReplayBuffer, {}),
+    "mujigae, prefetch=2": (ReplayBuffer, {"prefetch": 2}),
+    "stable_baselines3": (buffers.ReplayBuffer, {}),
+}
 
 
 class RandomNumbers(gymnasium.Env[Any, Any]):
@@ -70,10 +74,12 @@ class Clock:
 class Training:
     """An agent whose buffer is full."""
 
-    def __init__(self, buffer: Any) -> None:
+    def __init__(self, buffer: Any, options: dict[str, Any]) -> None:
         env = RandomNumbers()
         self.agent = SAC(
-            "MlpPolicy", env, buffer_size=ROWS, learning_starts=0, seed=0, replay_buffer_class=buffer
+            *("MlpPolicy", env),
+            **{"buffer_size": ROWS, "learning_starts": 0, "seed": 0},
+            **{"replay_buffer_class": buffer, "replay_buffer_kwargs": options},
         )
         replay: Any = self.agent.replay_buffer
         obs, _ = env.reset(seed=0)
@@ -106,7 +112,7 @@ class Training:
 
 def main() -> None:
     torch.set_num_threads(1)
-    trainings = {name: Training(buffer) for name, buffer in BUFFERS.items()}
+    trainings = {name: Training(*buffer) for name, buffer in BUFFERS.items()}
     visits = [{name: training.visit() for name, training in trainings.items()} for _ in range(VISITS)]
     medians = {
         name: {each: statistics.median(visit[name][each] for visit in visits) for each in visits[0][name]}
