@@ -14,7 +14,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 
 # A module imports from its own layer and from those before it. The package's own __init__ hands on what `replay` has.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "seeds", "devices", "structures"),
+    ("errors", "seeds", "devices", "signals", "structures"),
     ("losses", "networks", "config"),
     ("", "_core", "replay"),
     ("envs",),

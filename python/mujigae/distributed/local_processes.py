@@ -14,7 +14,6 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from mujigae.distributed.calls import CallRefusedError, CannotStartError
 from mujigae.distributed.local_calls import Failure, LocalCalls, Server, connection_of
 from mujigae.distributed.session_folder import session_folder
 from mujigae.errors import MujigaeError
+from mujigae.signals import SIGNALS, blocked_signals
 
 __all__ = ["LocalProcesses", "local_processes", "require_sockets"]
 
 MAX_PATH_BYTES = 100  # of a socket; systems differ
 BACKLOG = 128  # processes that may connect while a server is busy
-SIGNALS = signal.SIGINT, signal.SIGTERM  # meant for the whole group: who started the others says what follows
 
 
 def require_sockets() -> None:
@@ -66,12 +65,8 @@ class _Started:
         process = multiprocessing.get_context("spawn").Process(
             target=_serve, args=(self.listener, f"{self._address}.log", *self._what)
         )
-        resource_tracker.ensure_running()  # which would unblock the signals
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
+        with blocked_signals():
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process
 
     def revive(self) -> None:

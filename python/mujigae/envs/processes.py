@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import resource_tracker
 from typing import Any
 
 import gymnasium
@@ -19,11 +18,11 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.async_vector_env import AsyncState
 
 from mujigae.errors import BrokenEnvironmentError
+from mujigae.signals import SIGNALS, blocked_signals
 
 __all__ = ["ProcessVectorEnv"]
 
 Env = gymnasium.Env[Any, Any]
-SIGNALS = signal.SIGINT, signal.SIGTERM
 _PIPE_ERRORS = EOFError, BrokenPipeError, ConnectionResetError
 
 
@@ -31,9 +30,10 @@ class ProcessVectorEnv(AsyncVectorEnv):
     """One process for each environment. Raises BrokenEnvironmentError where one of them has died."""
 
     def __init__(self, makers: Sequence[Callable[[], Env]], autoreset_mode: AutoresetMode) -> None:
-        with _blocked_signals():
+        with blocked_signals():
             apart = [partial(_in_a_group_of_its_own, maker, os.getpid()) for maker in makers]
-            super().__init__(apart, context="forkserver", autoreset_mode=autoreset_mode)
+            # Not forkserver: one server starts the processes of the whole program, and others would inherit this.
+            super().__init__(apart, context="spawn", autoreset_mode=autoreset_mode)
 
     def reset_wait(self, timeout: float | None = None) -> Any:
         with self._named_deaths():
@@ -71,20 +71,6 @@ class ProcessVectorEnv(AsyncVectorEnv):
                     f"environment {number}: expected its process to answer, got its end (exit status {code})"
                 ) from error
             raise
-
-
-@contextmanager
-def _blocked_signals() -> Iterator[None]:
-    """Processes that are started meanwhile inherit this, and so do those that they start."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which would unblock the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_a_group_of_its_own(maker: Callable[[], Env], starter: int) -> Env:

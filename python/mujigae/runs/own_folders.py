@@ -80,11 +80,8 @@ def find_replay(path: Path, root: Path = Path("runs")) -> Path:
 
 
 def _replay_in(folder: Path) -> Path:
-    for place in (
-        folder,
-        folder / SHARDS,
-        folder.parent / SHARDS,
-    ):  # of a run with actors, or of one of its checkpoints
+    # A run with actors, or a checkpoint of one.
+    for place in (folder, folder / SHARDS, folder.parent / SHARDS):
         if names := sorted(map(str, place.glob("shard-*.mujigae"))):
             raise CheckpointError(f"{folder}: expected one file, got one for each shard: {', '.join(names)}")
     for found in (folder, *reversed(checkpoints(folder))):
