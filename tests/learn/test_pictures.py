@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -360,6 +361,18 @@ def test_speed_that_is_no_positive_number_is_refused(tmp_path: Path, fps: float)
 def test_stem_with_a_folder_in_it_is_refused(tmp_path: Path, stem: str) -> None:
     with pytest.raises(ConfigError, match="stem: expected a file name"):
         video.record([square(0)], tmp_path, stem, fps=10)
+
+
+def test_folder_that_cannot_be_written_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refused)
+    with pytest.raises(MujigaeError, match=r"play\.mp4: cannot be written: Permission denied"):
+        video.record([square(0)], tmp_path, "play", fps=10)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _write_mp4(frames: Iterator[Frame], path: Path, fps: float, gif_side: int) -
             writer.send(_even(frame))
             thinned.offer(partial(_small_image, frame, gif_side))
     except OSError as error:
-        raise _FilmError(f"cannot be written: {str(error).splitlines()[0]}") from error
+        raise _FilmError(f"cannot be written: {error.strerror or str(error).splitlines()[0]}") from error
     finally:
         if writer is not None:
             writer.close()
@@ -122,6 +122,7 @@ def _write_mp4(frames: Iterator[Frame], path: Path, fps: float, gif_side: int) -
 
 def _open_mp4(path: Path, height: int, width: int, fps: float) -> Generator[None, Any, None]:
     imageio_ffmpeg = require("imageio_ffmpeg", "train")
+    path.touch()  # says why it cannot, where the encoder would only end
     writer: Generator[None, Any, None] = imageio_ffmpeg.write_frames(
         str(path),
         (width + width % 2, height + height % 2),
