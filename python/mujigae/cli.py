@@ -135,7 +135,9 @@ def _train(args: list[str]) -> int:
     given = [arg for arg in args if arg not in ("-h", "--help")]
     chosen = cli_options.early(given)
     if given == args and (chosen.preset, chosen.env_id, chosen.resume) == (None, None, None):
-        raise ConfigError("train: expected a preset first (mujigae info lists them), or --env or --resume, got none of them")
+        raise ConfigError(
+            "train: expected a preset first (mujigae info lists them), or --env or --resume, got none of them"
+        )
     saved = None
     if chosen.resume is not None:
         saved = read_config(find(chosen.resume, chosen.runs), trust_modules=chosen.trust_modules)

@@ -28,7 +28,10 @@ pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
     ("args", "message"),
     [
         (["trian"], "unknown command 'trian'; did you mean train?"),
-        (["train"], "train: expected a preset first (mujigae info lists them), or --env or --resume, got none of them"),
+        (
+            ["train"],
+            "train: expected a preset first (mujigae info lists them), or --env or --resume, got none of them",
+        ),
         (["train", "rainbw"], "preset: unknown preset 'rainbw'; did you mean rainbow?"),
         (
             ["train", "dqn", "--env", "CartPol-v1"],
