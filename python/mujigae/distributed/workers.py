@@ -47,6 +47,7 @@ from mujigae.envs.steps import Episode
 from mujigae.errors import CheckpointError, MujigaeError
 from mujigae.replay.batch import Batch
 from mujigae.runs.files import write_whole
+from mujigae.runs.own_folders import SHARDS
 from mujigae.runs.reading import read_json
 from mujigae.seeds import child_seed
 from mujigae.structures import map_arrays
@@ -160,7 +161,7 @@ class ClusterWorkers:
         run = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
         with self.carrier.processes(run, plan.num_processes, plan.store_bytes) as processes:
             self._processes = processes
-            self._cluster = cluster = Cluster(processes, plan.shards(folder / "replay"), plan.actors())
+            self._cluster = cluster = Cluster(processes, plan.shards(folder / SHARDS), plan.actors())
             try:
                 cluster.wait_until_started()
                 seed = child_seed(training.config.seed, "replay", 1 + training.counters.checkpoints)

@@ -38,14 +38,8 @@ __all__ = ["ReplayBuffer", "Seed"]
 
 Seed = int | np.random.SeedSequence | None
 _UNIFORM = Uniform()
-_ATTRIBUTES = {
-    "_spec",
-    "_place",
-    "_placement",
-    "_has_warned",
-    "_core",
-    "_all_envs",
-}  # others are those of a subclass
+# Others are those of a subclass.
+_ATTRIBUTES = frozenset(("_spec", "_place", "_placement", "_has_warned", "_core", "_all_envs"))
 
 
 class ReplayBuffer(RowAccess):

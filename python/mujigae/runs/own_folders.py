@@ -23,6 +23,7 @@ __all__ = [
     "CHECKPOINT_PATTERN",
     "ENVIRONMENTS",
     "REPLAY",
+    "SHARDS",
     "STATE",
     "aside_of",
     "checkpoints",
