@@ -145,7 +145,7 @@ def _train(args: list[str]) -> int:
     agent = preset_values(preset)[0] if saved is None else lookup(saved.agent_name)
     options, changes = cli_options.parse_train(given, agent.config_class)
     if given != args:
-        base = resolve(preset, changes.pop("env_id", None), changes) if saved is None else saved
+        base = _resolved(options, changes) if saved is None else saved
         cli_options.show_train_help(agent.config_class, _defaults_for_help(base))
     if saved is not None:
         return _resume(options, saved, changes)
@@ -166,10 +166,16 @@ def _defaults_for_help(base: Run) -> dict[str, Any]:
 def _train_new(options: Any, changes: dict[str, Any]) -> int:
     from mujigae.runs.session import train_run
 
-    config = resolve(options.preset or Run.preset, changes.pop("env_id", None), changes)
+    config = _resolved(options, changes)
     how = {"tracking": _tracking(options), **_workers(options, None)}
     outcome = train_run(config, root=options.runs, name=options.name, **how)
     return _conclude(outcome, options.eval_episodes)
+
+
+def _resolved(options: cli_options.TrainOptions, changes: dict[str, Any]) -> Run:
+    """The whole configuration of a new run, from what was given on the command line."""
+    env_id = changes.pop("env_id", None)
+    return resolve(options.preset or Run.preset, env_id, changes, has_actors=options.actors > 0)
 
 
 def _tracking(options: cli_options.TrainOptions) -> Any:

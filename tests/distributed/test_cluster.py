@@ -198,6 +198,7 @@ def test_a_run_joins_a_cluster_and_leaves_nothing_in_it(address: str, tmp_path: 
     [
         ({"exact_resume": True}, "exact_resume: expected False with actors, got True"),
         ({"prefetch": 2}, "prefetch: expected 0 with actors, got 2"),
+        ({"overlap": True}, "overlap: expected False with actors, got True"),
         ({"prioritized": True, "sampler": "rank_based"}, "sampler: expected proportional with shards"),
         (
             {"prioritized": True, "uniform_share": 0.1},
@@ -210,6 +211,24 @@ def test_what_needs_rows_or_environments_here_is_refused(options: dict[str, Any]
     values = {"num_envs": 2, "batch_size": 2, **options}
     with pytest.raises(ConfigError, match=error):
         ClusterWorkers(4, 2, Carrier()).build(resolve("dqn", "CartPole-v1", values))
+
+
+@pytest.mark.parametrize(
+    ("preset", "env_id", "values"),
+    [
+        ("pong", "ALE/Pong-v5", {}),
+        ("dqn", "ALE/Breakout-v5", {"device": "cuda"}),
+        ("dqn", "CartPole-v1", {"device": "cuda"}),
+    ],
+)
+def test_what_a_preset_or_a_device_switches_on_stays_off_with_actors(
+    preset: str, env_id: str, values: dict[str, Any]
+) -> None:
+    alone = resolve(preset, env_id, values).hardware
+    assert alone.overlap
+    config = resolve(preset, env_id, values, has_actors=True)
+    ClusterWorkers(2, 1, Carrier())._check(config)
+    assert config.hardware.precision == alone.precision  # the others stay on
 
 
 def test_more_shards_than_actors_are_refused() -> None:

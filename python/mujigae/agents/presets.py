@@ -1,6 +1,7 @@
 """From a preset, an environment and what the caller says to a whole configuration.
 
-the fields' defaults  <  the environment's family  <  what helps on a CUDA device  <  what the agent says of both  <  the preset  <  the protocol  <  the caller
+the fields' defaults  <  the environment's family  <  what helps on a CUDA device  <  what the agent says of both  <  the preset  <  the protocol
+                      <  what runs with actors have to be without  <  the caller
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, get_args
 
 from mujigae.agents.registry import Registered, Values, preset_values
 from mujigae.config.checks import field_types
-from mujigae.config.run import EnvConfig, Run, flat_fields
+from mujigae.config.run import WITH_ACTORS, EnvConfig, Run, flat_fields
 from mujigae.errors import ConfigError, require
 
 __all__ = ["default_environment", "resolve"]
@@ -23,8 +24,10 @@ def default_environment(preset: str) -> str:
     return agent.default_environments.get(preset, EnvConfig.env_id)
 
 
-def resolve(preset: str, env_id: str | None = None, overrides: Values | None = None) -> Run:
-    """The merged configuration, the same on every machine once it is saved.
+def resolve(
+    preset: str, env_id: str | None = None, overrides: Values | None = None, *, has_actors: bool = False
+) -> Run:
+    """The merged configuration, the same on every machine once it is saved; `has_actors`: rows come from other processes.
 
     Raises ConfigError for an unknown preset, environment or option (with close matches) and for values that
     do not fit.
@@ -42,6 +45,7 @@ def resolve(preset: str, env_id: str | None = None, overrides: Values | None = N
         **agent.defaults(env_id, family.name, chosen),
         **values,
         **_protocol_values(agent, family.name, chosen),
+        **(WITH_ACTORS if has_actors else {}),
         **{"preset": preset, "agent_name": agent.name, "env_id": env_id},
         **(overrides or {}),
     }

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("AgentConfig", "BudgetConfig", "EnvConfig", "HardwareConfig", "PARTS", "ReplayConfig", "Run"),
-    "refuse_unless",
+    *("WITH_ACTORS", "refuse_unless"),
 ]
 
 PARTS = ("env", "agent", "replay", "budget", "hardware")
@@ -287,6 +287,15 @@ class Run:
     def changed(self, **values: Any) -> Self:
         """A Run with other values of some fields, by their flat names; raises as `from_flat` does."""
         return type(self).from_flat({**self.flat(), **values}, type(self.agent))
+
+
+WITH_ACTORS: Mapping[str, Any] = {
+    "exact_resume": False,
+    "overlap": False,
+    "frames_on_device": False,
+    "prefetch": 0,
+}
+"""What a run has to be without whose rows come from other processes: all of these need the rows, or the environments."""
 
 
 def part_types(agent: type[AgentConfig]) -> dict[str, type]:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from mujigae.agents.agent import Update
-from mujigae.config.run import Run, refuse_unless
+from mujigae.config.run import WITH_ACTORS, Run, refuse_unless
 from mujigae.distributed.actor_server import CALL_SECONDS, Report
 from mujigae.distributed.calls import (
     CallRefusedError,
@@ -136,12 +136,7 @@ class ClusterWorkers:
     def _check(self, config: Run) -> None:
         """Raises ConfigError for what needs the rows, or the environments, in this process."""
         replay, several = config.replay, self.num_shards > 1
-        for name, wanted in (
-            ("exact_resume", False),
-            ("overlap", False),
-            ("frames_on_device", False),
-            ("prefetch", 0),
-        ):
+        for name, wanted in WITH_ACTORS.items():
             value = config.flat()[name]
             refuse_unless(value == wanted, name, f"{wanted} with actors", value)
         refuse_unless(
