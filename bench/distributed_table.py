@@ -136,7 +136,7 @@ def sizing(results: dict[str, Any] | None, table: Table) -> str:
         busy = {k: (sent / adds + UPDATES * BATCH_SIZE / serves) / k for k in SHARDS}
         enough = next((str(k) for k in SHARDS if busy[k] <= 0.7), f"more than {SHARDS[-1]}")
         raw, once = sent * results["raw_bytes_of_a_row"] / 1e6, sent * ray["chunk_bytes_of_a_row"] / 1e6
-        calls = sent / results["chunk_rows"] + 2 * UPDATES
+        calls = sent / results["chunk_rows"] + UPDATES * (1 + 1 / results.get("batches_of_a_call", 1))
         shares = (f"{busy[k]:.0%}" if busy[k] <= 1 else "over" for k in SHARDS)
         rows.append(
             [f"{actors:,}", f"{sent:,.0f}", f"{raw:,.0f}", f"{once:,.1f}", f"{calls:,.0f}", *shares, enough]

@@ -116,8 +116,7 @@ def times_of(plan: Plan, training: Any) -> dict[str, float]:
             num_rows += len(rows.env_ids)
         batch_size = config.replay.batch_size
         draw = mean_of(lambda: server.pull(batch_size, NOWHERE), 100) / batch_size
-        pulled = server.pull(batch_size, NOWHERE)
-        assert pulled is not None
+        (pulled,) = server.pull(batch_size, NOWHERE)
         placed = Batch._make((*_on_device((*pulled.batch[:7],), "cpu"), *pulled.batch[7:]))
         learn = mean_of(lambda: training.agent.learn(placed), 30) / batch_size
         server.close()

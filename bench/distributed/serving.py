@@ -5,7 +5,7 @@
 All hold the same rows of 84x84 frames in stacks of four, in a file, and draw batches of 512. A shard in a process of this machine
 and one in Ray draw their batches into memory that they share with the learner; and, as for a learner on another machine, those
 of Ray go through its object store (one copy, which is measured by itself too). Every batch is checked by one sum over its
-newest frames, on all sides. The four are measured by turns, several times.
+newest frames, on all sides. The four are measured by turns, several times; each begins with nothing under way.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mujigae.distributed.calls import Processes
 from mujigae.distributed.chunk import Step, decode, encode
 from mujigae.distributed.ledger import Standing
 from mujigae.distributed.local_processes import local_processes
-from mujigae.distributed.puller import Puller
+from mujigae.distributed.puller import MAX_BATCHES, MAX_IN_FLIGHT, Puller
 from mujigae.distributed.ray_processes import RayProcesses, ray_processes
 from mujigae.distributed.sender import Sender
 from mujigae.distributed.shard import Elsewhere
@@ -40,7 +40,7 @@ from mujigae.distributed.shard_server import ShardPlan, ShardServer
 from mujigae.replay.spec import BufferSpec
 
 STACK, SIDE, NUM_LANES, CHUNK_STEPS = 4, 84, 8, 8
-BATCH_SIZE, NUM_BATCHES, IN_FLIGHT = 512, 60, 2
+BATCH_SIZE, NUM_BATCHES = 512, 240
 
 
 class Space:
@@ -115,12 +115,19 @@ def measure(num_rows: int, num_rounds: int) -> dict[str, Any]:
             "ray": lambda: shared_batches(far.puller),
             "ray_stored": lambda: stored_batches(ray, far.shard),
         }
-        rounds = [{name: rate(batches()) for name, batches in sides.items()} for _ in range(num_rounds)]
+        rounds = []
+        for _ in range(num_rounds):
+            rounds.append({})
+            for name, batches in sides.items():
+                rounds[-1][name] = rate(batches())
+                near.settle()
+                far.settle()
         assert not any(near.puller._is_far + far.puller._is_far)
         parts = {"processes": near.parts(), "ray": far.parts()}
         parts["ray"] |= copy_parts(ray, local.sample(BATCH_SIZE))
     return {
         "batch_size": BATCH_SIZE,
+        "batches_of_a_call": MAX_BATCHES,
         "rows": num_rows,
         "rows_per_second": {name: [one[name] for one in rounds] for name in sides},
         "share_of_local": {
@@ -161,6 +168,11 @@ class Subject:
             "added_rows_per_second": num_rows / seconds,
         }
 
+    def settle(self) -> None:
+        """Takes what is still under way, so that nothing is drawn ahead of a round or beside another side's."""
+        while self.puller._pulls or self.puller._ready:
+            self.puller.take(1.0)
+
     def parts(self) -> dict[str, float]:
         """A call without anything, one by one and many at once."""
         began = time.perf_counter()
@@ -200,13 +212,15 @@ def shared_batches(puller: Puller) -> Any:
 
 def stored_batches(ray: RayProcesses, shard: Any) -> Any:
     """As a learner on another machine takes them: two calls under way."""
-    arguments = shard, "pull", BATCH_SIZE, Elsewhere()
-    calls = [ray.call(*arguments) for _ in range(IN_FLIGHT)]
-    for number in range(NUM_BATCHES):
-        pulled = ray.answer(calls.pop(0), 60.0)
-        if number + IN_FLIGHT < NUM_BATCHES:
+    arguments = shard, "pull", BATCH_SIZE, Elsewhere(), (None,) * MAX_BATCHES
+    num_calls = NUM_BATCHES // MAX_BATCHES
+    calls = [ray.call(*arguments) for _ in range(MAX_IN_FLIGHT)]
+    for number in range(num_calls):
+        answer = ray.answer(calls.pop(0), 60.0)
+        if number + MAX_IN_FLIGHT < num_calls:
             calls.append(ray.call(*arguments))
-        yield pulled.batch
+        for pulled in answer:
+            yield pulled.batch
 
 
 def rate(batches: Any) -> float:

@@ -76,8 +76,7 @@ def test_batches_of_an_actors_rows_are_those_of_a_buffer_that_was_given_the_step
             buffer.add(*step[1:7], step.env_ids, priority=step.priority)
         steps.clear()
         for _ in range(3):
-            pulled, batch = server.pull(16, Elsewhere()), buffer.sample(16, beta=0.7)
-            assert pulled is not None
+            (pulled,), batch = server.pull(16, Elsewhere()), buffer.sample(16, beta=0.7)
             shares.known = [pulled.share]
             weight = shares.weights(0, pulled.batch.probability, 0.7)
             for name, value in pulled.batch._replace(weight=weight)._asdict().items():

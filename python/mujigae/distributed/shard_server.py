@@ -63,11 +63,19 @@ class ShardServer:
     def add(self, chunk: Chunk) -> Answer:
         return self.shard.add(chunk)
 
-    def pull(self, batch_size: int, elsewhere: Elsewhere, place: Place | None = None) -> Pulled | None:
-        """A batch, in its place where that is on this machine: then without its arrays."""
-        out = None if place is None else self._opener.batch(place)
-        pulled = self.shard.pull(batch_size, elsewhere, out)
-        return pulled if pulled is None or out is None else pulled._replace(batch=None)
+    def pull(
+        self, batch_size: int, elsewhere: Elsewhere, places: tuple[Place | None, ...] = (None,)
+    ) -> tuple[Pulled, ...]:
+        """A batch for each place, and in it where that is on this machine: then without its arrays. Fewer: wait for the others."""
+        pulled = []
+        for number, place in enumerate(places):
+            out = None if place is None else self._opener.batch(place)
+            before = elsewhere.num_sampled + number * batch_size
+            one = self.shard.pull(batch_size, elsewhere._replace(num_sampled=before), out)
+            if one is None:
+                break
+            pulled.append(one if out is None else one._replace(batch=None))
+        return tuple(pulled)
 
     def update(self, incarnation: int, key: Any, priorities: Any) -> int:
         return self.shard.update(incarnation, key, priorities)

@@ -17,7 +17,7 @@ import numpy as np
 from mujigae.distributed.shared_memory import SharedMemory, Where, opened
 from mujigae.replay.batch import Batch
 
-__all__ = ["Place", "PlaceOpener", "SharedBatches"]
+__all__ = ["Place", "PlaceOpener", "SharedBatches", "batch_bytes"]
 
 LINE_BYTES = 64  # arrays begin at a cache line
 
@@ -93,6 +93,11 @@ class PlaceOpener:
             self._where = place.memory
             self._memory = None if found is None else np.frombuffer(found, np.uint8)
         return None if self._memory is None else _arrays(_part(self._memory, place), place.fields)
+
+
+def batch_bytes(batch: Batch) -> int:
+    """Of its arrays, each up to the end of a cache line."""
+    return _layout(batch)[1]
 
 
 def _part(memory: Any, place: Place) -> Any:
