@@ -197,8 +197,14 @@ def _workers(options: cli_options.TrainOptions, resumed: Path | None) -> dict[st
         carrier = Carrier.of(options.workers, options.address)
         return {"build": ClusterWorkers(options.actors, options.shards, carrier).build}
     workers = saved_workers(resumed, options.workers, options.address)
-    if options.actors not in (0, 0 if workers is None else workers.num_actors):
-        raise ConfigError("actors: cannot change when a run is resumed")
+    counts = (0, 1) if workers is None else (workers.num_actors, workers.num_shards)
+    for name, given, default, count in zip(
+        ("actors", "shards"), (options.actors, options.shards), (0, 1), counts, strict=True
+    ):
+        if given not in (default, count):
+            raise ConfigError(f"{name}: cannot change when a run is resumed (expected {count}, got {given})")
+    if workers is None and (options.workers, options.address) != (None, None):
+        raise ConfigError("workers: expected no --workers and no --address, as this run has one process")
     return {} if workers is None else {"build": workers.build}
 
 
@@ -309,6 +315,9 @@ def _replay(args: list[str]) -> int:
         raise ConfigError(f"export: expected minari NAME, got {' '.join(options.export)}")
     if options.json and (options.video is not None or options.export):
         raise ConfigError("json: expected without --video and --export, which print no contents")
+    for name in ("episode", "array", "channels", "fps"):
+        if options.video is None and getattr(options, name) != getattr(cli_options.ReplayOptions, name):
+            raise ConfigError(f"{name}: expected beside --video, got {getattr(options, name)} without it")
     path = find_replay(options.file)
     buffer = open_unchanged(path)
     if options.video is not None:

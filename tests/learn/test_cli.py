@@ -104,7 +104,10 @@ def test_resume_of_a_finished_run_says_so(without_pictures: None, capsys: pytest
     )
 
 
-@pytest.mark.parametrize("option", [("--seed", "1"), ("--gamma", "0.9"), ("--env", "Acrobot-v1")])
+@pytest.mark.parametrize(
+    "option",
+    [("--seed", "1"), ("--gamma", "0.9"), ("--env", "Acrobot-v1"), ("--actors", "2"), ("--shards", "2")],
+)
 def test_resume_refuses_to_change_what_a_run_is(
     without_pictures: None, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
 ) -> None:
@@ -112,6 +115,15 @@ def test_resume_refuses_to_change_what_a_run_is(
     capsys.readouterr()
     assert "cannot change when a run is resumed" in error_of(capsys, "train", "--resume", "runs/a", *option)
     assert "preset: cannot change" in error_of(capsys, "train", "double", "--resume", "runs/a")
+
+
+@pytest.mark.parametrize("option", [("--workers", "processes"), ("--address", "auto")])
+def test_resume_of_a_run_of_one_process_refuses_to_say_where_its_workers_are(
+    without_pictures: None, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    assert train("dqn", "--steps", "50", "--name", "a") == 0
+    capsys.readouterr()
+    assert "this run has one process" in error_of(capsys, "train", "--resume", "runs/a", *option)
 
 
 def test_interrupt_leaves_a_checkpoint_that_resumes(

@@ -50,6 +50,18 @@ def test_contents_as_json_are_not_asked_for_beside_a_film_or_an_export(
     assert os.listdir() == ["buffer"]
 
 
+@pytest.mark.parametrize(
+    "option", [("--episode", "0"), ("--array", "image"), ("--channels", "last"), ("--fps", "30")]
+)
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_what_a_film_shows_is_not_chosen_without_one(
+    option: tuple[str, str], more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    episodes_of((8, 8, 3)).save("buffer")
+    error = error_of(capsys, "replay", "buffer", *option, *more)
+    assert f"{option[0][2:]}: expected beside --video" in error
+
+
 def test_a_buffer_is_printed_for_people_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     episodes_of((4,), np.float32).save("buffer")
     assert cli.main(["replay", "buffer"]) == 0

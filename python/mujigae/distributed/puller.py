@@ -26,7 +26,9 @@ from mujigae.errors import MujigaeError
 __all__ = ["Puller"]
 
 MAX_IN_FLIGHT = 2  # calls at each shard
-MAX_BATCHES = 4  # in a call; two calls bring half of the 16 that the learner of Horgan et al. (2018) has ready
+MAX_BATCHES = (
+    4  # in a call; two calls bring half of the 16 that the learner of Horgan et al. (2018) has ready
+)
 MAX_CALL_BYTES = 2**27  # of the batches of a call, if it brings more than one
 NUM_IN_USE = 2  # batches that the learner may hold of a shard before others are sent with the answer
 REST_SECONDS = 0.002  # after an answer "wait"
