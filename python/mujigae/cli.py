@@ -175,7 +175,8 @@ def _train_new(options: Any, changes: dict[str, Any]) -> int:
 def _resolved(options: cli_options.TrainOptions, changes: dict[str, Any]) -> Run:
     """The whole configuration of a new run, from what was given on the command line."""
     env_id = changes.pop("env_id", None)
-    return resolve(options.preset or Run.preset, env_id, changes, has_actors=options.actors > 0)
+    num_workers = options.actors + options.shards if options.actors else 0
+    return resolve(options.preset or Run.preset, env_id, changes, num_workers=num_workers)
 
 
 def _tracking(options: cli_options.TrainOptions) -> Any:

@@ -226,7 +226,7 @@ def test_what_a_preset_or_a_device_switches_on_stays_off_with_actors(
 ) -> None:
     alone = resolve(preset, env_id, values).hardware
     assert alone.overlap
-    config = resolve(preset, env_id, values, has_actors=True)
+    config = resolve(preset, env_id, values, num_workers=3)
     ClusterWorkers(2, 1, Carrier())._check(config)
     assert config.hardware.precision == alone.precision  # the others stay on
 

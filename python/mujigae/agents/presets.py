@@ -25,9 +25,11 @@ def default_environment(preset: str) -> str:
 
 
 def resolve(
-    preset: str, env_id: str | None = None, overrides: Values | None = None, *, has_actors: bool = False
+    preset: str, env_id: str | None = None, overrides: Values | None = None, *, num_workers: int = 0
 ) -> Run:
-    """The merged configuration, the same on every machine once it is saved; `has_actors`: rows come from other processes.
+    """The merged configuration, the same on every machine once it is saved.
+
+    num_workers: actors and shards, processes beside this one that the rows come from.
 
     Raises ConfigError for an unknown preset, environment or option (with close matches) and for values that
     do not fit.
@@ -45,11 +47,11 @@ def resolve(
         **agent.defaults(env_id, family.name, chosen),
         **values,
         **_protocol_values(agent, family.name, chosen),
-        **(WITH_ACTORS if has_actors else {}),
+        **(WITH_ACTORS if num_workers else {}),
         **{"preset": preset, "agent_name": agent.name, "env_id": env_id},
         **(overrides or {}),
     }
-    return _decided(Run.from_flat(merged, agent.config_class))
+    return _decided(Run.from_flat(merged, agent.config_class), num_workers)
 
 
 def _on_cuda(family: str, chosen: dict[str, Any]) -> Values:
@@ -91,16 +93,20 @@ def _family(env_id: str, chosen: Values) -> Any:
     return family_of(env_id, **{name: value for name, value in chosen.items() if name in names})
 
 
-def _decided(run: Run) -> Run:
+def _decided(run: Run, num_workers: int) -> Run:
     """Fills in what depends on the machine or on other fields."""
     beta_steps = run.replay.beta_steps
     if beta_steps is None and run.budget.minutes is None:
         beta_steps = max(run.budget.steps - run.replay.first_update_steps, 1)
-    num_threads = _num_threads(run) if run.hardware.num_threads is None else run.hardware.num_threads
-    return run.changed(beta_steps=beta_steps, num_threads=num_threads)
+    threads = run.hardware.num_threads
+    return run.changed(
+        beta_steps=beta_steps, num_threads=_num_threads(run, num_workers) if threads is None else threads
+    )
 
 
-def _num_threads(run: Run) -> int:
+def _num_threads(run: Run, num_workers: int) -> int:
+    """Torch's threads wait for each other at every step of an update: one without a core of its own holds up all of them."""
     if run.agent.is_small:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(cores - (num_workers or run.hardware.overlap), 1)
