@@ -303,7 +303,8 @@ class _Learner:
             weight = self._puller.shares.weights(shard, batch.probability, beta)
         moved: Any = _on_device((*batch[:6], weight), training.config.hardware.device)
         placed = Batch._make((*moved, *batch[7:]))
-        update = training.agent.learn(placed)
+        with training.pace:
+            update = training.agent.learn(placed)
         if training.config.replay.prioritized and update.priorities is not None:
             priorities = update.priorities
             priorities = priorities.cpu().numpy() if hasattr(priorities, "cpu") else np.asarray(priorities)

@@ -185,9 +185,10 @@ def _follow(training: Training, folder: Path, stop: Stop, tracking: Tracking | N
         if training.config.budget.best_episodes:
             best = stack.enter_context(closing(BestSnapshot(folder, training)))
             best.catch_up(_out_of_time(training, stop))
-        warned = False
+        warned, is_slow = False, False
         for progress in (run if workers is None else workers.run)(training, stop):
             row = log.observe(progress)
+            is_slow = is_slow or _warn_of_slow_updates(training)
             if progress.is_checkpoint:
                 log.sync()
                 has_games = (
@@ -218,6 +219,15 @@ def _warn_of_cut_games(training: Training) -> bool:
         f"{budget.checkpoint_period_steps:,} is {budget.checkpoint_period_steps // num_envs:,} in each of {num_envs} environments"
     )
     return True
+
+
+def _warn_of_slow_updates(training: Training) -> bool:
+    """Says so, once, where torch's threads wait for cores that other programs have."""
+    hardware = training.config.hardware
+    line = training.pace.warning(hardware.num_threads or 1) if hardware.device == "cpu" else None
+    if line is not None:
+        warn(line)
+    return line is not None
 
 
 def _draw(folder: Path, say: Say) -> None:

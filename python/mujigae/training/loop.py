@@ -39,6 +39,7 @@ from mujigae.seeds import child_seed
 from mujigae.training.allocator import keep_freed_memory
 from mujigae.training.batches import check_view, draw_batch
 from mujigae.training.counters import NUM_STOP_GAMES, Counters
+from mujigae.training.pace import Pace
 from mujigae.training.precision import time_updates
 from mujigae.training.readback import Readback, read_back
 from mujigae.training.schedules import beta_at
@@ -80,6 +81,7 @@ class Training:
         default_factory=dict
     )  # of the latest update, tensors on the agent's device
     readback: Readback | None = None  # the latest update's priorities, which the replay does not have yet
+    pace: Pace = field(default_factory=Pace)  # of the updates
 
     def scalars(self) -> dict[str, float | None]:
         """Those of the agent, with those of the actors where other processes act."""
@@ -328,7 +330,8 @@ def _update(training: Training, beta: float) -> Update:
     replay = training.config.replay
     _take_priorities(training)
     batch = draw_batch(training.buffer, training.agent, replay.batch_size, beta)
-    update = training.agent.learn(batch)
+    with training.pace:
+        update = training.agent.learn(batch)
     if replay.prioritized and update.priorities is not None:
         training.readback = read_back(batch.key, update.priorities)
     return update
