@@ -99,27 +99,39 @@ def ratio(results: dict[str, Any] | None, table: Table) -> str:
     return table(header, rows)
 
 
-def learning(results: dict[str, Any] | None, table: Table) -> str:
-    if results is None:
-        return "Not measured yet: `python bench/distributed/learning.py`."
+LEARNED = {
+    "distributed_learning": "CartPole-v1, `dqn --prioritized`",
+    "distributed_pong": "ALE/Pong-v5, `pong`",
+}
+
+
+def learning(folder: Path, table: Table) -> str:
+    """A table for each task that was learned by one process and by actors."""
+    found = {title: newest(folder, name) for name, title in LEARNED.items()}
+    tables = [learning_of(title, results, table) for title, results in found.items() if results is not None]
+    return "\n\n".join(tables) or "Not measured yet: `python bench/distributed/learning.py`."
+
+
+def learning_of(title: str, results: dict[str, Any], table: Table) -> str:
     rows = [
         [
             run["workers"],
             run["seed"],
             f"{run['updates']:,}",
             f"{run['best_score']:.1f} ± {run['best_standard_error']:.1f}",
-            f"{run['second_half_score']:.0f}",
+            f"{run['second_half_score']:.{0 if run['second_half_score'] >= 100 else 1}f}",
             f"{run['mean_score']:.1f} ± {run['standard_error']:.1f}",
         ]
         for run in results["runs"]
     ]
+    first = results["runs"][0]
     header = [
-        "CartPole-v1, `dqn --prioritized`",
+        title,
         "seed",
         "updates",
-        "best network, 100 games",
-        "all checkpoints of the second half, 20 games each",
-        "last network, 100 games",
+        f"best network, {first['games']} games",
+        f"all checkpoints of the second half, {first['games_of_a_checkpoint']} games each",
+        f"last network, {first['games']} games",
     ]
     return table(header, rows)
 

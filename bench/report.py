@@ -281,6 +281,8 @@ def distributed(name: str) -> str:
     """A block of docs/clusters.md; bench/distributed/ measures what it says."""
     if name in ("kills", "many_shards"):
         return str(getattr(distributed_table, name)(RESULTS))
+    if name == "learning":
+        return distributed_table.learning(RESULTS, table)
     results = distributed_table.newest(
         RESULTS, "distributed_serving" if name == "sizing" else f"distributed_{name}"
     )

@@ -31,32 +31,26 @@ from mujigae.runs.session import evaluate_run
 class Task(NamedTuple):
     """What both sides train, and what differs between them."""
 
-    arguments: list[str]
+    arguments: str
     steps: int
     num_games: int  # of each evaluation at the end
+    num_checkpoint_games: int
     sides: dict[str, list[str]]
 
 
 TASKS = {
     "cartpole": Task(
-        [
-            "dqn",
-            "--env",
-            "CartPole-v1",
-            "--prioritized",
-            "--checkpoint-period-steps",
-            "2500",
-            "--best-episodes",
-            "20",
-        ],
+        "dqn --env CartPole-v1 --prioritized --checkpoint-period-steps 2500",
         50_000,
         100,
+        20,
         {"one process": ["--num-envs", "4"], "two actors": ["--num-envs", "2", "--actors", "2"]},
     ),
     "pong": Task(
-        ["pong", "--checkpoint-period-steps", "50000", "--best-episodes", "5"],
+        "pong --checkpoint-period-steps 50000",
         424_228,
         20,
+        5,
         {"one process": [], "two actors": ["--num-envs", "8", "--actors", "2"]},
     ),
 }
@@ -88,7 +82,17 @@ def measure(task: Task, side: str, seed: int, root: Path) -> dict[str, Any]:
     began = time.monotonic()
     lengths = ["--steps", str(task.steps), "--stop-score", "None", "--stop-evaluation", "None"]
     where = ["--seed", str(seed), "--runs", str(root), "--name", run.name]
-    status = cli.main(["train", *task.arguments, *lengths, *task.sides[side], *where])
+    status = cli.main(
+        [
+            "train",
+            *task.arguments.split(),
+            *lengths,
+            "--best-episodes",
+            str(task.num_checkpoint_games),
+            *task.sides[side],
+            *where,
+        ]
+    )
     assert status == 0, status
     seconds = time.monotonic() - began
     scores = evaluate_run(run, task.num_games, trust_modules=True)
@@ -102,6 +106,7 @@ def measure(task: Task, side: str, seed: int, root: Path) -> dict[str, Any]:
         "steps": int(last["step"]),
         "seconds": seconds,
         "games": task.num_games,
+        "games_of_a_checkpoint": task.num_checkpoint_games,
         "mean_score": float(scores.mean()),
         "standard_error": float(scores.std(ddof=1) / task.num_games**0.5),
         "best_score": float(best.mean()),
