@@ -81,18 +81,9 @@ def measure(task: Task, side: str, seed: int, root: Path) -> dict[str, Any]:
     run = root / f"{side.replace(' ', '-')}-{seed}"
     began = time.monotonic()
     lengths = ["--steps", str(task.steps), "--stop-score", "None", "--stop-evaluation", "None"]
+    games = ["--best-episodes", str(task.num_checkpoint_games)]
     where = ["--seed", str(seed), "--runs", str(root), "--name", run.name]
-    status = cli.main(
-        [
-            "train",
-            *task.arguments.split(),
-            *lengths,
-            "--best-episodes",
-            str(task.num_checkpoint_games),
-            *task.sides[side],
-            *where,
-        ]
-    )
+    status = cli.main(["train", *task.arguments.split(), *lengths, *games, *task.sides[side], *where])
     assert status == 0, status
     seconds = time.monotonic() - began
     scores = evaluate_run(run, task.num_games, trust_modules=True)
