@@ -74,6 +74,13 @@ def test_large_batches_come_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(shard.asked) == {1}
 
 
+@pytest.mark.parametrize(("num_shards", "most"), [(1, 8), (3, 2), (8, 1), (20, 1)])
+def test_shards_share_what_is_drawn_ahead(num_shards: int, most: int) -> None:
+    shards = [Shard() for _ in range(num_shards)]
+    taken(shards, 50 * num_shards)
+    assert max(count for shard in shards for count in shard.asked) == most
+
+
 def test_no_more_is_drawn_ahead_than_two_calls_bring() -> None:
     shard = Shard()
     taken([shard], 101)

@@ -168,7 +168,7 @@ def test_learner_that_holds_more_batches_than_there_is_room_for_gets_others_all_
     tmp_path: Path,
 ) -> None:
     pulls = Pulls(tmp_path)
-    batches = [pulls.take() for _ in range(60)]
+    batches = [pulls.take() for _ in range(300)]
     kept = [(batch.key.copy(), batch.reward.copy()) for batch in batches]
     where = [pulls.lies_in_shared_memory(batch) for batch in batches]
     assert sum(where) == MAX_IN_FLIGHT * MAX_BATCHES + NUM_IN_USE

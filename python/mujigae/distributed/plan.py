@@ -13,7 +13,7 @@ from pathlib import Path
 from mujigae.config.run import Run
 from mujigae.distributed.actor_server import ActorPlan
 from mujigae.distributed.carriers import Carrier
-from mujigae.distributed.puller import MAX_BATCHES, MAX_CALL_BYTES, MAX_IN_FLIGHT
+from mujigae.distributed.puller import MAX_IN_FLIGHT, batches_of_a_call
 from mujigae.distributed.shard_server import ShardPlan
 from mujigae.errors import ConfigError
 from mujigae.replay.spec import BufferSpec
@@ -66,8 +66,14 @@ class Plan:
     def slack(self) -> float:
         """Samples by which adding and drawing may be apart: a chunk of every actor, or the batches under way."""
         chunks = self.num_actors * self.chunk_steps * self.config.env.num_envs * self.samples_per_insert
-        batches = (MAX_IN_FLIGHT * MAX_BATCHES * self.num_shards + 2) * self.config.replay.batch_size
-        return 2.0 * max(chunks, batches)
+        return 2.0 * max(chunks, self._drawn_rows + 2 * self.config.replay.batch_size)
+
+    @property
+    def _drawn_rows(self) -> int:
+        """Most of them that are under way to the learner."""
+        batch_size = self.config.replay.batch_size
+        each = batches_of_a_call(batch_size * self.row_bytes, self.num_shards)
+        return MAX_IN_FLIGHT * self.num_shards * each * batch_size
 
     @property
     def row_bytes(self) -> int:
@@ -77,14 +83,10 @@ class Plan:
     @property
     def store_bytes(self) -> int:
         """Twice what can be under way at once: batches, chunks and networks."""
-        batch_bytes = self.config.replay.batch_size * self.row_bytes
-        batches = (
-            MAX_IN_FLIGHT * self.num_shards * max(batch_bytes, min(MAX_BATCHES * batch_bytes, MAX_CALL_BYTES))
-        )
         chunks = (
             MAX_IN_FLIGHT * self.num_actors * self.chunk_steps * self.config.env.num_envs * self.row_bytes
         )
-        return max(2 * (batches + chunks), SMALLEST_STORE_BYTES)
+        return max(2 * (self._drawn_rows * self.row_bytes + chunks), SMALLEST_STORE_BYTES)
 
     def note(self, carrier: Carrier) -> str:
         """One line for the user."""

@@ -23,17 +23,20 @@ from mujigae.distributed.shared_batches import Place, SharedBatches, batch_bytes
 from mujigae.distributed.shares import Shares
 from mujigae.errors import MujigaeError
 
-__all__ = ["Puller"]
+__all__ = ["Puller", "batches_of_a_call"]
 
 MAX_IN_FLIGHT = 2  # calls at each shard
-MAX_BATCHES = (
-    4  # in a call; two calls bring half of the 16 that the learner of Horgan et al. (2018) has ready
-)
-MAX_CALL_BYTES = 2**27  # of the batches of a call, if it brings more than one
+MAX_BATCHES = 8  # of one call at each shard; so 16 are ready or on their way, as for the learner of Horgan et al. (2018)
+MAX_CALL_BYTES = 2**28  # of the batches of a call, if it brings more than one
 NUM_IN_USE = 2  # batches that the learner may hold of a shard before others are sent with the answer
 REST_SECONDS = 0.002  # after an answer "wait"
 LOOK_PERIOD_SECONDS = 0.2
 SILENT_SECONDS = 120.0  # after which a shard that gives no sign of life ends the run
+
+
+def batches_of_a_call(num_bytes: int, num_shards: int) -> int:
+    """How many batches of so many bytes one call brings."""
+    return max(min(MAX_CALL_BYTES // num_bytes, MAX_BATCHES // num_shards), 1)
 
 
 class _Room(NamedTuple):
@@ -155,8 +158,7 @@ class Puller:
         if pulled.batch is None:
             assert room is not None
             return pulled._replace(batch=room.memory.batch(room.place))
-        num_bytes = batch_bytes(pulled.batch)
-        self._num_batches[s] = min(max(MAX_CALL_BYTES // num_bytes, 1), MAX_BATCHES)
+        self._num_batches[s] = batches_of_a_call(batch_bytes(pulled.batch), len(self._shards))
         if room is not None:  # the shard is on another machine
             self._memories[s], self._is_far[s] = None, True
         elif self._memories[s] is None and not self._is_far[s]:
