@@ -294,8 +294,8 @@ def _push(args: list[str]) -> int:
     from mujigae.runs.shared import push_run
 
     options = cli_options.parse(cli_options.PushOptions, args, "push")
-    run, trust = find(options.run), options.trust_modules
-    print(push_run(run, options.destination, private=options.private, trust_modules=trust))
+    how = {"private": options.private, "policy_only": options.policy_only}
+    print(push_run(find(options.run), options.destination, trust_modules=options.trust_modules, **how))
     return 0
 
 

@@ -108,6 +108,60 @@ def test_what_was_pulled_is_evaluated_and_filmed_as_the_run_itself(
     assert "replay.mujigae" in error_of(capsys, "train", "--resume", "again", "--steps", "300")
 
 
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("dqn", SMALL[:-4]),
+        ("rainbow", SMALL[:-4]),
+        ("td3", ("--env", "Pendulum-v1", "--hidden-sizes", "8", "8", "--min-replay-steps", "100")),
+    ],
+)
+def test_a_policy_alone_plays_as_the_run_itself_and_cannot_be_trained_on(
+    preset: str,
+    options: tuple[str, ...],
+    in_a_folder_of_its_own: None,
+    without_pictures: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lengths = ("--steps", "200", "--best-episodes", "2", "--checkpoint-period-steps", "150")
+    assert cli.main(["train", preset, *options, *lengths, "--name", "run"]) == 0
+    assert cli.main(["push", "run", "out", "--policy-only"]) == 0
+    assert {name for name in names_in(Path("out")) if "safetensors" in name} == {
+        f"{place}/policy.safetensors" for place in ("checkpoint-200", "best")
+    }
+    assert cli.main(["pull", "out", "--name", "again"]) == 0
+    assert cli.main(["push", "again", "handed-on", "--policy-only"]) == 0
+    for source in ("out", "handed-on"):
+        assert cli.main(["pull", source, "--name", f"of-{source}"]) == 0
+    for best in ((), ("--best",)):
+        lines = []
+        for name in ("run", "again", "of-handed-on"):
+            assert cli.main(["evaluate", name, "--episodes", "2", *best]) == 0
+            lines.append(last_line(capsys))
+        assert len(set(lines)) == 1
+    assert "replay.mujigae" in error_of(capsys, "train", "--resume", "again", "--steps", "300")
+
+
+def test_a_policy_that_was_changed_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["push", "run", "out", "--policy-only"]) == 0
+    path = Path("out/best/policy.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert "policy.safetensors: its checksum does not match" in error_of(capsys, "pull", "out")
+    path.unlink()
+    assert "policy.safetensors: No such file" in error_of(capsys, "pull", "out")
+    assert not Path("runs/out").exists()
+
+
+def test_policies_alone_have_far_fewer_bytes(run: Path) -> None:
+    for name, options in (("whole", ()), ("small", ("--policy-only",))):
+        assert cli.main(["push", "run", name, *options]) == 0
+    sizes = [
+        Path(folder, "best", file).stat().st_size
+        for folder, file in (("whole", "agent.safetensors"), ("small", "policy.safetensors"))
+    ]
+    assert sizes[1] < 0.4 * sizes[0]
+
+
 def test_a_checkpoint_that_a_kill_left_aside_goes_under_its_own_name(run: Path) -> None:
     (run / "checkpoint-200").rename(run / "checkpoint-200.old")
     assert cli.main(["push", "run", "out"]) == 0

@@ -154,6 +154,8 @@ class PushOptions(Options):
     """A new folder, or hf://USER/NAME (extra hub): a repository that is made where there is none."""
     private: bool = False
     """Make a new repository private; refused for a repository that is public."""
+    policy_only: bool = False
+    """Of each network what acting needs, about a quarter of the bytes; needs the environment, as `evaluate` does."""
     trust_modules: bool = False
     """Import the modules that a run of somebody else names (agent, environment, wrappers), which runs their code."""
 

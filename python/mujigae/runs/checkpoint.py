@@ -5,7 +5,8 @@
     environments.safetensors    where wrappers keep statistics over their resets (see `mujigae.envs.statistics`)
     replay.mujigae      the replay buffer, in the engine's own format
 
-`best` is such a folder without the replay, of the network that scored most in evaluation.
+`best` is such a folder without the replay, of the network that scored most in evaluation. In a folder that was pushed to be played,
+policy.safetensors, what acting needs, may be in the place of agent.safetensors.
 
 No pickle. A checkpoint is written aside, synced and renamed, and only then are the older ones deleted:
 whatever goes wrong while saving, the one before is still there. Loading checks every byte before anything
@@ -25,7 +26,7 @@ import mujigae
 from mujigae.envs.environment import Environment
 from mujigae.errors import CheckpointError, SnapshotError, require
 from mujigae.runs import own_folders
-from mujigae.runs.own_folders import AGENT, BEST, ENVIRONMENTS, REPLAY, STATE, step_of
+from mujigae.runs.own_folders import AGENT, BEST, ENVIRONMENTS, POLICY, REPLAY, STATE, step_of
 from mujigae.runs.reading import open_regular, read_json, reason_of
 from mujigae.training.counters import Counters
 from mujigae.training.loop import Training
@@ -39,6 +40,7 @@ __all__ = [
     "best",
     "best_state",
     "find_best",
+    "keep_policy",
     "latest",
     "restore",
     "restore_agent",
@@ -136,10 +138,23 @@ def restore_agent(agent: Any, checkpoint: Path) -> int:
 def verify(checkpoint: Path) -> int:
     """Raises CheckpointError unless state.json and the files that evaluation needs are as they were written; returns the step."""
     state = _read_state(checkpoint)
-    _check_digest(checkpoint / AGENT, state)
+    _check_digest(checkpoint / _network(state), state)
     if ENVIRONMENTS in (state.get("sha256") or {}):
         _check_digest(checkpoint / ENVIRONMENTS, state)
     return _counters(checkpoint / STATE, state).steps
+
+
+def keep_policy(agent: Any, checkpoint: Path) -> None:
+    """Replaces the agent in `checkpoint`, which is `agent`'s, by its policy alone: it can be played then, not trained on."""
+    state = _read_state(checkpoint)
+    if _network(state) == POLICY:
+        return
+    torch_tensors = require("safetensors.torch", "train")
+    _write(checkpoint / POLICY, torch_tensors.save(dict(agent.policy()), metadata={"format": FORMAT}))
+    digests = {name: digest for name, digest in state["sha256"].items() if name != AGENT}
+    (checkpoint / STATE).unlink()
+    _write_state(checkpoint, {**state, "sha256": digests | {POLICY: _sha256(checkpoint / POLICY)}})
+    (checkpoint / AGENT).unlink()
 
 
 def restore_environment(environment: Environment, checkpoint: Path) -> None:
@@ -162,8 +177,12 @@ def _write_files(training: Training, aside: Path, with_replay: bool, more: Mappi
         "sha256": {path.name: _sha256(path) for path in sorted(aside.iterdir())},
         **more,
     }
-    text = json.dumps(state | {"sha256_of_state": _digest_of_state(state)}, indent=2)
-    _write(aside / STATE, text.encode() + b"\n")
+    _write_state(aside, state)
+
+
+def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    text = json.dumps({**state, "sha256_of_state": _digest_of_state(state)}, indent=2)
+    _write(folder / STATE, text.encode() + b"\n")
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -190,13 +209,22 @@ def _read_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
+def _network(state: Mapping[str, Any]) -> str:
+    """The name of the file with the network."""
+    digests = state.get("sha256")
+    return POLICY if isinstance(digests, dict) and POLICY in digests and AGENT not in digests else AGENT
+
+
 def _restore_agent(agent: Any, checkpoint: Path, state: Mapping[str, Any]) -> None:
-    path = checkpoint / AGENT
+    path = checkpoint / _network(state)
     _check_digest(path, state)
     safetensors, torch_tensors = require("safetensors", "train"), require("safetensors.torch", "train")
     try:
         tensors = torch_tensors.load(path.read_bytes())
-        agent.restore(tensors, state["agent"])
+        if path.name == POLICY:
+            agent.take_policy(tensors)
+        else:
+            agent.restore(tensors, state["agent"])
     except (OSError, *_NOT_AS_WRITTEN, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from error
 

@@ -22,6 +22,7 @@ __all__ = [
     "BEST",
     "CHECKPOINT_PATTERN",
     "ENVIRONMENTS",
+    "POLICY",
     "REPLAY",
     "SHARDS",
     "STATE",
@@ -36,6 +37,7 @@ __all__ = [
 
 BEST = "best"
 AGENT, STATE, REPLAY = "agent.safetensors", "state.json", "replay.mujigae"
+POLICY = "policy.safetensors"  # in the place of AGENT where a run is only to be played
 SHARDS = "replay"  # the folder of the rows of a run with actors
 ENVIRONMENTS = "environments.safetensors"
 
@@ -43,7 +45,7 @@ CHECKPOINT_PATTERN = r"checkpoint-(0|[1-9][0-9]{0,17})"
 _CHECKPOINT = re.compile(CHECKPOINT_PATTERN)
 _LEFTOVER = re.compile(rf"({_CHECKPOINT.pattern}|{BEST})\.(tmp|old)")
 _FILE = re.compile(
-    rf"{re.escape(AGENT)}|{re.escape(STATE)}|{re.escape(ENVIRONMENTS)}|{re.escape(REPLAY)}(\.[0-9]+-[0-9]+\.tmp)?"
+    rf"{re.escape(AGENT)}|{re.escape(POLICY)}|{re.escape(STATE)}|{re.escape(ENVIRONMENTS)}|{re.escape(REPLAY)}(\.[0-9]+-[0-9]+\.tmp)?"
 )
 
 

@@ -1,7 +1,7 @@
 """Runs that go from one place to another: which of their files do, and how those of others are taken.
 
     pushed folder   README.md (the card)  config.json  protocol.txt  the tables and pictures that there are
-                    checkpoint-<step>/ and best/: agent.safetensors  state.json  environments.safetensors
+                    checkpoint-<step>/ and best/: agent.safetensors (or policy.safetensors)  state.json  environments.safetensors
                     no replay, no TensorBoard, and nothing that says who the run belongs to
 
 What was pushed is a run folder again. What is pulled is believed as little as any run folder of somebody else: only files of these
@@ -22,6 +22,7 @@ from mujigae.errors import CheckpointError, ConfigError, MujigaeError
 from mujigae.runs import checkpoint, hub, own_folders
 from mujigae.runs import folder as run_folder
 from mujigae.runs.card import card_of
+from mujigae.runs.closing import closed_in_the_end
 from mujigae.runs.files import written_to
 from mujigae.runs.reading import open_regular, read_json, reason_of
 
@@ -36,13 +37,21 @@ _PICTURES = (
 _TABLES = ("progress.csv", "episodes.csv", "evaluations.csv")
 _ALONE = (CARD, "config.json", "protocol.txt", *_TABLES, *_PICTURES)
 _PLACE = re.compile(rf"{own_folders.CHECKPOINT_PATTERN}|{own_folders.BEST}")
-_IN_CHECKPOINTS = (own_folders.AGENT, own_folders.STATE, own_folders.ENVIRONMENTS)
+_IN_CHECKPOINTS = (own_folders.AGENT, own_folders.POLICY, own_folders.STATE, own_folders.ENVIRONMENTS)
 
 
-def push_run(folder: Path, destination: str, *, private: bool = False, trust_modules: bool = False) -> str:
+def push_run(
+    folder: Path,
+    destination: str,
+    *,
+    private: bool = False,
+    policy_only: bool = False,
+    trust_modules: bool = False,
+) -> str:
     """Writes what others need of the run in `folder`, and a card, to a new folder or to hf://user/name; returns where it is.
 
     private: make the repository private where it is new; not for a folder.
+    policy_only: of each agent what acting needs; the environment has to be there, as for an evaluation.
     Raises ConfigError or CheckpointError for a run that is damaged or has no network yet, ConfigError for a private push to a
     public repository, MujigaeError where it cannot be written; no file is, then.
     """
@@ -58,6 +67,8 @@ def push_run(folder: Path, destination: str, *, private: bool = False, trust_mod
     with _staging(beside) as staging:
         _take(folder, staging)
         _check(staging, named=str(folder))
+        if policy_only:
+            _keep_policies(folder, staging, trust_modules)
         with written_to(staging / CARD) as card:
             text = card_of(staging, config, name=folder.resolve().name)
             card.write_text(text, encoding="utf-8", errors="replace")
@@ -91,6 +102,17 @@ def pull_run(source: str, root: Path, name: str | None = None) -> Path:
         with written_to(target):
             staging.rename(target)  # which is empty
     return target
+
+
+def _keep_policies(folder: Path, staging: Path, trust_modules: bool) -> None:
+    """Of the run in `folder`, in its copy in `staging`."""
+    for place in _places(staging):
+        network: run_folder.Network = "best" if place.name == own_folders.BEST else "latest"
+        _, environment, agent = run_folder.load_player(
+            folder, num_envs=1, device="cpu", network=network, trust_modules=trust_modules
+        )
+        with closed_in_the_end(environment), written_to(place):
+            checkpoint.keep_policy(agent, place)
 
 
 def shared_names(names: Iterable[str]) -> set[str]:
