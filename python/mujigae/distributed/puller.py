@@ -127,7 +127,7 @@ class Puller:
         if not self._ready:
             return None
         s, pulled = self._ready.popleft()
-        self.shares.known[s], self.num_added[s] = pulled.share, pulled.num_added  # as of when it was drawn
+        self.shares.known[s] = pulled.share  # as of when it was drawn: its weights depend on it
         return s, pulled
 
     def _receive(self, call: Any, asked: _Asked) -> None:
@@ -137,6 +137,7 @@ class Puller:
             return
         for one, room in zip(pulled, asked.rooms, strict=False):
             self._ready.append((s, self._with_batch(one, s, room)))
+            self.num_added[s] = one.num_added
         rest = asked.rooms[len(pulled) :]
         if rest:  # they have to wait: it is still their turn
             self._give_back(rest)
