@@ -87,6 +87,7 @@ def test_the_card_says_what_it_is_and_what_it_scored(run: Path) -> None:
     assert text.startswith("\n# `dqn` on `CartPole-v1`\n")
     assert "for 200 steps, seed 0" in text
     assert "![Learning curve](curve.png)" in text
+    assert "mujigae evaluate run --best\n" in text
     assert (run / "protocol.txt").read_text().strip() in text
 
 

@@ -62,8 +62,11 @@ def _text(folder: Path, config: Run, evaluation: dict[str, float] | None, name: 
     for file, title in _PICTURES:
         if (folder / file).exists():
             yield from (f"![{title}]({file})", "")
-    yield from ("## Play it", "", "```sh", 'pip install "mujigae[train,hub]"')
-    yield from (f"mujigae pull hf://USER/NAME --name {_word(name)}", f"mujigae evaluate {_word(name)}")
+    extra = "atari" if config.env.env_id.startswith("ALE/") else "train"
+    best = "" if evaluation is None else " --best"
+    yield from ("## Play it", "", "```sh", f'pip install "mujigae[{extra},hub]"')
+    yield f"mujigae pull hf://USER/NAME --name {_word(name)}  # or this folder"
+    yield f"mujigae evaluate {_word(name)}{best}"
     yield from ("```", "", "## What a score depends on", "", _code(_protocol(folder)), "")
     yield from ("## Configuration", "", "```json", json.dumps(config.flat(), indent=1), "```")
 
