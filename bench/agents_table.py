@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 Table = Callable[[list[str], list[list[Any]]], str]
 
 
 def learning(results: dict[str, Any], table: Table) -> str:
-    """One row a library: the score of each seed, and the mean."""
+    """One row a library: the mean over its seeds, with each buffer."""
     rows = [
         [f"[{one['name']}](docs/from-{key}.md)", scores(one["mujigae"]), scores(one.get("theirs", []))]
         for key, one in results.items()
@@ -18,16 +18,19 @@ def learning(results: dict[str, Any], table: Table) -> str:
     versions = {name: version for one in results.values() for name, version in one["versions"].items()}
     named = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "numpy")
     note = (
-        "CartPole by the example of each library, each seed from 0 on: the mean return of the last 20 episodes of training, for d3rlpy that of 20 "
+        "CartPole by the example of each library, seeds from 0 on, ± the standard error: the mean return of the last 20 episodes of training, for d3rlpy that of 20 "
         f"episodes played with what was learned offline. JAX has no buffer of its own. {named}."
     )
     return table(["library", "mujigae's buffer", "its own"], rows) + "\n\n" + note
 
 
 def scores(runs: list[dict[str, Any]]) -> str:
-    """mean (each)."""
+    """mean ± its standard error (seeds, from the lowest to the highest)."""
     found = [run["score"] for run in runs]
-    return f"{mean(found):.0f} ({', '.join(f'{one:.0f}' for one in found)})" if found else ""
+    if not found:
+        return ""
+    error = stdev(found) / len(found) ** 0.5
+    return f"{mean(found):.0f} ± {error:.0f} ({len(found)} seeds, {min(found):.0f} to {max(found):.0f})"
 
 
 def hindsight(result: dict[str, Any], table: Table) -> str:
