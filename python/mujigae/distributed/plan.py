@@ -64,9 +64,13 @@ class Plan:
 
     @property
     def slack(self) -> float:
-        """Samples by which adding and drawing may be apart: a chunk of every actor, or the batches under way."""
+        """Samples by which adding and drawing may be apart: a chunk of every actor, or two batches of every shard.
+
+        Fewer than are ready or under way to a fast learner: what is drawn ahead is not allowed to shift the ratio.
+        """
         chunks = self.num_actors * self.chunk_steps * self.config.env.num_envs * self.samples_per_insert
-        return 2.0 * max(chunks, self._drawn_rows + 2 * self.config.replay.batch_size)
+        batches = (MAX_IN_FLIGHT * self.num_shards + 2) * self.config.replay.batch_size
+        return 2.0 * max(chunks, batches)
 
     @property
     def _drawn_rows(self) -> int:

@@ -5,6 +5,7 @@ Nothing of it remains when the processes that have it open have ended, however t
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import secrets
@@ -27,7 +28,7 @@ class SharedMemory:
 
     def __init__(self, descriptor: int, name: str, num_bytes: int) -> None:
         self.where = Where(os.getpid(), descriptor, name)
-        self.bytes = mmap.mmap(descriptor, num_bytes)
+        self.bytes = _mapped(descriptor, num_bytes)
         weakref.finalize(self, os.close, descriptor)
 
     @classmethod
@@ -53,6 +54,14 @@ def opened(where: Where) -> mmap.mmap | None:
         if not os.readlink(path).startswith(f"/memfd:{where.name} "):  # a process of another machine
             return None
         with open(path, "r+b") as file:
-            return mmap.mmap(file.fileno(), 0)
+            return _mapped(file.fileno(), 0)
     except OSError:
         return None
+
+
+def _mapped(descriptor: int, num_bytes: int) -> mmap.mmap:
+    """In huge pages where the system gives them to shared memory (transparent_hugepage/shmem_enabled)."""
+    memory = mmap.mmap(descriptor, num_bytes)
+    with contextlib.suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory

@@ -1,8 +1,9 @@
 """Notices when updates have become far slower than they were.
 
 Torch's threads wait for each other many times in an update. Where another program keeps the core of one of them, all of them wait,
-and an update takes longer than one thread would need: 46 ms instead of 12 beside a single busy process, where one thread takes 20
-(`pong`, two cores). Shorter spinning (GOMP_SPINCOUNT, OMP_WAIT_POLICY) made it slower still, up to 109 ms.
+and an update takes longer than one thread would need: 44 ms instead of 13 beside a single busy process, where one thread takes 23
+(`pong`, two cores; bench/train/threads.py). Threads that sleep instead of spinning (OMP_WAIT_POLICY=passive) take 31 there, and 19
+with nothing beside them, where one thread takes 20: so nothing is set, and the run says what helps.
 """
 
 from __future__ import annotations
