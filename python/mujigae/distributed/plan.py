@@ -70,7 +70,7 @@ class Plan:
         """
         chunks = self.num_actors * self.chunk_steps * self.config.env.num_envs * self.samples_per_insert
         batches = (MAX_IN_FLIGHT * self.num_shards + 2) * self.config.replay.batch_size
-        return 2.0 * max(chunks, batches)
+        return max(chunks, batches)
 
     @property
     def _drawn_rows(self) -> int:
