@@ -170,7 +170,7 @@ def test_rows_lost_with_a_shard_once_all_steps_are_stored_are_sent_again(
         if not servers or servers[0].shard.num_added < STEPS:
             return ""
         calls.append(len(calls))
-        return "before" if len(calls) == 10 else ""
+        return "before" if len(calls) == 5 else ""
 
     def dies(kind: str) -> Callable[[], str]:
         return dies_once_complete if kind == "shard" else lambda: ""
