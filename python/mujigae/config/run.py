@@ -222,8 +222,7 @@ class HardwareConfig:
     frames_on_device: bool = False
     """Keep a copy of every frame on the device, so that only new ones are moved there."""
     num_threads: Count | None = None
-    """Torch threads on the CPU, which sums depend on. None: 1 for an mlp, else as many as there are cores, less one for `overlap`
-    and one for each actor and shard, and 1 at least."""
+    """Torch threads on the CPU, which sums depend on. None: 1 for an mlp, else the cores that overlap, actors and shards leave."""
 
     def __post_init__(self) -> None:
         check_fields(self)
