@@ -224,6 +224,8 @@ def test_what_needs_rows_or_environments_here_is_refused(options: dict[str, Any]
 def test_what_a_preset_or_a_device_switches_on_stays_off_with_actors(
     preset: str, env_id: str, values: dict[str, Any]
 ) -> None:
+    if env_id.startswith("ALE/"):
+        pytest.importorskip("ale_py")
     alone = resolve(preset, env_id, values).hardware
     assert alone.overlap
     config = resolve(preset, env_id, values, num_workers=3)
