@@ -6,7 +6,7 @@
 Both sides learn by the same preset and options, with as many environments in all. At each checkpoint some games are played; the
 last network, and the best of those games, play others. DQN forgets CartPole now and then and learns it again, so there the last
 network alone says little: the mean over the checkpoints of the second half says more. Pong is trained for as many steps as
-`mujigae train pong` takes to a mean of 18 (bench/results/pong).
+a run of `mujigae train pong` once took to a mean of 18 (bench/results/pong).
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def measure(task: Task, side: str, seed: int, root: Path) -> dict[str, Any]:
     seconds = time.monotonic() - began
     scores = evaluate_run(run, task.num_games, trust_modules=True)
     best = evaluate_run(run, task.num_games, network="best", trust_modules=True)
-    last, games = read_rows(run / "progress.csv")[-1], read_rows(run / "evaluations.csv")
-    curve = [(int(row["step"]), float(row["mean_return"])) for row in games]
+    last, checkpoints = read_rows(run / "progress.csv")[-1], read_rows(run / "evaluations.csv")
+    curve = [(int(row["step"]), float(row["mean_return"])) for row in checkpoints]
     result = {
         "workers": side,
         "seed": seed,

@@ -26,7 +26,7 @@ from mujigae.errors import MujigaeError
 __all__ = ["Puller", "batches_of_a_call"]
 
 MAX_IN_FLIGHT = 2  # calls at each shard
-MAX_BATCHES = 8  # of one call at each shard; so 16 are ready or on their way, as for the learner of Horgan et al. (2018)
+MAX_BATCHES = 8  # of one call at each shard: up to eight shards have 16 ready or on their way (Horgan et al. 2018), more two each
 MAX_CALL_BYTES = 2**28  # of the batches of a call, if it brings more than one
 NUM_IN_USE = 2  # batches that the learner may hold of a shard before others are sent with the answer
 REST_SECONDS = 0.002  # after an answer "wait"

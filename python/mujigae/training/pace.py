@@ -50,6 +50,6 @@ class Pace:
             return None
         now, before = (f"{1e3 * seconds:.3g} ms" for seconds in (self._newest, self._fastest))
         return (
-            f"updates take {now} where they took {before}: each waits for {num_threads} threads, and other programs keep them from "
+            f"updates take {now} where they took {before}: each waits for {num_threads} threads, which other programs may keep from "
             "their cores; with --num-threads 1, also beside --resume, it waits for none"
         )
