@@ -292,6 +292,19 @@ def _flat(network: torch.nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_step_has_the_size_of_the_schedule(preset: str) -> None:
+    """From 0.5 to 0.1 over 90 updates, one for each of the steps after the first 30."""
+    agent, rows = make_agent(preset, learning_rate=0.5, learning_rate_end=0.1), Rows()
+    for updates in (1, 45, 91, 201):  # odd: after these TD3 moves its actor too
+        agent.num_updates_done = updates
+        expected = pytest.approx(0.5 - 0.4 * min(updates / 90, 1.0))
+        assert agent.scalars()["learning_rate"] == expected
+        agent.learn(rows)
+        sizes = [step.adam.param_groups[0]["lr"] for step in agent._gradient_steps]
+        assert sizes == [expected] * len(sizes)
+
+
 def test_a_temperature_that_is_not_learned_stays() -> None:
     learned, fixed = (make_agent("sac", temperature=0.2, learn_temperature=learn) for learn in (True, False))
     for _ in range(3):

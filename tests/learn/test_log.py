@@ -154,8 +154,23 @@ def test_kill_while_a_resume_opens_the_log_leaves_the_rows(
     assert (tmp_path / "progress.csv").read_bytes() == before
 
 
-def test_resume_refuses_a_table_with_other_columns(tmp_path: Path) -> None:
-    (tmp_path / "progress.csv").write_text("a,b\n1,2\n")
+def test_column_that_is_newer_than_the_run_is_empty_in_its_rows(tmp_path: Path) -> None:
+    log_run(tmp_path, training_of())
+    path, newer = tmp_path / "progress.csv", "learning_rate"
+    rows = table(path)
+    older = [name for name in rows[0] if name != newer]
+    lines = [older, *([row[name] for name in older] for row in rows)]
+    path.write_text("".join(",".join(line) + "\n" for line in lines))
+    training = training_of()
+    training.counters.steps = 50
+    RunLog(tmp_path, training).close()
+    assert table(path) == [row | {newer: ""} for row in rows if int(row["step"]) <= 50]
+    assert list(table(path)[0]) == list(rows[0])
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "step,frames,other\n1,2,3\n", "frames,step\n1,2\n"])
+def test_resume_refuses_a_table_with_other_columns(tmp_path: Path, text: str) -> None:
+    (tmp_path / "progress.csv").write_text(text)
     training = training_of()
     training.counters.steps = 50
     with pytest.raises(ConfigError, match=r"progress.csv: expected the columns step,frames"):

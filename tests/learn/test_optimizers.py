@@ -13,7 +13,8 @@ from test_agent import are_equal, make_agent, make_batch, parameters
 
 from mujigae.agents.dqn.agent import DQN
 from mujigae.agents.dqn.config import DQNConfig
-from mujigae.agents.dqn.optimizers import OPTIMIZERS, CentredRMSProp, learning_rate_at, set_learning_rate
+from mujigae.agents.dqn.optimizers import OPTIMIZERS, CentredRMSProp, set_learning_rate
+from mujigae.agents.learning_rate import learning_rate_at
 from mujigae.config.run import Run
 from mujigae.errors import ConfigError
 

@@ -14,7 +14,7 @@ from mujigae.agents.dqn.presets import ENVIRONMENTS, FAMILIES, LOSS_FAMILIES, NO
 from mujigae.agents.presets import resolve
 from mujigae.agents.registry import config_of
 from mujigae.config.checks import field_docs
-from mujigae.config.run import EnvConfig, Run, flat_fields
+from mujigae.config.run import EnvConfig, ReplayConfig, Run, flat_fields
 from mujigae.config.saved import run_from_values, run_to_json
 from mujigae.errors import ConfigError
 
@@ -194,11 +194,18 @@ def test_json_with_a_wrong_value_is_refused(part: str, name: str, value: object,
         run_from_values(values, config_of)
 
 
-def test_json_without_a_field_or_a_part_is_refused() -> None:
+@pytest.mark.parametrize(("agent", "env_id"), [("rainbow", "CartPole-v1"), ("sac", "Pendulum-v1")])
+def test_field_that_a_saved_part_lacks_has_its_default(agent: str, env_id: str) -> None:
+    """As a run has it that was made before there was such an option."""
+    run = resolve(agent, env_id, {"learning_rate_end": 1e-5, "gamma": 0.5})
+    values = json.loads(run_to_json(run))
+    del values["agent"]["learning_rate_end"], values["replay"]["gamma"]
+    read = run_from_values(values, config_of).flat()
+    assert read == run.flat() | {"learning_rate_end": None, "gamma": ReplayConfig().gamma}
+
+
+def test_json_without_a_part_is_refused() -> None:
     values = saved()
-    del values["replay"]["gamma"]
-    with pytest.raises(ConfigError, match="replay: expected gamma, which is missing"):
-        run_from_values(values, config_of)
     del values["replay"]
     with pytest.raises(ConfigError, match="config: expected replay, which is missing"):
         run_from_values(values, config_of)

@@ -3,9 +3,10 @@
     {"version": 2, "preset": "rainbow", "agent_name": "dqn", "seed": 0, "env": {...}, "agent": {...}, "replay": {...},
      "budget": {...}, "hardware": {...}}
 
-Version 2 has to have every field: one that is missing, unknown, of the wrong type or out of bounds is a ConfigError
-that names it. Version 1, written until mujigae 0.1, was one flat object without a version and of the DQN family alone;
-it is read too, with today's defaults for fields that it did not have yet.
+A field that is unknown, of the wrong type or out of bounds is a ConfigError that names it, and so is a part that is
+missing. A missing field of a part has its default, so a run is read after options have been added: the default of a new
+option is what was done before it. Version 1, written until mujigae 0.1, was one flat object without a version and of the
+DQN family alone; it is read in the same way.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ def run_from_values(values: Mapping[str, Any], config_of: ConfigOf) -> Run:
     if not isinstance(agent_name, str):
         raise ConfigError(f"agent_name: expected a string, got {agent_name!r}")
     types = part_types(config_of(agent_name))
-    _check_names(values, ["version", *(f.name for f in fields(Run))], "config")
+    names = ["version", *(f.name for f in fields(Run))]
+    _check_names(values, names, "config")
+    for name in names:
+        if name not in values:
+            raise ConfigError(f"config: expected {name}, which is missing")
     for name, part in types.items():
         if not isinstance(values[name], dict):
             raise ConfigError(f"{name}: expected a JSON object, got {type(values[name]).__name__}")
@@ -67,6 +72,3 @@ def _check_names(values: Mapping[str, Any], known: list[str], where: str) -> Non
     for name in values:
         if name not in known:
             raise ConfigError(f"{where}: unknown option {name!r}{close_matches(name, known)}")
-    for name in known:
-        if name not in values:
-            raise ConfigError(f"{where}: expected {name}, which is missing")

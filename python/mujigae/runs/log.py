@@ -239,14 +239,19 @@ class Table:
 
 
 def _rows_up_to(path: Path, columns: list[str], step: int) -> list[list[str]]:
-    """The rows whose step is at most `step`; CheckpointError for a table that is none of ours."""
+    """The rows whose step is at most `step`; CheckpointError for a table that is none of ours.
+
+    A column that the table does not have, as it is newer than the run, is empty in its rows.
+    """
     if step == 0 or not os.path.lexists(path):
         return []
     rows = read_table(path, CheckpointError)
     _, header = next(rows, (1, []))
-    if header != columns:
+    if header[:1] != columns[:1] or not set(header) <= set(columns):
         raise ConfigError(f"{path}: expected the columns {','.join(columns)}")
-    return [row for number, row in rows if _step_of(f"{path}, line {number}", row, len(columns)) <= step]
+    kept = [row for number, row in rows if _step_of(f"{path}, line {number}", row, len(header)) <= step]
+    cells = (dict(zip(header, row, strict=True)) for row in kept)
+    return [[of_row.get(name, "") for name in columns] for of_row in cells]
 
 
 def _step_of(where: str, row: list[str], num_columns: int) -> int:

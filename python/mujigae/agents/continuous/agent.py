@@ -22,6 +22,7 @@ from mujigae.agents.compiled import compiled
 from mujigae.agents.continuous.config import ContinuousConfig
 from mujigae.agents.continuous.learner import GradientStep, critic_update
 from mujigae.agents.continuous.spaces import ActionBounds, observation_size
+from mujigae.agents.learning_rate import learning_rate_at
 from mujigae.agents.tensors import check_same_tensors, under
 from mujigae.config.run import Run
 from mujigae.networks.targets import persistent_state
@@ -49,7 +50,7 @@ class ContinuousAgent(Agent):
         self.device = checked_device(run.hardware.device)
         self.bounds = ActionBounds(name, action_space, self.device)
         self.observation_size = observation_size(name, observation_space)
-        self._shared, self._first_update_steps = run.agent, run.replay.first_update_steps
+        self._run, self._shared, self._first_update_steps = run, run.agent, run.replay.first_update_steps
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(child_seed(run.seed, "networks"))
             self.networks = nn.ModuleDict(self.build_networks()).to(self.device)
@@ -97,6 +98,10 @@ class ContinuousAgent(Agent):
         value = self.value(tensor, self.best(tensor, torch.Generator().manual_seed(0)))
         return ActionValues(value.cpu().numpy()[:, None])
 
+    def scalars(self) -> dict[str, float | None]:
+        """The step size."""
+        return {"learning_rate": self.learning_rate()}
+
     def tensors(self) -> dict[str, Tensor]:
         """Networks, Adam's moments, the noise generator."""
         tensors = {f"networks.{name}": value for name, value in self.networks.state_dict().items()}
@@ -127,10 +132,14 @@ class ContinuousAgent(Agent):
         config = self._shared
         parameters = [parameter for name in names for parameter in self.networks[name].parameters()]
         step = GradientStep(
-            parameters, config.learning_rate, adam_eps=config.adam_eps, max_grad_norm=config.max_grad_norm
+            parameters, self.learning_rate, adam_eps=config.adam_eps, max_grad_norm=config.max_grad_norm
         )
         self._gradient_steps.append(step)
         return step
+
+    def learning_rate(self) -> float:
+        """The step size of the next update."""
+        return learning_rate_at(self._run, self.num_updates_done)
 
     def compiled(self, function: F) -> F:
         """A function of tensors as the run wants it: compiled or plain."""

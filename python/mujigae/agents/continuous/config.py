@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from mujigae.agents.learning_rate import LearningRateConfig
 from mujigae.config.checks import Bound, Count, NotNegativeNumber, Positive, Share
-from mujigae.config.run import AgentConfig, Run, refuse_unless
+from mujigae.config.run import Run, refuse_unless
 
 __all__ = ["ContinuousConfig", "NoiseConfig"]
 
 
 @dataclass(frozen=True)
-class ContinuousConfig(AgentConfig):
+class ContinuousConfig(LearningRateConfig):
     """Raises ConfigError that names the field, what was expected and what came."""
 
     hidden_sizes: tuple[Count, ...] = (256, 256)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -29,13 +29,22 @@ def critic_update(
 
 
 class GradientStep:
-    """A step of Adam on some parameters, which alone get gradients of the loss that it is called with."""
+    """A step of Adam on some parameters, which alone get gradients of the loss that it is called with.
+
+    learning_rate: called for each step's size.
+    """
 
     def __init__(
-        self, parameters: Iterable[Tensor], learning_rate: float, *, adam_eps: float, max_grad_norm: float
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: Callable[[], float],
+        *,
+        adam_eps: float,
+        max_grad_norm: float,
     ) -> None:
         self._parameters, self._max_grad_norm = list(parameters), max_grad_norm
-        self.adam = torch.optim.Adam(self._parameters, lr=learning_rate, eps=adam_eps, fused=True)
+        self._learning_rate = learning_rate
+        self.adam = torch.optim.Adam(self._parameters, eps=adam_eps, fused=True)
         for parameter in self._parameters:
             self.adam.state[parameter] = {
                 "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
@@ -49,4 +58,5 @@ class GradientStep:
             parameter.grad = gradient
         if self._max_grad_norm > 0:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
+        self.adam.param_groups[0]["lr"] = self._learning_rate()
         self.adam.step()

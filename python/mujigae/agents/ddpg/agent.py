@@ -70,12 +70,12 @@ class DDPG(NoisyContinuousAgent):
             action = self.bounds.to_networks(batch.action)
             loss, update = self.critic_update(self.critics, batch.obs, action, target, batch.weight)
         self._step_critics(loss)
-        self.num_updates_done += 1
-        if self.num_updates_done % config.policy_period_updates == 0:
+        if (self.num_updates_done + 1) % config.policy_period_updates == 0:
             with self.autocast():
                 loss = self._actor_loss(self.actor, self.critics, batch.obs)
             self._step_actor(loss)
             step_target(*self._states, tau=config.tau)
+        self.num_updates_done += 1
         return update
 
     def _target_noise(self, num_rows: int) -> Tensor | None:

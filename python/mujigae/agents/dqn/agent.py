@@ -28,15 +28,11 @@ from mujigae.agents.dqn.learner import (
     greedy_actions,
     weighted_loss,
 )
-from mujigae.agents.dqn.optimizers import (
-    learning_rate_at,
-    make_optimizer,
-    set_learning_rate,
-    state_of,
-)
+from mujigae.agents.dqn.optimizers import make_optimizer, set_learning_rate, state_of
 from mujigae.agents.dqn.return_heads import RETURN_HEADS
 from mujigae.agents.dqn.spaces import check_spaces
 from mujigae.agents.dqn.targets import TARGETS
+from mujigae.agents.learning_rate import learning_rate_at
 from mujigae.agents.tensors import check_same_tensors, under
 from mujigae.config.run import AgentConfig, Run
 from mujigae.envs.masks import MASK, OBS

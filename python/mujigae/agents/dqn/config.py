@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from mujigae.agents.learning_rate import LearningRateConfig
 from mujigae.config.checks import (
     Bound,
     Count,
@@ -18,14 +19,14 @@ from mujigae.config.checks import (
     Positive,
     Share,
 )
-from mujigae.config.run import AgentConfig, Run, refuse_unless
+from mujigae.config.run import Run, refuse_unless
 from mujigae.errors import ConfigError
 
 __all__ = ["DQNConfig"]
 
 
 @dataclass(frozen=True)
-class DQNConfig(AgentConfig):
+class DQNConfig(LearningRateConfig):
     """Raises ConfigError that names the field, what was expected and what came."""
 
     double: bool = False
@@ -85,12 +86,6 @@ class DQNConfig(AgentConfig):
     """adam (Rainbow), or rmsprop: the centred one of DQN, its epsilon below the root."""
     learning_rate: Positive = 1e-3
     """Step size of the optimizer (DQN: 2.5e-4 with rmsprop; Rainbow: 6.25e-5 with adam)."""
-    learning_rate_schedule: Literal["linear", "exponential", "asymptotic"] = "linear"
-    """How the step size goes from learning_rate to learning_rate_end; the words mean what they mean for epsilon."""
-    learning_rate_end: Positive | None = None
-    """Last step size; None: it stays as it is."""
-    learning_rate_updates: Count | None = None
-    """Updates until learning_rate_end; None: as many as the budget of steps has."""
     adam_eps: Positive = 1.5e-4
     """Adam's epsilon (Rainbow: 1.5e-4, far above the usual 1e-8)."""
     rmsprop_decay: Share = 0.95

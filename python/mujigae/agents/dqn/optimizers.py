@@ -1,4 +1,4 @@
-"""Optimizers by name, each with the state that it keeps of a parameter; and the learning rate over a run.
+"""Optimizers by name, each with the state that it keeps of a parameter.
 
 A CUDA graph records a learning rate that is a number; where updates are recorded it is a tensor, and changed in place.
 """
@@ -12,13 +12,10 @@ import torch
 from torch import Tensor
 
 from mujigae.agents.dqn.config import DQNConfig
-from mujigae.config.run import Run
-from mujigae.exploration.schedules import SCHEDULES
 
 __all__ = [
     "OPTIMIZERS",
     "CentredRMSProp",
-    "learning_rate_at",
     "make_optimizer",
     "set_learning_rate",
     "state_of",
@@ -113,15 +110,3 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-
-
-def learning_rate_at(run: Run, num_updates: int) -> float:
-    """The step size after `num_updates`: from learning_rate to learning_rate_end, where there is one."""
-    config, replay = run.agent, run.replay
-    assert isinstance(config, DQNConfig)
-    if config.learning_rate_end is None:
-        return config.learning_rate
-    rounds = max(run.budget.steps - replay.first_update_steps, 0) // replay.learn_period_steps
-    over = config.learning_rate_updates or rounds * replay.num_updates
-    schedule = SCHEDULES[config.learning_rate_schedule]
-    return schedule(config.learning_rate, config.learning_rate_end, over, num_updates)

@@ -81,8 +81,8 @@ class SAC(ContinuousAgent):
         return clipped_double_q(self.critics(obs, action))
 
     def scalars(self) -> dict[str, float | None]:
-        """The weight of the entropy."""
-        return {"temperature": math.exp(self.log_temperature.item())}
+        """The step size, and the weight of the entropy."""
+        return {**super().scalars(), "temperature": math.exp(self.log_temperature.item())}
 
     def learn(self, batch: Batch) -> Update:
         """One gradient step of the critics, the actor and the temperature on `batch`, and one of the target critics."""
