@@ -52,15 +52,30 @@ def test_the_rows_are_those_of_sb3(num_steps: int, n_envs: int, handles_timeouts
     assert ours == theirs
 
 
-def test_a_time_limit_counts_only_where_an_episode_ends() -> None:
-    buffer = ReplayBuffer(10, VECTOR, ACTION, n_steps=2, gamma=0.5)
-    obs, no = np.zeros((1, 3), np.float32), np.array([False])
-    for says in (True, False):
-        buffer.add(obs, obs, np.zeros(1, np.int64), np.ones(1), no, [{"TimeLimit.truncated": says}])
-    batch = buffer.sample(1)
-    assert batch.rewards.item() == 1.5
-    assert batch.discounts is not None
-    assert batch.discounts.item() == 0.25
+@pytest.mark.parametrize("n_envs", [1, 2])
+@pytest.mark.parametrize("handles_timeouts", [True, False])
+@pytest.mark.parametrize("is_done", [True, False])
+def test_a_time_limit_in_infos_ends_an_episode_as_in_sb3(
+    is_done: bool, handles_timeouts: bool, n_envs: int
+) -> None:
+    def rows(cls: Any) -> set[tuple[float, float]]:
+        """The return and `dones` of every row."""
+        options = {"n_envs": n_envs, "handle_timeout_termination": handles_timeouts}
+        buffer = cls(40, VECTOR, ACTION, n_steps=3, gamma=0.5, **options)
+        obs, action = np.zeros((n_envs, 3), np.float32), np.zeros(n_envs, np.int64)
+        for step in range(20):
+            infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in range(n_envs)]
+            infos[0]["TimeLimit.truncated"] = step == 2
+            done = np.full(n_envs, step == 19)
+            done[0] |= is_done and step == 2
+            buffer.add(obs, obs, action, np.full(n_envs, step), done, infos)
+        batch = buffer.sample(2_000)
+        return {*zip(batch.rewards[:, 0].tolist(), batch.dones[:, 0].tolist(), strict=True)}
+
+    ours = rows(ReplayBuffer)
+    assert ours == rows(buffers.NStepReplayBuffer)
+    is_cut = is_done or handles_timeouts
+    assert ((2.0, float(not handles_timeouts)) in ours) == is_cut  # step 2 alone, though three were asked for
 
 
 @pytest.mark.parametrize("n_envs", [1, 3])

@@ -116,15 +116,15 @@ class ReplayBuffer(buffers.ReplayBuffer):
             action: [E, *action_shape].
             reward: [E].
             done: [E]: terminated or truncated.
-            infos: E dicts; "TimeLimit.truncated" tells the two apart.
+            infos: E dicts; "TimeLimit.truncated" tells the two apart, and ends an episode by itself, as in Stable-Baselines3.
 
         Raises ValueError, and changes nothing, when `frame_stack` is not what the observations are.
         """
         stored, next_stored = self._stored(obs), self._stored(next_obs)
         is_done = terminated = truncated = np.asarray(done, dtype=bool)
-        if np.count_nonzero(is_done):  # seldom: elsewhere all three are the same
-            is_timeout = np.array([bool(info.get("TimeLimit.truncated")) for info in infos])
-            truncated = is_done & is_timeout & self.handle_timeout_termination
+        is_timeout = [bool(info.get("TimeLimit.truncated")) for info in infos]
+        if np.count_nonzero(is_done) or any(is_timeout):  # seldom: elsewhere all three are the same
+            truncated = np.array(is_timeout) & self.handle_timeout_termination
             terminated = is_done & ~truncated
             has_final = is_done & [info.get("terminal_observation") is not None for info in infos]
             next_stored = {
