@@ -49,7 +49,6 @@ ENVIRONMENTS: dict[str, Values] = {
     },
     "LunarLanderContinuous-v3": {
         "learning_rate": 1e-3,
-        "gamma": 0.98,
         "steps": 300_000,
         "checkpoint_period_steps": 20_000,
         "best_episodes": 20,
