@@ -39,12 +39,13 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path, help="the JSON to write")
     parser.add_argument("--preset", default="pong")
+    parser.add_argument("--env", help="the preset's own where none is given")
     parser.add_argument(
         "--only", type=int, help=argparse.SUPPRESS
     )  # threads of a process of this script's own
     options = parser.parse_args()
     if options.only is not None:
-        print(json.dumps(measure(options.preset, options.only)))
+        print(json.dumps(measure(options.preset, options.env, options.only)))
         return
     cores = len(os.sched_getaffinity(0))
     cases = [(1, "as it is"), *((cores, wait) for wait in WAITS)]
@@ -53,7 +54,13 @@ def main() -> None:
         for beside in ("nothing", "a busy process")
         for threads, wait in cases
     ]
-    result = {"preset": options.preset, "cases": found, "machine": describe(), "versions": packages()}
+    result = {
+        "preset": options.preset,
+        "environment": options.env,
+        "cases": found,
+        "machine": describe(),
+        "versions": packages(),
+    }
     options.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
@@ -61,15 +68,8 @@ def case(options: Any, threads: int, wait: str, beside: str) -> dict[str, float]
     busy = [sys.executable, "-c", "while True: pass"]
     other = subprocess.Popen(busy) if beside != "nothing" else None
     try:
-        command = [
-            sys.executable,
-            __file__,
-            str(options.out),
-            "--preset",
-            options.preset,
-            "--only",
-            str(threads),
-        ]
+        command = [sys.executable, __file__, str(options.out), "--preset", options.preset]
+        command += ["--only", str(threads), *(["--env", options.env] if options.env else [])]
         done = subprocess.run(
             command, env=os.environ | WAITS[wait], stdout=subprocess.PIPE, text=True, check=True
         )
@@ -82,7 +82,7 @@ def case(options: Any, threads: int, wait: str, beside: str) -> dict[str, float]
     return found
 
 
-def measure(preset: str, threads: int) -> dict[str, float]:
+def measure(preset: str, env_id: str | None, threads: int) -> dict[str, float]:
     """Seconds of an update in this process."""
     import torch
 
@@ -92,7 +92,7 @@ def measure(preset: str, threads: int) -> dict[str, float]:
     from mujigae.training.precision import _random_batch, _seconds
 
     torch.set_num_threads(threads)
-    config = resolve(preset, None, {"num_threads": threads, "precision": "float32"})
+    config = resolve(preset, env_id, {"num_threads": threads, "precision": "float32"})
     environment = make(config.env, training=True)
     spaces = environment.observation_space, environment.action_space
     environment.close()

@@ -138,14 +138,15 @@ class ExactStep {
 
   const double* reward_data(py::handle reward) {
     if (!has_axis_) {
-      rewards_ = {PyFloat_AS_DOUBLE(reward.ptr())};
-    } else if (const std::byte* const doubles = data(reward, exact_.float64)) {
-      return reinterpret_cast<const double*>(doubles);
-    } else {
-      const auto* const floats = reinterpret_cast<const float*>(data(reward, exact_.float32));
-      if (floats == nullptr) return nullptr;
-      rewards_.assign(floats, floats + num_envs());
+      reward_ = PyFloat_AS_DOUBLE(reward.ptr());
+      return &reward_;
     }
+    if (const std::byte* const doubles = data(reward, exact_.float64)) {
+      return reinterpret_cast<const double*>(doubles);
+    }
+    const auto* const floats = reinterpret_cast<const float*>(data(reward, exact_.float32));
+    if (floats == nullptr) return nullptr;
+    rewards_.assign(floats, floats + num_envs());
     return rewards_.data();
   }
 
@@ -160,6 +161,7 @@ class ExactStep {
   const ExactLayouts& exact_;
   bool has_axis_ = true;  // of environments
   std::int64_t number_ = 0;
+  double reward_ = 0.0;
   bool terminated_ = false, truncated_ = false;
   std::vector<double> rewards_;
   std::vector<std::int64_t> env_ids_;  // none: all, in order

@@ -1,6 +1,8 @@
 #include "mujigae/replay/n_step.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "mujigae/check.hpp"
 #include "mujigae/storage/available_memory.hpp"
@@ -26,6 +28,8 @@ void check_rewards(std::span<const double> rewards, std::int64_t n_step) {
 }
 
 void check_env_ids(std::span<const std::int64_t> env_ids, std::int64_t num_envs) {
+  const bool rise = std::adjacent_find(env_ids.begin(), env_ids.end(), std::greater_equal<>()) == env_ids.end();
+  if (rise && (env_ids.empty() || (env_ids.front() >= 0 && env_ids.back() < num_envs))) return;  // nearly always: no table is needed
   std::vector<bool> is_taken(static_cast<std::size_t>(num_envs));
   for (std::size_t i = 0; i < env_ids.size(); ++i) {
     if (env_ids[i] < 0 || env_ids[i] >= num_envs) {

@@ -37,7 +37,12 @@ void Proportional::reserve(std::int64_t num_changes) {
 
 void Proportional::commit() {
   changed_leaves_.resize(changed_slots_.size());
-  leaves_of(changed_priorities_, changed_leaves_);
+  if (changed_slots_.size() <= 2) {  // the row of a step enters, and another may leave
+    std::transform(changed_priorities_.begin(), changed_priorities_.end(), changed_leaves_.begin(),
+                   [this](double p) { return leaf_again(p); });
+  } else {
+    leaves_of(changed_priorities_, changed_leaves_);
+  }
   tree_.update(changed_slots_, changed_leaves_);
   changed_slots_.clear();
   changed_priorities_.clear();
@@ -46,6 +51,12 @@ void Proportional::commit() {
 void Proportional::clear() {
   PrioritySampler::clear();
   tree_.clear();
+}
+
+double Proportional::leaf_again(double priority) {
+  if (priority < 0.0) return 0.0;
+  if (priority != last_.priority || alpha() != last_.alpha) last_ = {priority, alpha(), leaf(priority)};
+  return last_.leaf;
 }
 
 double Proportional::leaf(double priority) const {

@@ -53,6 +53,7 @@ class Proportional final : public PrioritySampler {
   void draw_mixed(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots) const;
   void draw_distinct(const RowRing& rows, const Span& span, Philox& random, std::span<std::int64_t> slots);
   void leaves_of(std::span<const double> priorities, std::span<double> leaves) const;
+  double leaf_again(double priority);  // for rows that enter one by one, with the largest priority, which seldom changes
   void change(std::int64_t slot, double priority) {
     changed_slots_.push_back(slot);
     changed_priorities_.push_back(priority);
@@ -63,6 +64,9 @@ class Proportional final : public PrioritySampler {
   SumTree tree_;
   std::vector<std::int64_t> changed_slots_;
   std::vector<double> changed_priorities_, changed_leaves_;
+  struct {
+    double priority, alpha, leaf;
+  } last_{kNoPriority, 0.0, 0.0};  // what leaf_again worked out last
 };
 
 }  // namespace mujigae
