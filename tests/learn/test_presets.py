@@ -161,6 +161,24 @@ def test_resolving_leaves_nothing_to_the_machine() -> None:
     assert resolve("dqn", "mujigae/Catch-v0", {"num_threads": 2}).hardware.num_threads == 2
 
 
+@pytest.mark.parametrize(
+    ("preset", "env_id", "expected"),
+    [
+        ("rainbow", "CartPole-v1", 1),
+        ("sac", "Pendulum-v1", 1),
+        ("dqn", "mujigae/Catch-v0", 1),
+        ("n_step", "mujigae/Catch-v0", 1),
+        ("rainbow", "mujigae/Catch-v0", 4),
+        ("qr_dqn", "mujigae/Catch-v0", 4),
+    ],
+)
+def test_small_networks_have_one_thread_and_others_every_core(
+    preset: str, env_id: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)), raising=False)
+    assert resolve(preset, env_id).hardware.num_threads == expected
+
+
 def test_unknown_preset_names_close_ones() -> None:
     with pytest.raises(ConfigError, match="unknown preset 'rainbw'; did you mean rainbow"):
         resolve("rainbw", "CartPole-v1")

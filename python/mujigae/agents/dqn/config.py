@@ -137,7 +137,8 @@ class DQNConfig(LearningRateConfig):
 
     @property
     def is_small(self) -> bool:
-        return self.torso == "mlp"
+        has_values_alone = self.loss in ("huber", "squared")
+        return self.torso == "mlp" or (self.torso == "tiny_pixels" and has_values_alone)
 
     def check(self, run: Run) -> None:
         """A return beyond the support counts as its edge without a word (C51's 10 suits clipped, sparse rewards): refused
