@@ -106,11 +106,11 @@ void SumTree::update(std::span<const std::int64_t> indices, std::span<const doub
   }
 }
 
-void SumTree::reserve(std::size_t num_values) { touched_.resize(std::max(touched_.size(), num_values + TreeLoops::kMostLanes)); }
+void SumTree::reserve(std::size_t num_values) { touched_.resize(std::max(touched_.size(), num_values + TreeLoops::kSumLanes)); }
 
 // Repeats the last node of touched_, so that the loops may take the nodes in groups.
 std::size_t SumTree::filled_up(std::size_t count) {
-  for (std::size_t i = count; i % TreeLoops::kMostLanes != 0; ++i) touched_[i] = touched_[count - 1];
+  for (std::size_t i = count; i % TreeLoops::kSumLanes != 0; ++i) touched_[i] = touched_[count - 1];
   return count;
 }
 

@@ -1,4 +1,4 @@
-// The loops of the tree, one table of them for each instruction set: sum_tree_loops.cpp, compiled once for each.
+// The loops of the tree, one table of them for each instruction set: sum_tree_loops.cpp and sum_tree_sums.cpp, compiled once for each.
 #pragma once
 
 #include <cstddef>
@@ -27,14 +27,14 @@ namespace {  // each file's own, as the linker must not choose between instructi
 }  // namespace
 
 struct TreeLoops {
-  static constexpr std::size_t kMostLanes = 8;
+  static constexpr std::size_t kSumLanes = 4;
 
   // From the root to the blocks of leaves that the targets lie in: nodes and what is left of the targets.
   void (*descend_all)(const SumTree::View& tree, TreeGroup& group);
   // The leaves in those blocks.
   void (*find_leaves)(const SumTree::View& tree, const TreeGroup& group, std::int64_t* out);
   // The totals of `count` nodes out of their children; with prefixes, those too. Behind the nodes their last one is repeated, up to
-  // a multiple of kMostLanes.
+  // a multiple of kSumLanes.
   void (*sum_nodes)(const double* children, const std::int64_t* nodes, std::size_t count, double* totals);
   void (*sum_nodes_and_prefixes)(const double* children, const std::int64_t* nodes, std::size_t count, double* totals, double* prefixes);
   // Whether all indices are below the capacity and all values are those that a leaf may have.
@@ -43,5 +43,9 @@ struct TreeLoops {
 
 template <InstructionSet kSet>
 const TreeLoops& tree_loops();
+template <InstructionSet kSet>
+void sum_nodes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals);
+template <InstructionSet kSet>
+void sum_nodes_and_prefixes(const double* children, const std::int64_t* nodes, std::size_t count, double* totals, double* prefixes);
 
 }  // namespace mujigae
