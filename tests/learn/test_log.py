@@ -168,7 +168,9 @@ def test_column_that_is_newer_than_the_run_is_empty_in_its_rows(tmp_path: Path) 
     assert list(table(path)[0]) == list(rows[0])
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2\n", "step,frames,other\n1,2,3\n", "frames,step\n1,2\n"])
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,2\n", "step,frames,other\n1,2,3\n", "frames,step\n1,2\n", "step,step\n1,2\n"]
+)
 def test_resume_refuses_a_table_with_other_columns(tmp_path: Path, text: str) -> None:
     (tmp_path / "progress.csv").write_text(text)
     training = training_of()

@@ -17,7 +17,7 @@ class LearningRateConfig(AgentConfig):
     """Raises ConfigError that names the field, what was expected and what came."""
 
     learning_rate: Positive = 3e-4
-    """Step size of the optimizer (Adam: 1e-3)."""
+    """Step size of the optimizer."""
     learning_rate_schedule: Literal["linear", "exponential", "asymptotic"] = "linear"
     """How the step size goes from learning_rate to learning_rate_end; the words mean what they mean for epsilon."""
     learning_rate_end: Positive | None = None

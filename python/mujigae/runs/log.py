@@ -247,7 +247,7 @@ def _rows_up_to(path: Path, columns: list[str], step: int) -> list[list[str]]:
         return []
     rows = read_table(path, CheckpointError)
     _, header = next(rows, (1, []))
-    if header[:1] != columns[:1] or not set(header) <= set(columns):
+    if header[:1] != columns[:1] or header != [name for name in columns if name in header]:
         raise ConfigError(f"{path}: expected the columns {','.join(columns)}")
     kept = [row for number, row in rows if _step_of(f"{path}, line {number}", row, len(header)) <= step]
     cells = (dict(zip(header, row, strict=True)) for row in kept)
