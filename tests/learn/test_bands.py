@@ -10,11 +10,16 @@ import pytest
 
 from mujigae.errors import ConfigError
 from mujigae.pictures.bands import band_of, plot_bands
+from mujigae.pictures.curves import read_games
+from mujigae.pictures.kinds import kinds
 
 
-def make_run(folder: Path, scores: list[float], *, preset: str = "dqn", env_id: str = "CartPole-v1") -> Path:
+def make_run(
+    folder: Path, scores: list[float], *, preset: str = "dqn", env_id: str = "CartPole-v1", **options: object
+) -> Path:
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"preset": preset, "env_id": env_id, "seed": 0}))
+    config = {"preset": preset, "env_id": env_id, "seed": 0, **options}
+    (folder / "config.json").write_text(json.dumps(config))
     rows = [f"{10 * i},{10 * i},{6.0 * i},0,{score},10" for i, score in enumerate(scores, start=1)]
     (folder / "episodes.csv").write_text(
         "\n".join(["step,frames,seconds,env_id,score,length_steps", *rows]) + "\n"
@@ -69,3 +74,22 @@ def test_more_kinds_of_run_than_colours_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at most 8 kinds of run in one picture, got 9"):
         plot_bands(runs, tmp_path / "a.png")
     plot_bands(runs[:8], tmp_path / "a.png")
+
+
+def test_runs_that_differ_in_an_option_are_curves_of_their_own(tmp_path: Path) -> None:
+    options = [
+        *({"seed": seed, "batch_size": 32, "steps": 100 + seed, "num_threads": 1 + seed} for seed in (0, 1)),
+        {"batch_size": 64, "hidden_sizes": [64, 64]},
+        {"batch_size": 64, "preset": "rainbow"},
+        {"batch_size": 64, "preset": "rainbow", "n_step": 1},  # an option that the older run before it lacks
+    ]
+    base = {"preset": "dqn", "hidden_sizes": [256]}
+    runs = [make_run(tmp_path / f"r{i}", [1.0] * 20, **(base | one)) for i, one in enumerate(options)]  # type: ignore[arg-type]
+    found = {label: len(group) for label, group in kinds([read_games(run) for run in runs]).items()}
+    assert found == {"dqn": 2, "dqn, hidden_sizes 64 64, batch_size 64": 1, "rainbow": 2}
+    plot_bands(runs, tmp_path / "a.png")
+
+
+def test_curves_on_several_environments_name_them(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, [1.0] * 20, env_id=name) for name in ("A-v0", "B-v0")]
+    assert [*kinds([read_games(run) for run in runs])] == ["dqn on A-v0", "dqn on B-v0"]

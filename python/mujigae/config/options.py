@@ -138,7 +138,7 @@ class PlotOptions(Options):
     out: Path | None = None
     """The PNG to write."""
     bands: bool = False
-    """One curve for each preset: the interquartile mean over its seeds, with a 95% bootstrap interval."""
+    """One curve for runs that differ in their seeds alone: the interquartile mean, with a 95% bootstrap interval."""
     columns: tuple[str, ...] = ()
     """Draw these columns of progress.csv instead of returns, a panel each: loss epsilon mean_q ..."""
 

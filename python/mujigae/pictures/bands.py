@@ -1,4 +1,4 @@
-"""Learning curves over seeds: runs that differ in their seed alone become one curve with a confidence band.
+"""Learning curves over seeds: runs that differ in their seeds and budgets alone become one curve with a confidence band.
 
 At each point the curve is the interquartile mean over runs of the mean of their last 20 games, and the band
 its 95% stratified bootstrap interval, both as Agarwal et al. 2021 ("Deep Reinforcement Learning at the Edge
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mujigae.errors import ConfigError, require
 from mujigae.pictures.curves import SHORT_WINDOW, Games, read_games, running_mean
 from mujigae.pictures.figures import COLOURS, INK, check_png, dress, new_figure, save, shorten_steps
+from mujigae.pictures.kinds import kinds
 from mujigae.pictures.published import draw_published
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["Band", "band_of", "plot_bands"]
 
 NUM_POINTS, NUM_RESAMPLES = 100, 1_000
 _MAX_CURVES = len(COLOURS)
+_LONG_LABEL = 30  # characters
 
 
 class Band(NamedTuple):
@@ -39,14 +41,16 @@ class Band(NamedTuple):
 
 
 def plot_bands(run_folders: Sequence[Path], out: Path) -> Path:
-    """Draws one curve for each preset and environment among the runs into the PNG `out`; returns its path.
+    """Draws one curve for each kind of run into the PNG `out`; returns its path.
 
+    Runs are of one kind if they differ in their seeds and budgets alone; a curve is labelled by the preset and by the options in
+    which it differs from the first of that preset.
     Left panel: against agent steps; right panel: against minutes. A curve reaches as far as its shortest run.
     Raises ConfigError as `curves.plot` does, and for a run with fewer than 20 finished games.
     """
     if len(run_folders) == 0:
         raise ConfigError("run_folders: expected at least one run folder, got none")
-    groups = _grouped([read_games(Path(folder)) for folder in run_folders])
+    groups = kinds([read_games(Path(folder)) for folder in run_folders])
     if len(groups) > _MAX_CURVES + 1:
         raise ConfigError(
             f"run_folders: expected at most {_MAX_CURVES + 1} kinds of run in one picture, got {len(groups)}"
@@ -66,7 +70,8 @@ def plot_bands(run_folders: Sequence[Path], out: Path) -> Path:
     shorten_steps(panels[0])
     panels[0].set_ylabel(f"mean return of {SHORT_WINDOW} games, IQM over seeds", fontsize=12, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=11)
+    ncols = 4 if max(map(len, labels)) <= _LONG_LABEL else 1
+    figure.legend(handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=11)
     return save(figure, check_png(Path(out)))
 
 
@@ -125,16 +130,6 @@ def _numpy_seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         np.random.set_state(state)
-
-
-def _grouped(runs: list[Games]) -> dict[str, list[Games]]:
-    """The runs by preset, and by environment too where there are several."""
-    several = len({run.config.get("env_id") for run in runs}) > 1
-    groups: dict[str, list[Games]] = {}
-    for run in runs:
-        preset, env_id = str(run.config.get("preset", run.name)), str(run.config.get("env_id", ""))
-        groups.setdefault(f"{preset} on {env_id}" if several else preset, []).append(run)
-    return groups
 
 
 def _draw(axes: Axes, band: Band, colour: str, label: str) -> None:
