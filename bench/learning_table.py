@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.train.studies import Study
 from bench.train.tasks import TASKS, Task
 
 CARTPOLE, PARTS = "cartpole.json", "pong-parts/parts.json"
@@ -92,7 +93,7 @@ def overview(folder: Path, table: Table, tasks: Iterable[Task]) -> str:
 
 
 def command(task: Task, preset: str) -> str:
-    return " ".join(["mujigae train", preset, "--env", task.env_id, *task.arguments])
+    return " ".join(["mujigae train", *task.command(preset)])
 
 
 def of_task(folder: Path, table: Table, task: Task) -> str:
@@ -113,16 +114,49 @@ def of_task(folder: Path, table: Table, task: Task) -> str:
     return "\n\n".join(text)
 
 
+def of_study(folder: Path, table: Table, study: Study) -> str:
+    """One row for each variant: what its networks reach after the same steps, and how fast it trains."""
+    if not (folder / study.file).exists():
+        return f"Not measured yet: `python bench/train/sweep.py --study {study.name}`."
+    results = json.loads((folder / study.file).read_text())
+    variants: Results = results["presets"]
+    header = [
+        "variant",
+        "best snapshot, mean (each seed)",
+        "last network, mean (each seed)",
+        "steps/s, median",
+    ]
+    rows = [study_row(name, told) for name, told in variants.items()]
+    commands = "; ".join(
+        f"`{name}` is `{' '.join(['mujigae train', *study.command(name)])}`" for name in variants
+    )
+    conditions = dict.fromkeys(
+        f"{side_by_side(told['side_by_side'])} on {machine(told)}" for told in variants.values()
+    )
+    note = f"{commands}. {seeds_of(variants).capitalize()}, {', '.join(conditions)}; means of {results['episodes']} games each."
+    picture = f"![Return of each variant against steps and minutes](bench/results/{Path(study.file).with_suffix('.png')})"
+    return "\n\n".join([picture, table(header, rows), note])
+
+
+def study_row(name: str, told: Results) -> list[Any]:
+    scores = [
+        f"{statistics.mean(means):.1f} ({', '.join(f'{one:.1f}' for one in means)})"
+        for means in ([run[network]["mean"] for run in told["runs"]] for network in ("best", "last"))
+    ]
+    return [f"`{name}`", *scores, f"{statistics.median(map(steps_per_second, told['runs'])):.0f}"]
+
+
+def steps_per_second(run: Results) -> float:
+    return float(run["training"]["steps"] / (60 * run["training"]["minutes"]))
+
+
 def half_cheetah(folder: Path, table: Table) -> str:
     """TD3 of mujigae beside that of Stable-Baselines3 on either buffer: the last network's games, and how fast they train."""
     if not (folder / ELSEWHERE).exists():
         return "Not measured yet: `python bench/train/half_cheetah_elsewhere.py`."
     ours = json.loads((folder / HALF_CHEETAH).read_text())["presets"]["td3"]
     elsewhere = json.loads((folder / ELSEWHERE).read_text())
-    runs = [
-        ("mujigae", run["last"]["mean"], run["training"]["steps"] / (60 * run["training"]["minutes"]))
-        for run in ours["runs"]
-    ]
+    runs = [("mujigae", run["last"]["mean"], steps_per_second(run)) for run in ours["runs"]]
     runs += [(run["subject"], run["mean"], run["steps_per_second"]) for run in elsewhere["runs"]]
     rows = []
     for subject in dict.fromkeys(run[0] for run in runs):
@@ -150,7 +184,6 @@ def task_row(preset: str, told: Results, task: Task) -> list[Any]:
     runs = told["runs"]
     low, high = told["interval"]["best"]
     interval = f" ({low:.1f} to {high:.1f})" if len(runs) > 1 else ""
-    rates = [run["training"]["steps"] / (60 * run["training"]["minutes"]) for run in runs]
     seconds = [run["seconds"] for run in runs]
     target = task.targets.get(preset)
     return [
@@ -161,7 +194,7 @@ def task_row(preset: str, told: Results, task: Task) -> list[Any]:
         f"{min(run['best']['mean'] for run in runs):.1f}",
         f"{told['interquartile_mean']['last']:.1f}",
         f"{max(run['training']['steps'] for run in runs):,}",
-        f"{statistics.median(rates):.0f}",
+        f"{statistics.median(map(steps_per_second, runs)):.0f}",
         f"{statistics.median(seconds):.0f} ({min(seconds):.0f})",
     ]
 

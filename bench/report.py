@@ -36,6 +36,7 @@ from bench import (
 )
 from bench.core import comparison
 from bench.speed_results import Results, machines
+from bench.train.studies import STUDIES
 from bench.train.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -301,6 +302,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
         Path(task.file).stem: partial(learning_table.of_task, RESULTS, table, task)
         for task in TASKS.values()
         if task.targets
+    },
+    **{
+        Path(study.file).stem: partial(learning_table.of_study, RESULTS, table, study)
+        for study in STUDIES.values()
     },
     "half_cheetah_elsewhere": lambda: learning_table.half_cheetah(RESULTS, table),
     "parts": lambda: learning_table.parts(RESULTS, table),

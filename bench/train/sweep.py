@@ -2,8 +2,9 @@
 
     python bench/train/sweep.py runs/cartpole bench/results/cartpole.json --seeds 5 --side-by-side 2
     python bench/train/sweep.py runs/pendulum bench/results/pendulum.json --env Pendulum-v1
+    python bench/train/sweep.py runs/batches bench/results/minatar_batches_breakout.json --study batches-breakout --seeds 3
 
-`tasks.py` lists the environments, their presets and what these have to reach.
+`tasks.py` lists the environments, their presets and what these have to reach, `studies.py` variants to be compared.
 A run that has been evaluated is not run again, so the sweep can be stopped at any time and goes on where it was. A run's score is
 the mean over the evaluation's games, by the best snapshot (chosen by other games) and by the last network; a preset's is the
 interquartile mean (Agarwal et al. 2021) over its seeds; the curves of what was asked for are drawn beside the results. Presets that are not
@@ -27,13 +28,15 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.train.collect import evaluation, machine, packages, train, training
+from bench.train.studies import STUDIES
 from bench.train.tasks import TASKS
 from mujigae.pictures.bands import plot_bands
 
 
 def main() -> None:
     options = parser().parse_args()
-    options.presets = options.presets or TASKS[options.env].presets
+    options.task = task = STUDIES[options.study] if options.study else TASKS[options.env]
+    options.presets = options.presets or task.presets
     options.runs.mkdir(parents=True, exist_ok=True)
     pairs = [(preset, seed, options) for seed in seeds(options) for preset in options.presets]
     with ThreadPoolExecutor(options.side_by_side) as side_by_side:
@@ -41,8 +44,8 @@ def main() -> None:
     measured = measured_before(options.out) | {
         preset: of_preset(preset, options) for preset in options.presets
     }
-    presets = {preset: measured[preset] for preset in TASKS[options.env].presets if preset in measured}
-    results = {"env_id": options.env, "episodes": options.episodes, "presets": presets}
+    presets = {preset: measured[preset] for preset in task.presets if preset in measured}
+    results = {"env_id": task.env_id, "episodes": options.episodes, "presets": presets}
     options.out.write_text(json.dumps(results, indent=1) + "\n")
     plot_bands(
         [options.runs / f"{preset}-{seed}" for preset, seed, _ in pairs], options.out.with_suffix(".png")
@@ -66,10 +69,9 @@ def once(preset: str, seed: int, options: argparse.Namespace) -> None:
 
 
 def run(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    name, task = f"{preset}-{seed}", TASKS[options.env]
+    name, task = f"{preset}-{seed}", options.task
     began = time.monotonic()
-    arguments = [preset, "--env", task.env_id, *task.arguments, "--seed", str(seed)]
-    command = train(arguments, options.runs, name)
+    command = train([*task.command(preset), "--seed", str(seed)], options.runs, name)
     seconds = time.monotonic() - began  # the interpreter's start, the evaluations and the film included
     return {
         "command": command,
@@ -113,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("runs", type=Path, help="folder of the runs")
     made.add_argument("out", type=Path, help="the results, JSON")
     made.add_argument("--env", choices=TASKS, default="CartPole-v1")
+    made.add_argument("--study", choices=STUDIES, help="instead of an environment")
     made.add_argument("--seeds", type=int, default=5, help="how many")
     made.add_argument("--first-seed", type=int, default=0)
     made.add_argument("--presets", nargs="*", help="all that suit the environment")

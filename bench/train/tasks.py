@@ -26,6 +26,10 @@ class Task(NamedTuple):
     unit: str = ""  # of the scores, where they are no returns
     wrapper: tuple[str, ...] = ()  # of the evaluation's environment, where its rewards are the scores
 
+    def command(self, preset: str) -> list[str]:
+        """What `mujigae train` gets, but for the seed."""
+        return [preset, "--env", self.env_id, *self.arguments]
+
 
 TASKS = {
     task.env_id: task

@@ -239,3 +239,39 @@ def test_interquartile_mean_leaves_the_ends_out(modules: Any) -> None:
     assert modules["train.sweep"].interquartile_mean([0.0, 500.0, 490.0, 500.0, 500.0]) == pytest.approx(
         1490 / 3
     )
+
+
+def test_study_trains_each_variant_with_its_options_and_is_told_beside_the_others(
+    modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = {"best": 9.0, "latest": 8.0}
+    monkeypatch.setattr(
+        modules["train.sweep"], "evaluation", lambda run, games, network, *_: {"mean": means[network]}
+    )
+    study = modules["train.studies"].STUDIES["batches-breakout"]
+    arguments = [str(tmp_path / "runs"), str(tmp_path / study.file), "--study", study.name, "--seeds", "2"]
+    monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments])
+    modules["train.sweep"].main()
+    larger = next(command for command in without_training if "--batch-size" in command)
+    assert larger[larger.index("train") :][:4] == ["train", "dqn", "--batch-size", "128"]
+    assert [command[command.index("--steps") + 1] for command in without_training] == ["300000"] * 6
+    text = modules["learning_table"].of_study(tmp_path, modules["report"].table, study)
+    assert "| `batch-32` | 9.0 (9.0, 9.0) | 8.0 (8.0, 8.0) | 10 |" in text
+    assert "`batch-32` is `mujigae train dqn --env MinAtar/Breakout-v1 --steps 300000`;" in text
+    assert "Seeds 0 to 1, one run at a time on " in text
+
+
+@pytest.mark.parametrize("name", ["batches-breakout", "batches-freeway"])
+def test_larger_batches_are_of_as_many_samples_and_steps_between_targets(modules: Any, name: str) -> None:
+    study = modules["train.studies"].STUDIES[name]
+    runs = []
+    for variant in study.presets:
+        preset, *options = study.variants[variant]
+        values = dict(zip(options[::2], options[1::2], strict=True))
+        overrides = {key[2:].replace("-", "_"): float(value) for key, value in values.items()}
+        whole = {key: int(value) if value.is_integer() else value for key, value in overrides.items()}
+        runs.append(resolve(preset, study.env_id, {**whole, "steps": study.steps}))
+    assert {run.replay.batch_size // run.replay.learn_period_steps for run in runs} == {32}
+    periods = [run.agent.target_update_period_updates * run.replay.learn_period_steps for run in runs]
+    assert set(periods) == {1_000}
+    assert all(run.budget.best_episodes >= 10 for run in runs)

@@ -151,6 +151,7 @@ _MINATAR = {
     "steps": 1_000_000,
     "checkpoint_period_steps": 100_000,
     "log_period_steps": 5_000,
+    "best_episodes": 20,
 }
 
 FAMILIES = (
