@@ -70,10 +70,10 @@ def test_run_of_too_few_games_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_kinds_of_run_than_colours_are_refused(tmp_path: Path) -> None:
-    runs = [make_run(tmp_path / f"r{i}", [1.0] * 20, preset=f"p{i}") for i in range(9)]
-    with pytest.raises(ConfigError, match="at most 8 kinds of run in one picture, got 9"):
+    runs = [make_run(tmp_path / f"r{i}", [1.0] * 20, preset=f"p{i}") for i in range(17)]
+    with pytest.raises(ConfigError, match="at most 16 kinds of run in one picture, got 17"):
         plot_bands(runs, tmp_path / "a.png")
-    plot_bands(runs[:8], tmp_path / "a.png")
+    plot_bands(runs[:16], tmp_path / "a.png")
 
 
 def test_runs_that_differ_in_an_option_are_curves_of_their_own(tmp_path: Path) -> None:

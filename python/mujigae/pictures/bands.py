@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Band", "band_of", "plot_bands"]
 
 NUM_POINTS, NUM_RESAMPLES = 100, 1_000
-_MAX_CURVES = len(COLOURS)
+_STYLES = [(colour, line) for line in ("-", "--") for colour in (*COLOURS, "#999999")]
 _LONG_LABEL = 30  # characters
 
 
@@ -51,16 +51,16 @@ def plot_bands(run_folders: Sequence[Path], out: Path) -> Path:
     if len(run_folders) == 0:
         raise ConfigError("run_folders: expected at least one run folder, got none")
     groups = kinds([read_games(Path(folder)) for folder in run_folders])
-    if len(groups) > _MAX_CURVES + 1:
+    if len(groups) > len(_STYLES):
         raise ConfigError(
-            f"run_folders: expected at most {_MAX_CURVES + 1} kinds of run in one picture, got {len(groups)}"
+            f"run_folders: expected at most {len(_STYLES)} kinds of run in one picture, got {len(groups)}"
         )
     figure = new_figure(12, 5.4)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, unit in zip(panels, ("agent steps", "minutes"), strict=True):
-        for colour, (label, runs) in zip((*COLOURS, "#999999"), groups.items(), strict=False):
+        for style, (label, runs) in zip(_STYLES, groups.items(), strict=False):
             x = [run.step if unit == "agent steps" else run.minutes for run in runs]
-            _draw(axes, band_of(x, [run.score for run in runs]), colour, f"{label} ({_seeds(runs)})")
+            _draw(axes, band_of(x, [run.score for run in runs]), style, f"{label} ({_seeds(runs)})")
         dress(axes, unit)
         axes.set_xlim(left=0.0)
     everything = [run for runs in groups.values() for run in runs]
@@ -132,6 +132,7 @@ def _numpy_seeded(seed: int) -> Iterator[None]:
         np.random.set_state(state)
 
 
-def _draw(axes: Axes, band: Band, colour: str, label: str) -> None:
-    axes.plot(band.x, band.iqm, color=colour, linewidth=2.2, label=label)
+def _draw(axes: Axes, band: Band, style: tuple[str, str], label: str) -> None:
+    colour, line = style
+    axes.plot(band.x, band.iqm, color=colour, linestyle=line, linewidth=2.2, label=label)
     axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
