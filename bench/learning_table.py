@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -71,7 +72,7 @@ def overview(folder: Path, table: Table, tasks: Iterable[Task]) -> str:
         if not (folder / task.file).exists():
             continue
         presets: Results = json.loads((folder / task.file).read_text())["presets"]
-        name, told = max(presets.items(), key=lambda item: item[1]["interquartile_mean"]["best"])
+        name, told = max(presets.items(), key=lambda item: standing(item[1]))
         ends = told.get("interval", {}).get("best", ()) if len(told["runs"]) > 1 else ()
         interval = [f"{end:.1f}" for end in ends]
         steps = max(run["training"]["steps"] for run in told["runs"])
@@ -90,6 +91,11 @@ def overview(folder: Path, table: Table, tasks: Iterable[Task]) -> str:
     header = ["task", "best preset", "score (interquartile mean)", "95% interval", "seeds", "steps, at most"]
     header += ["others"]
     return table(header, rows)
+
+
+def standing(told: Results) -> tuple[float, float]:
+    """By what presets are ordered: the interquartile mean, then the lower end of its interval."""
+    return told["interquartile_mean"]["best"], told.get("interval", {}).get("best", [-math.inf])[0]
 
 
 def command(task: Task, preset: str) -> str:

@@ -3,8 +3,8 @@
     python bench/train/sweep.py runs/half-cheetah bench/results/half_cheetah.json --env HalfCheetah-v5 --presets td3 --seeds 3
     python bench/train/half_cheetah_elsewhere.py runs/half-cheetah bench/results/half_cheetah_elsewhere.json
 
-All have the numbers of the preset: four environments stepped together, one update for each step, networks of two layers of 256,
-batches of 256, 5,000 random steps first. Every run is a process of its own with one thread. A score is the mean of the evaluation's games by
+All have the numbers of the preset: four environments stepped together, one update for each step, networks of layers of 400 and 300,
+batches of 100, 10,000 random steps first. Every run is a process of its own with one thread. A score is the mean of the evaluation's games by
 the last network, without noise. A run that is finished is not run again. It needs mujoco (gymnasium[mujoco]) and Stable-Baselines3.
 """
 
@@ -80,10 +80,10 @@ def trained(subject: str, seed: int, options: argparse.Namespace) -> dict[str, A
     num_numbers = int(np.prod(environments.action_space.shape))
     model = TD3(
         *("MlpPolicy", environments),
-        **{"learning_rate": 1e-3, "buffer_size": 1_000_000, "learning_starts": 5_000, "batch_size": 256},
+        **{"learning_rate": 1e-3, "buffer_size": 1_000_000, "learning_starts": 10_000, "batch_size": 100},
         **{"tau": 0.005, "gamma": 0.99, "train_freq": 1, "gradient_steps": -1, "seed": seed, "device": "cpu"},
         action_noise=NormalActionNoise(np.zeros(num_numbers), np.full(num_numbers, 0.1)),
-        policy_kwargs={"net_arch": [256, 256]},
+        policy_kwargs={"net_arch": [400, 300]},
         replay_buffer_class=ReplayBuffer if subject == SUBJECTS[1] else None,
     )
     began = time.monotonic()

@@ -327,6 +327,11 @@ def test_bare_cuda_turns_on_what_helps_there(device: str) -> None:
     assert has(vectors, {"cuda_graphs": True, "overlap": True, "frames_on_device": False})
 
 
+@pytest.mark.parametrize("preset", ["ddpg", "td3", "sac", "naf", "cem"])
+def test_bare_cuda_records_no_updates_of_agents_that_cannot(preset: str) -> None:
+    assert has(resolve(preset, None, {"device": "cuda"}), {"cuda_graphs": False, "overlap": True})
+
+
 def test_what_is_given_beside_cuda_goes_first() -> None:
     given = {"cuda_graphs": False, "precision": "float32", "frames_on_device": False, "prefetch": 2}
     assert has(resolve("rainbow", "ALE/Pong-v5", {"device": "cuda", **given}), given)

@@ -43,7 +43,7 @@ def resolve(
     merged: dict[str, Any] = {
         **masks,
         **{name: value for name, value in family.defaults.items() if name in known},
-        **_on_cuda(family.name, chosen),
+        **_on_cuda(agent, family.name, chosen),
         **agent.defaults(env_id, family.name, chosen),
         **values,
         **_protocol_values(agent, family.name, chosen),
@@ -54,7 +54,7 @@ def resolve(
     return _decided(Run.from_flat(merged, agent.config_class), num_workers)
 
 
-def _on_cuda(family: str, chosen: dict[str, Any]) -> Values:
+def _on_cuda(agent: Registered, family: str, chosen: dict[str, Any]) -> Values:
     """The switches that help where an update is on a GPU: `--device cuda` alone turns them on."""
     if not str(chosen.get("device", "cpu")).startswith("cuda"):
         return {}
@@ -64,7 +64,8 @@ def _on_cuda(family: str, chosen: dict[str, Any]) -> Values:
         "precision": "fastest",
         "frames_on_device": not chosen.get("prefetch"),
     }
-    return {"cuda_graphs": True, "overlap": True, **(of_images if has_images else {})}
+    everywhere = {"cuda_graphs": agent.records_updates, "overlap": True}
+    return everywhere | (of_images if has_images else {})
 
 
 def _protocol_values(agent: Registered, family: str, chosen: dict[str, Any]) -> Values:

@@ -57,6 +57,8 @@ class Registered:
     protocol: Callable[[str, dict[str, Any]], Values] | None = None
     """From a protocol and the parts that were chosen to the values of its paper; None: an agent that knows none."""
     takes_action_masks: bool = False
+    records_updates: bool = False
+    """Whether its updates can be recorded as CUDA graphs."""
 
     def agent_class(self) -> type[Agent]:
         """The class; raises ConfigError where it cannot be imported."""
@@ -192,6 +194,7 @@ _add(
         dqn.DEFAULT_ENVIRONMENTS,
         protocol_values,
         takes_action_masks=True,
+        records_updates=True,
     )
 )
 
@@ -207,7 +210,7 @@ def _add_continuous(
     _add(Registered(name, source, config_class, presets, defaults_of(environments), default_environments))
 
 
-_add_continuous("ddpg", "mujigae.agents.ddpg.agent:DDPG", DDPGConfig, ddpg.PRESETS, {})
+_add_continuous("ddpg", "mujigae.agents.ddpg.agent:DDPG", DDPGConfig, ddpg.PRESETS, ddpg.ENVIRONMENTS)
 _add_continuous("sac", "mujigae.agents.sac.agent:SAC", SACConfig, {"sac": {}}, {})
 _add_continuous("naf", "mujigae.agents.naf.agent:NAF", NAFConfig, {"naf": {}}, {})
 _add_continuous("cem", "mujigae.agents.cem.agent:CEM", CEMConfig, {"cem": {}}, cem.ENVIRONMENTS)
