@@ -90,6 +90,18 @@ def test_runs_that_differ_in_an_option_are_curves_of_their_own(tmp_path: Path) -
     plot_bands(runs, tmp_path / "a.png")
 
 
+def test_what_follows_from_the_budget_or_the_machine_makes_no_curve_of_its_own(tmp_path: Path) -> None:
+    options = [
+        {"steps": 100, "beta_steps": 90, "learning_rate_updates": 90, "precision": "float32"},
+        {"steps": 200, "beta_steps": 190, "learning_rate_updates": 190, "precision": "bfloat16"},
+        {"steps": 200, "minutes": 1.0, "beta_steps": None, "precision": "float32"},
+        {"steps": 100, "beta_steps": 50, "learning_rate_updates": 90},
+    ]
+    runs = [make_run(tmp_path / f"r{i}", [1.0] * 20, **one) for i, one in enumerate(options)]  # type: ignore[arg-type]
+    found = {label: len(group) for label, group in kinds([read_games(run) for run in runs]).items()}
+    assert found == {"dqn": 3, "dqn, beta_steps 50": 1}
+
+
 def test_curves_on_several_environments_name_them(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name, [1.0] * 20, env_id=name) for name in ("A-v0", "B-v0")]
     assert [*kinds([read_games(run) for run in runs])] == ["dqn on A-v0", "dqn on B-v0"]

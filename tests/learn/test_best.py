@@ -81,8 +81,10 @@ def test_evaluation_that_is_good_enough_ends_the_run(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("scripted")
 def test_run_that_an_evaluation_ended_goes_on_without_that_limit(tmp_path: Path) -> None:
     folder = trained(tmp_path, stop_evaluation=9.0)
-    session.resume_run(folder, {}, say=lambda _: None)
+    said: list[str] = []
+    session.resume_run(folder, {}, say=said.append)
     assert checkpoint.latest(folder).name == "checkpoint-240"  # still good enough
+    assert any(line.startswith("already finished at step 240") for line in said)
     session.resume_run(folder, {"stop_evaluation": 10.0}, say=lambda _: None)
     assert [row["mean_return"] for row in lines(folder)] == ["1.0", "9.0", "5.0"]
 

@@ -85,7 +85,7 @@ def test_values_are_drawn_with_and_without_the_end_of_the_game(tmp_path: Path) -
     for is_last in (True, False):
         game = watched([moment(1, 0, reward=1.0), moment(3, 1, is_last=is_last)])
         assert game.is_over == is_last
-        out = distributions.draw_values(game, 0.9, tmp_path / f"{is_last}.png")
+        out = distributions.draw_values(game, game.rewards, 0.9, tmp_path / f"{is_last}.png")
         pictures.append(out.read_bytes())
     assert pictures[0] != pictures[1]
 
@@ -97,7 +97,7 @@ def test_eighteen_actions_fit(tmp_path: Path) -> None:
     game = distributions.Game([f"A{a}" for a in range(18)])
     list(game.watch(iter(moments)))
     distributions.draw_moments(game, tmp_path / "d.png")
-    distributions.draw_values(game, 0.9, tmp_path / "q.png")
+    distributions.draw_values(game, game.rewards, 0.9, tmp_path / "q.png")
 
 
 def test_agent_of_plain_values_has_no_distributions(tmp_path: Path) -> None:

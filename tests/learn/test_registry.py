@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from command_line import error_of, last_line
+from gymnasium import spaces
 
 from mujigae import cli
 from mujigae.agents import Agent, AgentConfig, Run, Update, register, registry
@@ -65,6 +66,14 @@ class Uniform(Repeat):
 
 class Vectors(Repeat):
     observation_spaces = ("Discrete",)
+
+
+class WithConstant(Repeat):
+    @dataclass(frozen=True)
+    class Config(RepeatConfig):
+        actions: ClassVar[tuple[str, ...]] = ("left", "right")
+
+    config_class = Config
 
 
 class Clashing(Repeat):
@@ -178,6 +187,27 @@ def test_agent_is_asked_which_spaces_and_samplers_it_takes() -> None:
         build(resolve("vectors", "CartPole-v1"))
     with pytest.raises(ConfigError, match="sampler: expected uniform for Uniform, got proportional"):
         build(resolve("uniform", "CartPole-v1", {"prioritized": True}))
+
+
+def test_spaces_derived_from_a_kind_are_of_that_kind() -> None:
+    class Position(spaces.Box):
+        """As the packages of some environments have them."""
+
+    class Move(spaces.Discrete):
+        """As above."""
+
+    small = {"hidden_sizes": (8,), "head_size": 0, "num_threads": 1}
+    position, move = Position(-1, 1, (3,), np.float32), Move(2)
+    agent = registry.create_agent(resolve("dqn", "CartPole-v1", small), position, move)
+    assert agent.act(position.sample()[None], 0).shape == (1,)
+
+
+def test_class_variable_of_a_configuration_is_no_option() -> None:
+    register("with_constant", WithConstant)
+    config = resolve("with_constant", "CartPole-v1", {"num_repeats": 2})
+    assert config.agent == WithConstant.Config(num_repeats=2)
+    with pytest.raises(ConfigError, match="actions"):
+        resolve("with_constant", "CartPole-v1", {"actions": ("up",)})
 
 
 def test_names_that_mean_something_already_are_refused() -> None:

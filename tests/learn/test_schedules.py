@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from mujigae.agents.dqn.agent import DQN
 from mujigae.agents.dqn.config import DQNConfig
+from mujigae.agents.learning_rate import learning_rate_at, updates_of_budget
 from mujigae.agents.presets import resolve
 from mujigae.config.run import Run
 from mujigae.exploration.schedules import asymptotic, exponential, linear
@@ -141,6 +142,15 @@ def test_beta_is_at_its_end_where_the_minutes_of_a_run_are() -> None:
     assert beta_at(config, 1_000_000, 1.0) == 1.0  # by the steps, where those end it first
     own = resolve("prioritized", "CartPole-v1", {**options, "beta_steps": 100_000})
     assert beta_at(own, first + 50_000, 119.0) == pytest.approx(0.7)
+
+
+def test_learning_rate_reaches_its_end_with_the_budget_and_stays_there_when_that_is_raised() -> None:
+    options = {"steps": 3_000, "min_replay_steps": 1_000, "learning_rate": 1e-3, "learning_rate_end": 1e-4}
+    config = resolve("dqn", "CartPole-v1", options)
+    num_updates = updates_of_budget(config)
+    values = [learning_rate_at(config, n) for n in (0, num_updates // 2, num_updates)]
+    assert values == pytest.approx([1e-3, 5.5e-4, 1e-4], rel=1e-3)
+    assert learning_rate_at(config.changed(steps=9_000), num_updates) == pytest.approx(1e-4)
 
 
 def test_pong_is_at_the_end_of_beta_where_its_score_stops_it() -> None:

@@ -186,16 +186,24 @@ def test_error_of_the_run_is_not_hidden_by_one_of_close(
 
 
 def test_minutes_end_an_evaluation_too(monkeypatch: pytest.MonkeyPatch, without_pictures: None) -> None:
+    def step(chain: Any, action: Any) -> Any:
+        return chain._observe(), 0.0, not Path("runs/a/best").exists(), False, {}
+
     monkeypatch.setattr("gymnasium.wrappers.TimeLimit.step", lambda self, action: self.env.step(action))
-    monkeypatch.setattr(
-        "mujigae.envs.chain.Chain.step", lambda self, action: (self._observe(), 0.0, False, False, {})
-    )
+    monkeypatch.setattr("mujigae.envs.chain.Chain.step", step)
     began = time.monotonic()
     options = ["--best-episodes", "1", "--eval-max-steps", "100000000", "--minutes", "0.05"]
     small = [*SMALL[:-4]]
     assert cli.main(["train", "dqn", "--env", "mujigae/Chain-v0", "--name", "a", *small, *options]) == 0
     assert time.monotonic() - began < 30
-    assert Path("runs/a/evaluations.csv").read_text().count("\n") == 1
+    assert Path("runs/a/evaluations.csv").read_text().count("\n") == 2  # the names and the first
+
+
+def test_minutes_leave_a_best_network(without_pictures: None) -> None:
+    options = [*SMALL[:-4], "--best-episodes", "2", "--minutes", "1e-4", "--steps", "100000"]
+    assert cli.main(["train", "dqn", "--env", "CartPole-v1", "--name", "a", *options]) == 0
+    assert Path("runs/a/evaluations.csv").read_text().count("\n") == 2
+    assert cli.main(["evaluate", "a", "--best", "--episodes", "1"]) == 0
 
 
 def test_evaluation_of_endless_games_ends_and_says_that_it_cut_them(

@@ -9,7 +9,7 @@ from mujigae.config.checks import Count, Positive
 from mujigae.config.run import AgentConfig, Run
 from mujigae.exploration.schedules import SCHEDULES
 
-__all__ = ["LearningRateConfig", "learning_rate_at"]
+__all__ = ["LearningRateConfig", "learning_rate_at", "updates_of_budget"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,22 @@ class LearningRateConfig(AgentConfig):
     learning_rate_end: Positive | None = None
     """Last step size; None: it stays as it is."""
     learning_rate_updates: Count | None = None
-    """Updates until learning_rate_end; None: as many as the budget of steps has."""
+    """Updates until learning_rate_end; None: as many as the budget of steps has when the run begins."""
 
 
 def learning_rate_at(run: Run, num_updates: int) -> float:
     """The step size after `num_updates`: from learning_rate to learning_rate_end, where there is one."""
-    config, replay = run.agent, run.replay
+    config = run.agent
     assert isinstance(config, LearningRateConfig)
     if config.learning_rate_end is None:
         return config.learning_rate
-    rounds = max(run.budget.steps - replay.first_update_steps, 0) // replay.learn_period_steps
-    over = config.learning_rate_updates or rounds * replay.num_updates
+    over = config.learning_rate_updates or updates_of_budget(run)
     schedule = SCHEDULES[config.learning_rate_schedule]
     return schedule(config.learning_rate, config.learning_rate_end, over, num_updates)
+
+
+def updates_of_budget(run: Run) -> int:
+    """How many updates a run of `run.budget.steps` makes."""
+    replay = run.replay
+    rounds = max(run.budget.steps - replay.first_update_steps, 0) // replay.learn_period_steps
+    return rounds * replay.num_updates

@@ -10,6 +10,7 @@ import os
 from dataclasses import fields
 from typing import Any, get_args
 
+from mujigae.agents.learning_rate import LearningRateConfig, updates_of_budget
 from mujigae.agents.registry import Registered, Values, preset_values
 from mujigae.config.checks import field_types
 from mujigae.config.run import WITH_ACTORS, EnvConfig, Run, flat_fields
@@ -100,6 +101,10 @@ def _decided(run: Run, num_workers: int) -> Run:
     if beta_steps is None and run.budget.minutes is None:
         beta_steps = max(run.budget.steps - run.replay.first_update_steps, 1)
     threads = run.hardware.num_threads
+    rates = run.agent if isinstance(run.agent, LearningRateConfig) else LearningRateConfig()
+    if rates.learning_rate_end is not None and rates.learning_rate_updates is None:
+        # A run that is resumed with a larger budget stays at the end that it had reached.
+        run = run.changed(learning_rate_updates=max(updates_of_budget(run), 1))
     return run.changed(
         beta_steps=beta_steps, num_threads=_num_threads(run, num_workers) if threads is None else threads
     )

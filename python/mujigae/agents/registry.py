@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import metadata
 from typing import Any
 
@@ -107,7 +107,7 @@ def create_agent(run: Run, observation_space: Any, action_space: Any) -> Agent:
         ("action_space", action_space, agent.action_spaces),
         ("observation_space", observation_space, agent.observation_spaces),
     ):
-        if type(space).__name__ not in kinds:
+        if not {kind.__name__ for kind in type(space).__mro__} & {*kinds}:
             raise ConfigError(f"{name}: {handles} observations, got {space}")
     return agent(run, observation_space, action_space)
 
@@ -150,9 +150,9 @@ def _registered(name: str, agent: type[Agent], presets: Mapping[str, Values]) ->
 
 def _add(agent: Registered) -> None:
     shared = flat_fields(AgentConfig)
-    for name in agent.config_class.__dataclass_fields__:
-        if name in shared:
-            raise ConfigError(f"{agent.name}: the option {name!r} is one of every run already")
+    for option in fields(agent.config_class):
+        if option.name in shared:
+            raise ConfigError(f"{agent.name}: the option {option.name!r} is one of every run already")
     _REGISTRY[agent.name] = agent
 
 

@@ -17,7 +17,7 @@ import math
 import textwrap
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -61,7 +61,7 @@ def check_fields(part: Any) -> None:
 def field_types(part: type[Any]) -> dict[str, Any]:
     """The type of each field of a dataclass, bounds included; class variables are no fields."""
     hints = get_type_hints(part, include_extras=True)
-    return {name: hints[name] for name in part.__dataclass_fields__}
+    return {field.name: hints[field.name] for field in fields(part)}
 
 
 @functools.cache

@@ -207,7 +207,7 @@ class StepStream:
         """Takes one action [E, ...] in every environment; one that is being reset ignores it: no row."""
         self._check_idle("step")
         action = self._reader.taken(action)
-        return self._steps_of(self.obs, action, self.env.step(action))
+        return self._steps_of(self.obs, action, self.env.step(_own(action)))
 
     def send(self, action: Any) -> None:
         """As `step`, but in a thread of the stream's own; `receive` has to follow. Until then `obs` stays."""
@@ -215,7 +215,7 @@ class StepStream:
         obs, action = self.obs, self._reader.taken(action)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mujigae-envs")
-        self._sent = (obs, action, self._thread.submit(self.env.step, action))
+        self._sent = (obs, action, self._thread.submit(self.env.step, _own(action)))
 
     def receive(self) -> Steps:
         """Waits for the step that was sent; what it raised is raised here."""
@@ -305,3 +305,8 @@ def _like(mask: NDArray[np.bool_], array: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _put(e: np.intp, array: NDArray[Any], value: Any) -> None:
     array[e] = value
+
+
+def _own(action: Any) -> Any:
+    """A copy for the environment, which may write into its action; the row keeps what was taken."""
+    return map_arrays(np.array, action)

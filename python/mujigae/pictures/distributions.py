@@ -94,15 +94,18 @@ def discounted_returns(rewards: NDArray[np.float64], gamma: float) -> NDArray[np
     return returns
 
 
-def draw_values(game: Game, gamma: float, out: Path) -> Path:
+def draw_values(game: Game, rewards: NDArray[np.float64], gamma: float, out: Path) -> Path:
     """Draws each action's value at every step into the PNG `out`; and, if the game came to its end, the
-    discounted return that followed each step, which the largest value ought to foretell."""
+    discounted return that followed each step, which the largest value ought to foretell.
+
+    rewards: [T] of the game's steps, as the learner gets them, which may be clipped.
+    """
     figure = new_figure(12, 5)
     axes = figure.subplots()
     for a, name in enumerate(game.action_names):
         axes.plot(game.values[:, a], color=COLOURS[a % len(COLOURS)], linewidth=1.2, alpha=0.8, label=name)
     if game.is_over:
-        followed = discounted_returns(game.rewards, gamma)
+        followed = discounted_returns(rewards, gamma)
         axes.plot(
             followed, color=INK, linewidth=1.6, linestyle="dashed", label="discounted return that followed"
         )

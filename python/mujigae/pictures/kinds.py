@@ -11,8 +11,10 @@ from mujigae.pictures.curves import Games
 
 __all__ = ["kinds"]
 
-# What may differ: the seed, how long they ran and how often they wrote, and the threads of a machine.
-_OF_NO_KIND = {"seed", "num_threads", *(field.name for field in fields(BudgetConfig))}
+_BUDGET = {field.name for field in fields(BudgetConfig)}
+# What may differ: the seed, how long they ran and how often they wrote, and what each machine chose for itself.
+_OF_NO_KIND = {"seed", "num_threads", "precision", *_BUDGET}
+_OF_BUDGET = {"beta_steps", "learning_rate_updates"}  # follow from the budget where they are not given
 
 
 def kinds(runs: list[Games]) -> dict[str, list[Games]]:
@@ -37,7 +39,9 @@ def _options(run: Games, runs: Sequence[Games]) -> list[str]:
     """The options of `run` that differ from those of the first of `runs`; those that older runs lack are not compared."""
     first, *others = [of.config for of in runs]
     shared = [name for name in first if name not in _OF_NO_KIND and all(name in other for other in others)]
-    return [f"{name} {_shown(run.config[name])}" for name in shared if run.config[name] != first[name]]
+    has_own_budget = any(run.config.get(name) != first.get(name) for name in ("steps", "minutes"))
+    compared = [name for name in shared if not (has_own_budget and name in _OF_BUDGET)]
+    return [f"{name} {_shown(run.config[name])}" for name in compared if run.config[name] != first[name]]
 
 
 def _shown(value: Any) -> str:

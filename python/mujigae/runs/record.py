@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from mujigae.pictures import distributions, video
 from mujigae.runs import folder as run_folder
 from mujigae.runs.closing import closed_in_the_end
 from mujigae.seeds import child_seed
 from mujigae.training.evaluate import play
+from mujigae.training.loop import learner_reward
 
 __all__ = ["record_run"]
 
@@ -42,7 +45,9 @@ def record_run(
         moments = play(agent, environment, seed=seed, max_steps=max_steps)
         paths = [*video.record(game.watch(moments), folder, f"{prefix}play", fps)]
     if game.has_values:
-        paths.append(distributions.draw_values(game, config.replay.gamma, folder / f"{prefix}q_values.png"))
+        rewards = learner_reward(config, np.asarray(game.rewards, np.float64))
+        out = folder / f"{prefix}q_values.png"
+        paths.append(distributions.draw_values(game, rewards, config.replay.gamma, out))
     if game.has_distributions:
         paths.append(distributions.draw_moments(game, folder / f"{prefix}distributions.png"))
         frames, stem = distributions.film(game), f"{prefix}distributions"

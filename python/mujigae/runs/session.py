@@ -150,11 +150,8 @@ def _train(training: Training, folder: Path, say: Say, tracking: Tracking | None
         *_kept(training.environment.state_owners),
     ):
         say(line)
-    if is_finished(training):
-        done = f"already finished at step {training.counters.steps:,}"
-        say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
     with closed_in_the_end(training.environment), stop_on_signals(_stopping(training)) as stop:
-        _follow(training, folder, stop, tracking)
+        _follow(training, folder, say, stop, tracking)
     if stop.signal is None:
         _draw(folder, say)
     return Outcome(folder, stop.signal)
@@ -175,7 +172,7 @@ def _stopping(training: Training) -> str:
     return "stopping with a checkpoint; Ctrl-C again stops without one"
 
 
-def _follow(training: Training, folder: Path, stop: Stop, tracking: Tracking | None) -> None:
+def _follow(training: Training, folder: Path, say: Say, stop: Stop, tracking: Tracking | None) -> None:
     """Runs the loop. The logs reach the disk before the checkpoint that counts on them, and that before its games."""
     log, workers = RunLog(folder, training, tracking), training.workers
     with closing(log), Display(training) as display, ExitStack() as stack:
@@ -184,7 +181,10 @@ def _follow(training: Training, folder: Path, stop: Stop, tracking: Tracking | N
         best = None
         if training.config.budget.best_episodes:
             best = stack.enter_context(closing(BestSnapshot(folder, training)))
-            best.catch_up(_out_of_time(training, stop))
+            best.catch_up(_out_of_time(training, stop, folder))
+        if is_finished(training):  # which games that were caught up on may have decided
+            done = f"already finished at step {training.counters.steps:,}"
+            say(f"{done}; a larger --steps, --minutes or --stop-... goes on")
         warned, is_slow = False, False
         for progress in (run if workers is None else workers.run)(training, stop):
             row = log.observe(progress)
@@ -197,14 +197,15 @@ def _follow(training: Training, folder: Path, stop: Stop, tracking: Tracking | N
                 training.counters.is_evaluation_due = best is not None and has_games
                 checkpoint.save(training, folder)
                 if best is not None:
-                    best.play(_out_of_time(training, stop))
+                    best.play(_out_of_time(training, stop, folder))
                 warned = warned or _warn_of_cut_games(training)
             display.show(progress, row)
 
 
-def _out_of_time(training: Training, stop: Stop) -> Callable[[], bool]:
-    """Whether a run was asked to stop, or has used up its minutes; evaluations take some of them."""
+def _out_of_time(training: Training, stop: Stop, folder: Path) -> Callable[[], bool]:
+    """Whether a run was asked to stop, or has used up its minutes; evaluations take some of them, but the first is played out."""
     minutes, began = training.config.budget.minutes, time.monotonic() - training.counters.seconds
+    minutes = minutes if (folder / checkpoint.BEST).exists() else None
     return lambda: stop() or (minutes is not None and time.monotonic() - began >= 60 * minutes)
 
 
