@@ -310,6 +310,17 @@ def test_support_that_holds_the_return_is_taken() -> None:
     assert resolve("c51", "MountainCar-v0", {"v_min": -200.0, "gamma": 0.995})
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"env_kwargs": ("sutton_barto_reward=true",)}, {"wrapper": ("gymnasium.wrappers:NormalizeReward",)}],
+)
+def test_bounds_of_rewards_are_unknown_where_those_may_be_others(changes: dict[str, Any]) -> None:
+    changed, plain = (resolve("c51", "CartPole-v1", options) for options in (changes, {}))
+    assert plain.agent.notes(plain) == ()
+    (note,) = changed.agent.notes(changed)
+    assert note.startswith("support: returns beyond [0, 100] count as its edge")
+
+
 def test_configuration_is_frozen_and_checked_again_when_replaced() -> None:
     with pytest.raises(ConfigError, match="batch_size"):
         Run().changed(batch_size=-1)

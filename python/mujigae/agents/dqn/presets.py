@@ -261,10 +261,16 @@ DEFAULT_ENVIRONMENTS: dict[str, str] = dict.fromkeys(("pong", "btr", "der"), "AL
 def defaults(env_id: str, family: str, parts: Values) -> dict[str, Any]:
     """What suits an environment of `family` where preset and caller chose `parts`; empty for an unknown family.
 
-    Of `parts` only those are read that have tables of their own.
+    Of `parts` only those are read that have tables of their own, and what may change the rewards: their bounds are not known then.
     """
     tables = [FAMILIES]
     tables += [NOISY_FAMILIES] if parts.get("noisy") else []
     tables += [LOSS_FAMILIES.get(parts.get("loss", ""), {})]
     values = {name: value for table in tables for name, value in table.get(family, {}).items()}
-    return values | dict(ENVIRONMENTS.get(env_id, {}))
+    values |= ENVIRONMENTS.get(env_id, {})
+    if parts.get("env_kwargs") or parts.get("wrapper"):
+        return {name: value for name, value in values.items() if name not in _REWARD_BOUNDS}
+    return values
+
+
+_REWARD_BOUNDS = ("min_reward_per_step", "max_reward_per_step")
