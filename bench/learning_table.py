@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from bench.train.studies import Study
 from bench.train.tasks import TASKS, Task
 
-CARTPOLE, PARTS = "cartpole.json", "pong-parts/parts.json"
+CARTPOLE, PARTS, PONG = "cartpole.json", "pong-parts/parts.json", "pong_seeds.json"
 HALF_CHEETAH, ELSEWHERE = "half_cheetah.json", "half_cheetah_elsewhere.json"
 TARGET, HIGHEST = 495.0, 500.0
 
@@ -154,6 +154,36 @@ def study_row(name: str, told: Results) -> list[Any]:
 
 def steps_per_second(run: Results) -> float:
     return float(run["training"]["steps"] / (60 * run["training"]["minutes"]))
+
+
+def pong(folder: Path, table: Table) -> str:
+    """One row for each seed of `mujigae train pong`: how long it took to 18, and what the trained network scores."""
+    if not (folder / PONG).exists():
+        return "Not measured yet: `python bench/train/pong.py`."
+    results = json.loads((folder / PONG).read_text())
+    runs: Results = results["runs"]
+    header = ["seed", "minutes to 18 over 20 games", "over 100 games", "steps", "steps/s", "evaluation"]
+    (low, high), limit = results["minutes"]["interval"], results["max_minutes"]
+    spread = f" (95% interval {low:.1f} to {high:.1f})" if len(runs) > 3 else ""
+    verdict = (
+        f"{results['num_reached']} of {len(runs)} seeds reach a mean of 18 over 100 games within {limit:g} minutes; "
+        f"interquartile mean {results['minutes']['interquartile_mean']:.1f} minutes{spread}."
+    )
+    machines = ", ".join(dict.fromkeys(machine(run) for run in runs.values()))
+    note = f"`mujigae train pong --seed SEED --minutes {limit:g}`, one run at a time on {machines}; ± is the standard error."
+    return "\n\n".join([verdict, table(header, [pong_row(*row) for row in runs.items()]), note])
+
+
+def pong_row(seed: str, run: Results) -> list[Any]:
+    trained, played = run["training"], run["evaluation"]
+    minutes = [trained["minutes_to_stop_score"][games] for games in ("20", "100")]
+    return [
+        seed,
+        *("not reached" if one is None else f"{one:.1f}" for one in minutes),
+        f"{trained['steps']:,}",
+        f"{steps_per_second(run):.0f}",
+        f"{played['mean']:.1f} ± {played['standard_error']:.1f} ({played['episodes']} games)",
+    ]
 
 
 def half_cheetah(folder: Path, table: Table) -> str:

@@ -308,6 +308,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         for study in STUDIES.values()
     },
     "half_cheetah_elsewhere": lambda: learning_table.half_cheetah(RESULTS, table),
+    "pong_seeds": lambda: learning_table.pong(RESULTS, table),
     "parts": lambda: learning_table.parts(RESULTS, table),
     "rates": rates,
     "memory": lambda: memory_table.memory(RESULTS),

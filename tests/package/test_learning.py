@@ -89,6 +89,25 @@ def test_parts_leave_curves_and_a_row_for_each_run(
     assert "| `noisy` | 400 | 50 | 40 | 30.5 | 30.5 | 10 |" in text
 
 
+def test_minutes_of_pong_are_told_seed_by_seed_and_no_seed_runs_twice(
+    modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, out = modules["train.pong"], tmp_path / "pong_seeds.json"
+    played = {"episodes": 20, "mean": 20.5, "standard_error": 0.1}
+    monkeypatch.setattr(script, "evaluation", lambda *_: played)
+    minutes = iter([{20: 9.0, 100: 11.0}, {20: 10.0, 100: None}, {20: 12.0, 100: 15.0}])
+    log = {"steps": 60_000, "minutes": 20.0}
+    monkeypatch.setattr(script, "training", lambda _: {**log, "minutes_to_stop_score": {**next(minutes)}})
+    for seeds in ("2", "3"):
+        monkeypatch.setattr(sys, "argv", ["pong.py", str(tmp_path / "runs"), str(out), "--seeds", seeds])
+        script.main()
+    assert [command[command.index("--seed") + 1] for command in without_training] == ["0", "1", "2"]
+    text = modules["learning_table"].pong(tmp_path, modules["report"].table)
+    assert text.startswith("2 of 3 seeds reach a mean of 18 over 100 games within 25 minutes;")
+    assert "interquartile mean 17.0 minutes." in text  # one that did not reach it counts as 25
+    assert "| 1 | 10.0 | not reached | 60,000 | 50 | 20.5 ± 0.1 (20 games) |" in text
+
+
 def test_sweep_scores_the_best_snapshot_and_the_last_network(
     modules: Any, without_training: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
