@@ -25,6 +25,7 @@ from mujigae.agents.registry import lookup, offered, preset_values, presets
 from mujigae.config import options as cli_options
 from mujigae.config.checks import close_matches
 from mujigae.config.run import Run
+from mujigae.config.unused import unused_lines
 from mujigae.errors import ConfigError, MujigaeError, require
 from mujigae.replay.buffer import ReplayBuffer
 
@@ -147,9 +148,7 @@ def _train(args: list[str]) -> int:
     if given != args:
         base = _resolved(options, changes) if saved is None else saved
         cli_options.show_train_help(agent.config_class, _defaults_for_help(base))
-    if saved is not None:
-        return _resume(options, saved, changes)
-    return _train_new(options, changes)
+    return _train_new(options, changes) if saved is None else _resume(options, saved, changes)
 
 
 def _defaults_for_help(base: Run) -> dict[str, Any]:
@@ -164,9 +163,12 @@ def _defaults_for_help(base: Run) -> dict[str, Any]:
 
 
 def _train_new(options: Any, changes: dict[str, Any]) -> int:
+    from mujigae.runs.closing import warn
     from mujigae.runs.session import train_run
 
     config = _resolved(options, changes)
+    for line in unused_lines(config, changes):
+        warn(line)
     how = {"tracking": _tracking(options), **_workers(options, None)}
     outcome = train_run(config, root=options.runs, name=options.name, **how)
     return _conclude(outcome, options.eval_episodes)

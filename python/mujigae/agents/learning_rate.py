@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mujigae.config.checks import Count, Positive
-from mujigae.config.run import AgentConfig, Run
+from mujigae.config.run import AgentConfig, Needs, Run
 from mujigae.exploration.schedules import SCHEDULES
 
 __all__ = ["LearningRateConfig", "learning_rate_at", "updates_of_budget"]
@@ -24,6 +24,10 @@ class LearningRateConfig(AgentConfig):
     """Last step size; None: it stays as it is."""
     learning_rate_updates: Count | None = None
     """Updates until learning_rate_end; None: as many as the budget of steps has when the run begins."""
+
+    def needs(self) -> tuple[Needs, ...]:
+        names = ("learning_rate_schedule", "learning_rate_updates")
+        return (Needs("--learning-rate-end", self.learning_rate_end is not None, names),)
 
 
 def learning_rate_at(run: Run, num_updates: int) -> float:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mujigae.config.checks import (
     Count,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = [
-    *("AgentConfig", "BudgetConfig", "EnvConfig", "HardwareConfig", "PARTS", "ReplayConfig", "Run"),
+    *("AgentConfig", "BudgetConfig", "EnvConfig", "HardwareConfig", "Needs", "PARTS", "ReplayConfig", "Run"),
     *("WITH_ACTORS", "refuse_unless"),
 ]
 
@@ -87,6 +87,14 @@ class EnvConfig:
         check_fields(self)
 
 
+class Needs(NamedTuple):
+    """Options, and what they change nothing without."""
+
+    what: str
+    is_there: bool
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class AgentConfig:
     """The agent's own part, empty for an agent without options; one with options derives from it and adds fields."""
@@ -103,6 +111,10 @@ class AgentConfig:
 
     def notes(self, run: Run) -> tuple[str, ...]:
         """Lines worth saying before a run begins."""
+        return ()
+
+    def needs(self) -> tuple[Needs, ...]:
+        """Which options of this part change nothing without another: who gives such a one alone is told."""
         return ()
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from mujigae.agents.learning_rate import LearningRateConfig
 from mujigae.config.checks import Bound, Count, NotNegativeNumber, Positive, Share
-from mujigae.config.run import Run, refuse_unless
+from mujigae.config.run import Needs, Run, refuse_unless
 
 __all__ = ["ContinuousConfig", "NoiseConfig"]
 
@@ -43,3 +43,10 @@ class NoiseConfig(ContinuousConfig):
     """Standard deviation of what a step adds, where actions reach from -1 to 1 (TD3: 0.1; DDPG: 0.2)."""
     action_noise_theta: Share = 0.15
     """Share of the ornstein_uhlenbeck noise that each step takes away (DDPG: 0.15)."""
+
+    def needs(self) -> tuple[Needs, ...]:
+        persists = self.action_noise == "ornstein_uhlenbeck"
+        return (
+            *super().needs(),
+            Needs("--action-noise ornstein_uhlenbeck", persists, ("action_noise_theta",)),
+        )

@@ -19,7 +19,7 @@ from mujigae.config.checks import (
     Positive,
     Share,
 )
-from mujigae.config.run import Run, refuse_unless
+from mujigae.config.run import Needs, Run, refuse_unless
 from mujigae.errors import ConfigError
 
 __all__ = ["DQNConfig"]
@@ -155,6 +155,31 @@ class DQNConfig(LearningRateConfig):
             raise ConfigError(f"v_max: expected at least {highest:g} ({because}), got {self.v_max:g}")
         if lowest is not None and self.v_min > lowest + slack:
             raise ConfigError(f"v_min: expected at most {lowest:g} ({because}), got {self.v_min:g}")
+
+    def needs(self) -> tuple[Needs, ...]:
+        loss, fractions = self.loss, ("num_fractions", "num_target_fractions", "num_action_fractions")
+        explores = not self.noisy or self.noisy_epsilon
+        of_epsilon = (
+            "epsilon_schedule",
+            "epsilon_start",
+            "epsilon_end",
+            "epsilon_hold_steps",
+            "epsilon_steps",
+        )
+        of_munchausen = ("munchausen_alpha", "temperature", "log_policy_min")
+        return (
+            *super().needs(),
+            Needs("--torso mlp", self.torso == "mlp", ("hidden_sizes",)),
+            Needs("--noisy", self.noisy, ("noisy_epsilon", "noisy_sigma")),
+            Needs("--noisy-epsilon, as the noise explores by itself", explores, of_epsilon),
+            Needs("--loss cross_entropy or hl_gauss", self.categorical, ("num_atoms", "v_min", "v_max")),
+            Needs("--loss hl_gauss", loss == "hl_gauss", ("smoothing",)),
+            Needs("--loss quantile", loss == "quantile", ("num_quantiles",)),
+            Needs("--loss implicit_quantile", loss == "implicit_quantile", fractions),
+            Needs("--target munchausen", self.target == "munchausen", of_munchausen),
+            Needs("--optimizer adam", self.optimizer == "adam", ("adam_eps",)),
+            Needs("--optimizer rmsprop", self.optimizer == "rmsprop", ("rmsprop_decay", "rmsprop_eps")),
+        )
 
     def protocol(self) -> str:
         return f"evaluation epsilon {self.eval_epsilon:g}"
