@@ -17,6 +17,7 @@ from mujigae import cli
 from mujigae.agents.presets import resolve
 from mujigae.errors import CheckpointError, ConfigError
 from mujigae.runs import best, checkpoint, session
+from mujigae.runs import folder as run_folder
 from mujigae.runs.best import EVALUATION_COLUMNS
 from mujigae.runs.stopping import Stop
 from mujigae.training.loop import build, run
@@ -163,6 +164,22 @@ def test_checkpoint_is_safe_before_its_games_are_played(
     with pytest.raises(RuntimeError, match="fell over"):
         trained(tmp_path)
     assert checkpoint.latest(tmp_path / "run").name == "checkpoint-120"
+
+
+@pytest.mark.parametrize("moment", ["make", "restore_agent"])
+def test_run_that_trains_can_be_evaluated(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its newest checkpoint may be replaced before it has been read."""
+    run, original = trained(tmp_path, best_episodes=0, stop_evaluation=None), getattr(run_folder, moment)
+
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        if (run / "checkpoint-360").exists():
+            (run / "checkpoint-360").rename(run / "checkpoint-480")
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(run_folder, moment, replaced)
+    assert session.evaluate_run(run, 1).shape == (1,)
 
 
 def test_stop_evaluation_without_evaluations_is_refused() -> None:

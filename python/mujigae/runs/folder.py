@@ -23,7 +23,7 @@ from mujigae.config.run import Run
 from mujigae.config.saved import run_from_values, run_to_json
 from mujigae.envs.environment import Environment
 from mujigae.envs.make import make
-from mujigae.errors import ConfigError, MujigaeError, require
+from mujigae.errors import CheckpointError, ConfigError, MujigaeError, require
 from mujigae.runs.checkpoint import best, latest, restore_agent, restore_environment
 from mujigae.runs.consent import check_consent, mark_as_ours
 from mujigae.runs.files import write_whole
@@ -185,15 +185,27 @@ def load_player(
     config = read_config(folder, trust_modules=trust_modules)
     # What speeds up learning is not found on every machine, and nothing is learned here.
     config = config.changed(compile=False, cuda_graphs=False, device=device or config.hardware.device)
-    checkpoint = None
     if network != "untrained":
-        checkpoint = best(folder) if network == "best" else latest(folder)
+        _checkpoint(folder, network)  # an error before anything is made
     torch = require("torch", "train")
     with named_in_errors(folder):
         torch.set_num_threads(config.hardware.num_threads or 1)
         environment = make(replace(config.env, num_envs=num_envs), training=False, render=render)
         agent = create_agent(config, environment.observation_space, environment.action_space)
-    if checkpoint is not None:
-        restore_agent(agent, checkpoint)
-        restore_environment(environment, checkpoint)
+    if network != "untrained":
+        try:
+            _restore_player(agent, environment, _checkpoint(folder, network))
+        except (
+            CheckpointError
+        ):  # a training that goes on may have replaced it meanwhile; what is corrupt is so again
+            _restore_player(agent, environment, _checkpoint(folder, network))
     return config, environment, agent
+
+
+def _restore_player(agent: Agent, environment: Environment, checkpoint: Path) -> None:
+    restore_agent(agent, checkpoint)
+    restore_environment(environment, checkpoint)
+
+
+def _checkpoint(folder: Path, network: Network) -> Path:
+    return best(folder) if network == "best" else latest(folder)
