@@ -42,6 +42,34 @@ def test_names_that_are_the_same_when_joined_by_dots_are_refused(impl: ModuleTyp
         impl.ReplayBuffer(10, {"a.b": part, "a": {"b": part}}, ((), np.int64))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "kept", "changed"),
+    [
+        (np.float32, np.array(2**24), np.array(2**24 + 1)),
+        (np.float32, np.array(-(2**24)), np.array(-(2**24) - 1)),
+        (np.float16, np.array(2048, np.uint16), np.array(2049, np.uint16)),
+        (np.float16, np.array(65504), np.array(70000)),
+        (np.float64, np.array(2**63 - 1024), np.array(2**63 - 1)),
+        (np.float64, np.array(-(2**63)), np.array(2**53 + 1)),
+        (np.float64, np.array(2**63, np.uint64), np.array(2**64 - 1, np.uint64)),
+    ],
+)
+def test_integers_become_floats_where_they_stay_the_same(
+    impl: ModuleType, dtype: Any, kept: Any, changed: Any
+) -> None:
+    buffer, obs = impl.ReplayBuffer(4, ((), np.float32), ((), dtype), seed=0), np.float32(0)
+    buffer.add(obs, kept, 0.0, obs, True, False)
+    assert int(buffer.sample(1).action[0]) == int(kept)
+    with pytest.raises(ValueError, match=f"action: expected values that fit {np.dtype(dtype)}"):
+        buffer.add(obs, changed, 0.0, obs, True, False)
+    assert len(buffer) == 1
+
+
+def test_no_dtype_is_no_float64(impl: ModuleType) -> None:
+    with pytest.raises(TypeError, match="expected a NumPy dtype, got None"):
+        impl.ReplayBuffer(4, ((4,), None), ((), np.int64))
+
+
 def test_tensors_that_require_gradients_are_taken(impl: ModuleType) -> None:
     torch = pytest.importorskip("torch")
     buffer = impl.ReplayBuffer(10, ((3,), np.float32), ((2,), np.float32), seed=0)

@@ -57,7 +57,7 @@ ROWS: list[Row] = [
         "obs",
         OBS.astype(float),
         TypeError,
-        r"obs: expected dtype uint8 \(observations are never cast\), got f",
+        r"obs: expected dtype uint8 \(never cast\), got f",
     ),
     ("obs", OBS.astype(">u2"), TypeError, "obs: expected dtype uint8 .*, got >u2"),
     ("obs", np.zeros((2, 3, 2), np.uint8), ValueError, r"obs: expected shape \(2, 4, 2\), got \(2, 3, 2\)"),

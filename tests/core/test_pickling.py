@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import pickle
 import pickletools
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -98,6 +99,29 @@ def test_attributes_of_a_subclass_come_along() -> None:
         other.notes.append("theirs")
     assert buffer.notes == ["of mine"]
     assert vars(vector_buffer(mujigae)).keys() == vars(buffer).keys() - {"notes"}
+
+
+class Locked(mujigae.ReplayBuffer):
+    """Keeps what cannot be pickled to itself, as the documentation of pickle has it."""
+
+    def __init__(self) -> None:
+        super().__init__(8, ((1,), np.float32), ((), np.int64), seed=0)
+        self.lock, self.steps = threading.Lock(), 3
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.lock = threading.Lock()
+
+
+def test_state_of_a_subclass_is_what_it_says() -> None:
+    buffer = Locked()
+    buffer.add(np.zeros(1, np.float32), 5, 0.0, np.zeros(1, np.float32), True, False)
+    for other in (pickle.loads(pickle.dumps(buffer)), copy.deepcopy(buffer)):
+        assert (other.steps, other.lock is not buffer.lock, len(other)) == (3, True, 1)
+        assert other.sample(2).action.tolist() == [5, 5]
 
 
 def test_subclasses_and_devices_come_back() -> None:

@@ -30,6 +30,17 @@ def image_buffer(module: ModuleType, capacity: int = 60, **arguments: Any) -> An
     )
 
 
+def test_sequences_without_memory_leave_the_batches_drawn_ahead() -> None:
+    twins = [vector_buffer(mujigae, prefetch=1) for _ in range(2)]
+    for buffer in twins:
+        add_episode(buffer, [0.0] * 20, terminated=True)
+        buffer.sample(4)
+        add_episode(buffer, [0.0] * 20, terminated=True)
+    with pytest.raises(MemoryError):
+        twins[0].sample_sequences(2**31, 2**20)
+    assert_same_batch(*(buffer.sample(4) for buffer in twins))
+
+
 class Images:
     """Feeds the same steps to several buffers."""
 

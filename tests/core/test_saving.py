@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streams import ACTION, VECTOR, Space, Stream, add_episode, assert_same_batch
+from streams import ACTION, VECTOR, Space, Stream, add_episode, assert_same_batch, vector_buffer
 
 import mujigae
 
@@ -179,6 +179,19 @@ def test_a_killed_save_leaves_a_whole_file_and_the_next_one_tidies_up(tmp_path: 
         saved.save(path)
         assert list(tmp_path.iterdir()) == [path]
     assert num_left_behind > 0, "no save was killed: this shows nothing"
+
+
+@pytest.mark.parametrize("target", ["file", "folder/file"])
+def test_link_to_a_file_that_is_not_there_yet_stays_a_link(tmp_path: Path, target: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to(target)
+    buffer = vector_buffer(mujigae)
+    for name in ("a", "a", "b"):
+        buffer.save(tmp_path / name)
+        assert (tmp_path / "a").is_symlink()
+        assert (tmp_path / "b").is_symlink()
+        assert len(mujigae.load(tmp_path / target)) == len(buffer)
 
 
 def test_files_of_others_that_look_like_ours_are_left_alone(tmp_path: Path) -> None:

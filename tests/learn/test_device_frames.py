@@ -138,6 +138,45 @@ def test_frames_lost_on_the_way_are_copied_again(monkeypatch: pytest.MonkeyPatch
     assert_same_batches(plain, on_device)
 
 
+class Interrupted:
+    """A core whose answer is lost to Ctrl-C once, as Python delivers a signal right after a call."""
+
+    def __init__(self, core: Any) -> None:
+        self.core, self.was_interrupted = core, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core, name)
+
+    def sample_mirrored(self, *arguments: Any) -> Any:
+        answer = self.core.sample_mirrored(*arguments)
+        if not self.was_interrupted:
+            self.was_interrupted = True
+            raise KeyboardInterrupt
+        return answer
+
+
+def test_frames_lost_to_an_interrupt_are_copied_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, on_device = buffers = both()
+    Play().steps(buffers, 20)
+    assert_same_batches(plain, on_device)
+    Play(1).steps(buffers, 40)  # more than the copy has
+    with monkeypatch.context() as patch:
+        patch.setattr(on_device, "_core", Interrupted(on_device._core))
+        with pytest.raises(KeyboardInterrupt):
+            on_device.sample(16)
+    plain.sample(16)  # that batch was drawn
+    assert_same_batches(plain, on_device)
+
+
+def test_what_is_refused_is_no_reason_to_copy_frames_again() -> None:
+    plain, on_device = buffers = both()
+    Play().steps(buffers, 20)
+    assert_same_batches(plain, on_device)
+    with pytest.raises(ValueError, match="beta"):
+        on_device.sample(4, beta=-1.0)
+    assert not on_device._placement._is_in_doubt
+
+
 def test_an_empty_buffer_refuses_as_on_the_host() -> None:
     _, on_device = both()
     with pytest.raises(ValueError, match="expected at least one row whose n-step window is complete"):

@@ -11,8 +11,8 @@ namespace mujigae {
 void ReplayBuffer::draw(std::span<std::int64_t> keys, std::span<double> probabilities) {
   const auto locked = lock();
   sampler_->check_can_draw(rows_, span(), static_cast<std::int64_t>(keys.size()));
-  ahead_.drop(random_);
   std::vector<std::int64_t> slots(keys.size());
+  ahead_.drop(random_);
   const double total = sampler_->draw_masses(rows_, span(), random_, slots, probabilities);
   for (double& probability : probabilities) probability /= total;
   RowRing::KeyedRows keyed_rows(rows_);

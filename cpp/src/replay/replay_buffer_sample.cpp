@@ -37,10 +37,10 @@ BatchMemory ReplayBuffer::sample_sequences(std::int64_t batch_size, const Sequen
   check_sequence(shape);
   const double exponent = checked_beta(*sampler_, beta);
   sampler_->check_can_draw(rows_, span(), batch_size);
-  ahead_.drop(random_);
   BatchMemory batch(*arena_, batch_size, sequence_schema(shape));
   std::vector<std::int64_t> slots(static_cast<std::size_t>(batch_size));
   std::vector<double> masses(slots.size());
+  ahead_.drop(random_);  // once nothing more is allocated: a call without memory changes no batch
   fill_chances(masses, sampler_->draw_masses(rows_, span(), random_, slots, masses), exponent, batch.view);
   gather_sequences({rows_, stacks_, settings_}, slots, shape, batch.view);
   return batch;

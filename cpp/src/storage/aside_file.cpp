@@ -21,7 +21,11 @@ namespace {
 std::string place_of(const std::string& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(system::path_of(path), error);
-  if (!std::filesystem::exists(status)) return path;  // a new name
+  if (!std::filesystem::exists(status)) {
+    const std::filesystem::path target = std::filesystem::read_symlink(system::path_of(path), error);
+    const bool is_dangling = !error && status.type() == std::filesystem::file_type::not_found;  // and no link in a circle
+    return is_dangling ? place_of(system::utf8_of(system::path_of(path).parent_path() / target)) : path;
+  }
   if (!std::filesystem::is_regular_file(status)) {
     errno = std::filesystem::is_directory(status) ? EISDIR : EINVAL;
     fail_system("expected a regular file or a new name, got " + path);

@@ -109,19 +109,29 @@ def cast(argument: str, value: Any, dtype: np.dtype[Any]) -> Any:
     array = as_array(argument, value)
     if array.dtype == dtype:
         return array
-    are_integers = array.dtype.kind in "iu" and dtype.kind in "iu"
+    are_integers = array.dtype.kind in "iu" and dtype.kind in "iuf"
     if array.size and not are_integers and not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise TypeError(f"{argument}: expected dtype {dtype} or one of its kind, got {array.dtype}")
     with np.errstate(over="ignore"):  # what no longer fits is refused below
         converted = array.astype(dtype)
     is_kept = (
-        np.array_equal(converted, array)
+        _keeps_integers(converted, array)
         if are_integers
         else np.array_equal(np.isfinite(converted), np.isfinite(array))
     )
     if not is_kept:
         raise ValueError(f"{argument}: expected values that fit {dtype}, got {array.min()} to {array.max()}")
     return converted
+
+
+def _keeps_integers(converted: Any, array: Any) -> bool:
+    """Whether the integers of `array` are the same in `converted`, of integers or floats."""
+    if converted.dtype.kind in "iu":
+        return np.array_equal(converted, array)
+    end = 2.0 ** np.iinfo(array.dtype).bits / (2 if array.dtype.kind == "i" else 1)
+    return bool((converted.astype(np.float64) < end).all()) and np.array_equal(
+        converted.astype(array.dtype), array
+    )
 
 
 def rows(argument: str, array: Any, lead: tuple[int, ...], shape: tuple[int, ...]) -> Any:

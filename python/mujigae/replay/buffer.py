@@ -330,7 +330,10 @@ class ReplayBuffer(RowAccess):
         while arrays:
             array = arrays.pop()
             pieces.append(pickle.PickleBuffer(array) if int(protocol) >= 5 else array.tobytes())
-        own = {name: value for name, value in vars(self).items() if name not in _ATTRIBUTES}
+        has_a_state = getattr(type(self), "__getstate__", None) is not getattr(object, "__getstate__", None)
+        own = self.__getstate__() if has_a_state else vars(self)
+        if isinstance(own, dict):
+            own = {name: value for name, value in own.items() if name not in _ATTRIBUTES}
         return from_pieces, (type(self), pieces, *self._place), own or None
 
     def check_valid(self) -> Validity:

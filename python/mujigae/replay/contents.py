@@ -50,6 +50,12 @@ def open_unchanged(path: Path) -> ReplayBuffer:
         raise MujigaeError(f"{path}: holds more than fits into memory") from error
 
 
+def _bytes_on_disk(status: os.stat_result) -> int:
+    """Those of a file with holes are fewer than its size; where the system does not say, its size."""
+    num_blocks = getattr(status, "st_blocks", None)  # Windows has none
+    return status.st_size if num_blocks is None else int(num_blocks) * 512
+
+
 def contents_of(buffer: ReplayBuffer, path: Path) -> dict[str, Any]:
     """Everything below as plain numbers, strings, lists and dicts; `path` is the file that the buffer was read from."""
     spec, status = buffer._spec, path.stat()
@@ -58,7 +64,7 @@ def contents_of(buffer: ReplayBuffer, path: Path) -> dict[str, Any]:
         "file": str(path),
         "kind": "buffer file" if _core.Snapshot(os.fsencode(path)).is_file_backed else "snapshot",
         "format_version": _version(path),
-        "bytes_on_disk": status.st_blocks * 512,
+        "bytes_on_disk": _bytes_on_disk(status),
         "bytes_held": buffer.nbytes,
         "rows": len(buffer),
         "rows_held": sum(len(episode.reward) for episode in episodes),

@@ -33,22 +33,27 @@ class FramesOnDevice(StagedPlacement):
         self._slot_spec = replace(spec, obs=ObsLayout(slots, spec.obs.tree))
         self._frame_bytes = [_frame_bytes(one) for one in spec.obs.specs]
         self._frames: list[Any] = [None] * len(slots)  # [P, words of a frame] each
+        self._is_in_doubt = False  # whether frames that the core counts as copied may be lost
 
     def _make_stage(self, batch_size: int) -> Stage:
         is_pinned = self._device.type == "cuda"
         return Stage(self._torch, batch_fields(self._slot_spec), batch_size, is_pinned=is_pinned)
 
     def _fill(self, core: Any, beta: float | None, arrays: Arrays, batch_size: int) -> None:
+        if self._is_in_doubt:
+            core.restart_mirrors()  # all are copied again
         max_frames = max(1, _MAX_NEW_BYTES // max(self._frame_bytes))
         is_drawn = False
         while not is_drawn:
-            is_drawn, new_frames = core.sample_mirrored(beta, arrays, max_frames)
+            self._is_in_doubt = True  # an interrupt may come between any two of these lines
             try:
-                for i, (num_slots, slots, frames) in enumerate(new_frames):
-                    self._write(i, num_slots, slots, frames)
-            except BaseException:
-                core.restart_mirrors()  # frames on their way are lost: all are copied again
+                is_drawn, new_frames = core.sample_mirrored(beta, arrays, max_frames)
+            except ValueError:  # raised before the core counts any
+                self._is_in_doubt = False
                 raise
+            for i, (num_slots, slots, frames) in enumerate(new_frames):
+                self._write(i, num_slots, slots, frames)
+            self._is_in_doubt = False
 
     def _write(self, i: int, num_slots: int, slots: Any, frames: Any) -> None:
         """Writes new frames [N, frame_bytes] of observation i to their slots [N]."""

@@ -96,9 +96,7 @@ def exact_rows(argument: str, value: Any, spec: ArraySpec, lead: tuple[int, ...]
     """`value` as C-contiguous [rows, *shape]; TypeError for another dtype, ValueError for another shape."""
     array = as_array(argument, value)
     if array.dtype != spec.dtype:
-        raise TypeError(
-            f"{argument}: expected dtype {spec.dtype} (observations are never cast), got {array.dtype}"
-        )
+        raise TypeError(f"{argument}: expected dtype {spec.dtype} (never cast), got {array.dtype}")
     return rows(argument, array, lead, spec.shape)
 
 
@@ -169,6 +167,8 @@ def _shape_and_dtype(space: Any, name: str) -> tuple[Any, Any]:
 
 def _dtype(dtype: Any, name: str) -> np.dtype[Any]:
     try:
+        if dtype is None:  # which NumPy takes for float64
+            raise TypeError
         checked: np.dtype[Any] = np.dtype(dtype)
         return checked
     except TypeError:

@@ -103,6 +103,8 @@ def checked_size(batch_size: Any) -> int:
     size = as_int("batch_size", batch_size)
     if size < 1:
         raise ValueError(f"batch_size: expected at least 1, got {size}")
+    if size > 2**31:
+        raise ValueError(f"batch_size: expected at most 2^31, got {size}")
     return size
 
 
