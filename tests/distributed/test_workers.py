@@ -90,6 +90,7 @@ def run(
     flush_rows: int = 100,
     preset: str = "bench.distributed.numbered:Checker",
     env_id: str = "bench.distributed.numbered:Numbered-v0",
+    counts: tuple[int, int] = (0, 0),
 ) -> tuple[Any, Any, Processes, list[Any]]:
     calls = FakeCalls()
     monkeypatch.setattr(workers, "WORK_SECONDS", 0.01)
@@ -100,6 +101,7 @@ def run(
     group._cluster = Processes(calls, group._plan, folder, dies, flush_rows)  # type: ignore[assignment]
     group._puller = Puller(calls, group._cluster.shards, 16, seed=0)
     group._replay.puller = group._puller
+    training.counters.steps, training.counters.updates = counts
     give_up_at = time.monotonic() + 60.0
     progress = [*group.run(training, lambda: time.monotonic() > give_up_at)]
     assert time.monotonic() < give_up_at, "expected the run to end by itself"
@@ -180,6 +182,23 @@ def test_rows_lost_with_a_shard_once_all_steps_are_stored_are_sent_again(
     assert len(servers) == 2
     assert training.counters.updates == STEPS // 4 - 200 // 4 + 1
     assert faults_in(processes.shards[0].server.shard.buffer)["missing"] == 0
+    processes.close()
+
+
+@pytest.mark.parametrize("num_steps", [400, 1_100])
+@pytest.mark.parametrize("num_shards", [1, 2])
+def test_resumed_run_whose_files_are_gone_makes_the_updates_that_are_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, num_shards: int, num_steps: int
+) -> None:
+    """Rows that went with their files were added and sampled; as many as a first update needs come before the next one."""
+    _, training, processes, progress = run(
+        monkeypatch, tmp_path, num_shards, never, counts=(num_steps, (num_steps - 200) // 4)
+    )
+    assert training.counters.updates == STEPS // 4 - 200 // 4 + 1
+    first = next(each for each in progress if each.updates)
+    assert (
+        first.step >= num_steps + 200 - 50
+    )  # some rows are there before anybody sees that the others are gone
     processes.close()
 
 

@@ -68,6 +68,9 @@ class Puller:
         self.shares = Shares(len(shards))
         self.looks: list[Look | None] = [None] * len(shards)
         self.num_added = [0] * len(shards)
+        self.num_lost = (
+            0  # rows that were added, sampled as often as they had to be, and went with their files
+        )
         self.num_failures = 0
         self._pulls: dict[Any, _Asked] = {}
         self._memories: list[SharedBatches | None] = [None] * len(shards)
@@ -169,7 +172,7 @@ class Puller:
         return pulled
 
     def _elsewhere(self, shard: int, num_sampled: int) -> Elsewhere:
-        added = sum(self.num_added) - self.num_added[shard]
+        added = self.num_lost + sum(self.num_added) - self.num_added[shard]
         coming = len(self._ready) + sum(len(asked.rooms) for asked in self._pulls.values())
         return Elsewhere(added, num_sampled + self._batch_size * coming)
 

@@ -188,11 +188,11 @@ class ClusterWorkers:
             return
         calls = _ActorCalls(self._processes, self._cluster.actors)
         learner = _Learner(training, self._puller, self.totals)
-        base, stored = None, 0
+        base, stored, is_filled = None, 0, True
         while True:
             before = counters.steps
             # A shard that was killed may lack rows that were counted: its actors have to send them again.
-            is_complete = loop.is_finished(training) and stored + (base or 0) >= counters.steps
+            is_complete = loop.is_finished(training) and stored + (base or 0) >= counters.steps and is_filled
             reports = [] if is_complete else calls.renew(training)
             episodes = self._note(reports, calls)
             self._puller.look(counters.updates * training.config.replay.batch_size)
@@ -201,6 +201,10 @@ class ClusterWorkers:
             stored = sum(self._puller.num_added)
             if base is None:  # files that were lost begin at 0 again
                 base = max(counters.steps - stored, 0) if all(self._puller.looks) else None
+            is_filled = not base or stored >= training.config.replay.first_update_steps
+            self._puller.num_lost = (
+                (base or 0) if is_filled else 0
+            )  # till then the first update is waited for again
             counters.steps = max(counters.steps, stored + (base or 0))
             loop.count_episodes(counters, episodes)
             self._refresh(calls, counters.seconds)
