@@ -118,6 +118,13 @@ def test_noisy_networks_explore_by_their_noise_alone() -> None:
     assert agent.exploration.epsilon_at(10_000) == 0.0
 
 
+def test_chunk_of_a_slow_environment_ends_when_its_time_is_up() -> None:
+    one = collector("prioritized")
+    rows, _ = one.collect(seconds=0.0)
+    assert len(rows.env_ids) == 2  # one vector step
+    assert len(one.collect()[0].env_ids) == 16
+
+
 def test_actors_and_their_successors_see_different_games() -> None:
     config = resolve("dqn", "CartPole-v1", SMALL)
     first = [

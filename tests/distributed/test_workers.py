@@ -16,7 +16,7 @@ from calls import FakeCalls, Server
 import mujigae
 from bench.distributed.numbered import faults_in
 from mujigae.agents.presets import resolve
-from mujigae.distributed import workers
+from mujigae.distributed import actor_calls
 from mujigae.distributed.actor_server import ActorServer
 from mujigae.distributed.carriers import Carrier
 from mujigae.distributed.collector import spread
@@ -24,6 +24,7 @@ from mujigae.distributed.plan import Plan
 from mujigae.distributed.puller import Puller
 from mujigae.distributed.shard_server import ShardServer
 from mujigae.distributed.workers import ClusterWorkers
+from mujigae.errors import MujigaeError
 from mujigae.runs.log import Window, make_row
 
 STEPS = 1200
@@ -93,7 +94,7 @@ def run(
     counts: tuple[int, int] = (0, 0),
 ) -> tuple[Any, Any, Processes, list[Any]]:
     calls = FakeCalls()
-    monkeypatch.setattr(workers, "WORK_SECONDS", 0.01)
+    monkeypatch.setattr(actor_calls, "WORK_SECONDS", 0.01)
     monkeypatch.setattr("mujigae.distributed.puller.LOOK_PERIOD_SECONDS", 0.01)
     group = ClusterWorkers(2, num_shards, Carrier())
     training = group.build(resolve(preset, env_id, VALUES))
@@ -200,6 +201,16 @@ def test_resumed_run_whose_files_are_gone_makes_the_updates_that_are_left(
         first.step >= num_steps + 200 - 50
     )  # some rows are there before anybody sees that the others are gone
     processes.close()
+
+
+def test_actor_that_dies_again_and_again_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def dies(kind: str) -> Callable[[], str]:
+        return lambda: "before" if kind == "actor" else ""
+
+    with pytest.raises(MujigaeError, match=r"actor [01]: its process dies again and again"):
+        run(monkeypatch, tmp_path, 1, dies)
 
 
 def test_the_log_has_the_exploration_of_the_actors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

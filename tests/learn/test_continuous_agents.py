@@ -176,14 +176,6 @@ def test_evaluation_has_no_noise_and_moves_nothing(preset: str, kind: str) -> No
     assert not np.array_equal(agent.act(obs, 1_000), first)
 
 
-def test_bounds_are_reached_at_one_and_minus_one_and_come_back() -> None:
-    bounds = make_agent("sac").bounds
-    unit = np.array([[-1.0, -1.0], [0.0, 0.5], [1.0, 1.0]])
-    action = bounds.to_environment(unit)
-    assert action.tolist() == [[-2.0, 0.0], [0.0, 7.5], [2.0, 10.0]]
-    torch.testing.assert_close(bounds.to_networks(torch.from_numpy(action)), torch.from_numpy(unit).float())
-
-
 # --- one update ---
 
 

@@ -88,7 +88,7 @@ class ActorServer:
         while (now := time.monotonic()) - began < seconds:
             self._send(now)
             if self._sender.has_room:
-                rows, ended = self._collector.collect()
+                rows, ended = self._collector.collect(seconds)
                 self._sender.put(rows)
                 num_rows += len(rows.env_ids)
                 episodes += ended

@@ -7,6 +7,8 @@ copy of the network. Of the last rows of a chunk the n-step windows end with the
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +53,7 @@ class Collector:
         actor, num_actors: which of how many.
         life: a number of this process, for its seeds.
         first_lane: of the shard; environment e is lane first_lane + e.
-        chunk_steps: vector steps in a chunk.
+        chunk_steps: vector steps in a chunk, at most.
     """
 
     def __init__(
@@ -92,12 +94,14 @@ class Collector:
             self.version = policy.version
         self._step = max(self._step, policy.step)
 
-    def collect(self) -> tuple[Rows, list[Episode]]:
-        """The rows of the next `chunk_steps` vector steps, at least one, and the games that ended, raw scores."""
+    def collect(self, seconds: float = math.inf) -> tuple[Rows, list[Episode]]:
+        """The rows of the next `chunk_steps` vector steps, or of those that are made in so many seconds, at least one row; and
+        the games that ended, raw scores."""
+        give_up_at = time.monotonic() + seconds
         steps: list[Step] = []
         episodes: list[Episode] = []
         stream = self.environment.stream
-        while len(steps) < self._chunk_steps:
+        while not steps or (len(steps) < self._chunk_steps and time.monotonic() < give_up_at):
             taken = stream.step(self.agent.act(stream.obs, self._step))
             episodes += taken.episodes
             if len(taken.env_ids):

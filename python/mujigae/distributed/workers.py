@@ -27,24 +27,17 @@ import numpy as np
 
 from mujigae.agents.agent import Update
 from mujigae.config.run import WITH_ACTORS, Run, refuse_unless
-from mujigae.distributed.actor_server import CALL_SECONDS, Report
-from mujigae.distributed.calls import (
-    CallRefusedError,
-    Calls,
-    CannotStartError,
-    NoAnswerError,
-    Processes,
-    ServerDiedError,
-)
+from mujigae.distributed.actor_calls import ActorCalls
+from mujigae.distributed.actor_server import Report
+from mujigae.distributed.calls import Processes
 from mujigae.distributed.carriers import Carrier
 from mujigae.distributed.cluster import Cluster
-from mujigae.distributed.collector import Policy
 from mujigae.distributed.plan import Plan
 from mujigae.distributed.puller import Puller
 from mujigae.distributed.replay import ShardedReplay
 from mujigae.distributed.shard import Pulled
 from mujigae.envs.steps import Episode
-from mujigae.errors import CheckpointError, MujigaeError
+from mujigae.errors import CheckpointError
 from mujigae.replay.batch import Batch
 from mujigae.runs.files import write_whole
 from mujigae.runs.own_folders import SHARDS
@@ -58,8 +51,6 @@ from mujigae.training.schedules import beta_at
 __all__ = ["FILE", "ClusterWorkers", "Totals", "saved_workers"]
 
 FILE = "cluster.json"  # in the run's folder: how many actors and shards, and what they did
-WORK_SECONDS = 0.25  # of one call of an actor
-POLICY_PERIOD_SECONDS = 0.25
 
 
 @dataclass
@@ -186,7 +177,7 @@ class ClusterWorkers:
 
         if loop.is_finished(training):
             return
-        calls = _ActorCalls(self._processes, self._cluster.actors)
+        calls = ActorCalls(self._processes, self._cluster.actors)
         learner = _Learner(training, self._puller, self.totals)
         base, stored, is_filled = None, 0, True
         while True:
@@ -221,7 +212,7 @@ class ClusterWorkers:
         due = max(steps // period - first // period + 1, 0) * replay.num_updates
         return max(due - training.counters.updates, 0)
 
-    def _note(self, reports: list[tuple[int, Report]], calls: _ActorCalls) -> tuple[Episode, ...]:
+    def _note(self, reports: list[tuple[int, Report]], calls: ActorCalls) -> tuple[Episode, ...]:
         totals = self.totals
         for actor, report in reports:
             totals.actor_seconds += report.seconds
@@ -241,7 +232,7 @@ class ClusterWorkers:
             means[name] = sum(known) / len(known) if known else None
         return means
 
-    def _refresh(self, calls: _ActorCalls, seconds: float) -> None:
+    def _refresh(self, calls: ActorCalls, seconds: float) -> None:
         self.totals.seconds, self.totals.shard_failures = seconds, self._puller.num_failures
         looks = [(s, look) for s, look in enumerate(self._puller.looks) if look is not None]
         self.totals.shard_processes = {s: look.process for s, look in looks}
@@ -329,64 +320,3 @@ def _on_device(value: Any, device: str) -> Any:
         return tensor if device == "cpu" else tensor.to(device)
 
     return map_arrays(moved, value)
-
-
-class _ActorCalls:
-    """The calls that keep the actors collecting: two under way at each, so that it never waits for this process."""
-
-    def __init__(self, calls: Calls, actors: list[Any]) -> None:
-        self._calls, self._actors = calls, actors
-        self._made: dict[Any, tuple[int, float]] = {}  # call -> actor, when it was made
-        self.version, self.num_failures = -1, 0
-        self._policy: Any = None
-        self._policy_at = -math.inf
-        self._rest_until = [0.0] * len(actors)
-
-    def renew(self, training: Training) -> list[tuple[int, Report]]:
-        """What actors report; they are called again, with the newest network."""
-        now = time.monotonic()
-        reports = self._take(now)
-        if now - self._policy_at >= POLICY_PERIOD_SECONDS:
-            self._hand_out(training, now)
-        for a, actor in enumerate(self._actors):
-            num_calls = sum(number == a for number, _ in self._made.values())
-            for _ in range(2 - num_calls if now >= self._rest_until[a] else 0):
-                self._made[self._calls.call(actor, "work", WORK_SECONDS, self._policy)] = a, now
-        return reports
-
-    def _hand_out(self, training: Training, now: float) -> None:
-        """One copy for all actors; the one before goes when the last of them has read it."""
-        self.version += 1
-        self._policy_at = now
-        tensors = {
-            name: value.numpy() if hasattr(value, "numpy") else value
-            for name, value in training.agent.policy().items()
-        }
-        self._policy = self._calls.put(tuple(Policy(self.version, training.counters.steps, tensors)))
-
-    def _take(self, now: float) -> list[tuple[int, Report]]:
-        if not self._made:
-            return []
-        over = self._calls.wait([*self._made], len(self._made), 0.0)
-        late = [call for call, (_, made_at) in self._made.items() if now - made_at > CALL_SECONDS]
-        reports = []
-        for call in {*over, *late}:
-            actor, _ = self._made.pop(call)
-            report = self._report(call, actor)
-            if report is not None:
-                reports.append((actor, report))
-        return reports
-
-    def _report(self, call: Any, actor: int) -> Report | None:
-        """None where the actor died: it is started again."""
-        try:
-            report: Report = self._calls.answer(call, 5.0)
-        except CannotStartError as error:
-            raise MujigaeError(f"actor {actor}: cannot be started again ({error})") from None
-        except CallRefusedError as error:
-            raise MujigaeError(f"actor {actor}: {error}") from None
-        except (ServerDiedError, NoAnswerError):
-            self.num_failures += 1
-            self._rest_until[actor] = time.monotonic() + 0.5
-            return None
-        return report

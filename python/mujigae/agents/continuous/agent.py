@@ -25,6 +25,7 @@ from mujigae.agents.continuous.spaces import ActionBounds, observation_size
 from mujigae.agents.learning_rate import learning_rate_at
 from mujigae.agents.tensors import check_same_tensors, under
 from mujigae.config.run import Run
+from mujigae.errors import MujigaeError
 from mujigae.networks.targets import persistent_state
 from mujigae.replay.device import checked_device
 from mujigae.seeds import child_seed
@@ -78,18 +79,27 @@ class ContinuousAgent(Agent):
 
     @torch.no_grad()
     def act(self, obs: NDArray[Any], step: int) -> NDArray[Any]:
-        """Actions [E, *shape] within the bounds of the Box, uniformly random until the first update."""
+        """Actions [E, *shape] within the bounds of the Box, uniformly random until the first update.
+
+        Raises MujigaeError where the networks give none, as those of a training that diverged.
+        """
         if step < self._first_update_steps:
             action = self.explore_rng.uniform(-1.0, 1.0, (len(obs), self.bounds.num_numbers))
         else:
             action = self.explore(self.tensor(obs), step)
-        return self.bounds.to_environment(action)
+        return self._to_environment(action)
 
     @torch.no_grad()
     def act_for_evaluation(self, obs: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """The best actions [E, *shape]; without noise."""
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        return self.bounds.to_environment(self.best(self.tensor(obs), generator).cpu().numpy())
+        return self._to_environment(self.best(self.tensor(obs), generator).cpu().numpy())
+
+    def _to_environment(self, action: NDArray[Any]) -> NDArray[Any]:
+        if not np.isfinite(action).all():
+            advice = f"try a learning_rate below {self._shared.learning_rate:g}"
+            raise MujigaeError(f"training diverged: the networks give no finite action; {advice}")
+        return self.bounds.to_environment(action)
 
     @torch.no_grad()
     def explain(self, obs: NDArray[Any]) -> ActionValues:

@@ -28,20 +28,26 @@ class ActionBounds:
         low, high = space.low, space.high
         self._shape, self._dtype = space.shape, space.dtype
         self._low, self._high = low.astype(np.float64).ravel(), high.astype(np.float64).ravel()
-        centre, half = (self._high + self._low) / 2, (self._high - self._low) / 2
-        self._centre, self._half = (torch.from_numpy(part).float().to(device) for part in (centre, half))
+        # Halved before they are added: the sum of two large bounds may be infinite.
+        self._centre, self._half = self._high / 2 + self._low / 2, self._high / 2 - self._low / 2
+        is_exact = space.dtype.itemsize < 8  # float32 has the digits of such actions
+        self._precision = torch.float32 if is_exact else torch.float64
+        ends = self._centre, self._half
+        self._centre_there, self._half_there = (
+            torch.from_numpy(end).to(device, self._precision) for end in ends
+        )
         self.num_numbers = math.prod(space.shape)  # A
 
     def to_environment(self, action: NDArray[Any]) -> NDArray[Any]:
         """Actions [E, A] in [-1, 1] -> [E, *shape] of the Box, of its dtype and within its bounds."""
-        share = (action.astype(np.float64) + 1) / 2
-        scaled = np.clip(self._low + share * (self._high - self._low), self._low, self._high)
+        scaled = np.clip(self._centre + action.astype(np.float64) * self._half, self._low, self._high)
         rows: NDArray[Any] = scaled.reshape(-1, *self._shape).astype(self._dtype)
         return rows
 
     def to_networks(self, action: Tensor) -> Tensor:
         """Actions [B, *shape] of the Box -> float32 [B, A] in [-1, 1]."""
-        return (action.reshape(len(action), -1).float() - self._centre) / self._half
+        numbers = action.reshape(len(action), -1).to(self._precision)
+        return ((numbers - self._centre_there) / self._half_there).float()
 
 
 def observation_size(agent: str, space: Any) -> int:
