@@ -121,7 +121,7 @@ def of_task(folder: Path, table: Table, task: Task) -> str:
 
 
 def of_study(folder: Path, table: Table, study: Study) -> str:
-    """One row for each variant: what its networks reach after the same steps, and how fast it trains."""
+    """One row for each variant: what its networks reach after the same steps, and how many updates that takes."""
     if not (folder / study.file).exists():
         return f"Not measured yet: `python bench/train/sweep.py --study {study.name}`."
     results = json.loads((folder / study.file).read_text())
@@ -130,7 +130,7 @@ def of_study(folder: Path, table: Table, study: Study) -> str:
         "variant",
         "best snapshot, mean (each seed)",
         "last network, mean (each seed)",
-        "steps/s, median",
+        "updates",
     ]
     rows = [study_row(name, told) for name, told in variants.items()]
     commands = "; ".join(
@@ -149,7 +149,11 @@ def study_row(name: str, told: Results) -> list[Any]:
         f"{statistics.mean(means):.1f} ({', '.join(f'{one:.1f}' for one in means)})"
         for means in ([run[network]["mean"] for run in told["runs"]] for network in ("best", "last"))
     ]
-    return [f"`{name}`", *scores, f"{statistics.median(map(steps_per_second, told['runs'])):.0f}"]
+    return [
+        f"`{name}`",
+        *scores,
+        f"{statistics.median(run['training']['updates'] for run in told['runs']):,.0f}",
+    ]
 
 
 def steps_per_second(run: Results) -> float:

@@ -275,7 +275,7 @@ def test_study_trains_each_variant_with_its_options_and_is_told_beside_the_other
     assert larger[larger.index("train") :][:4] == ["train", "dqn", "--batch-size", "128"]
     assert [command[command.index("--steps") + 1] for command in without_training] == ["300000"] * 6
     text = modules["learning_table"].of_study(tmp_path, modules["report"].table, study)
-    assert "| `batch-32` | 9.0 (9.0, 9.0) | 8.0 (8.0, 8.0) | 10 |" in text
+    assert "| `batch-32` | 9.0 (9.0, 9.0) | 8.0 (8.0, 8.0) | 50 |" in text
     assert "`batch-32` is `mujigae train dqn --env MinAtar/Breakout-v1 --steps 300000`;" in text
     assert "Seeds 0 to 1, one run at a time on " in text
 
