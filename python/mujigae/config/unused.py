@@ -10,16 +10,8 @@ __all__ = ["unused_lines"]
 
 _OF_PRIORITIES = ("sampler", "uniform_share", "alpha", "beta_start", "beta_end", "beta_steps")
 _OF_ATARI = (
-    *(
-        "frame_size",
-        "frame_stack",
-        "frame_skip",
-        "sticky_probability",
-        "life_loss",
-        "fire_reset",
-        "num_noops",
-    ),
-    *("full_action_set", "max_frames_per_episode"),
+    *("frame_size", "frame_stack", "frame_skip", "max_frames_per_episode", "full_action_set"),
+    *("sticky_probability", "life_loss", "fire_reset", "num_noops"),
 )
 
 

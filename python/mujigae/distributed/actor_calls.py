@@ -22,7 +22,7 @@ __all__ = ["ActorCalls"]
 
 WORK_SECONDS = 0.25  # of one call
 POLICY_PERIOD_SECONDS = 0.25
-MAX_UNANSWERED = 10  # calls of an actor in a row: two go with each of its processes
+MAX_UNANSWERED = 10  # calls of an actor in a row that a death ended: two go with each of its processes
 
 _DIES = (
     "actor {}: its process dies again and again, as one that the system kills for its memory, or whose environment ends it; "
@@ -40,7 +40,7 @@ class ActorCalls:
         self._policy: Any = None
         self._policy_at = -math.inf
         self._rest_until = [0.0] * len(actors)
-        self._num_unanswered = [0] * len(actors)  # calls since the last answer
+        self._num_unanswered = [0] * len(actors)  # calls that a death ended since the last answer
 
     def renew(self, training: Training) -> list[tuple[int, Report]]:
         """What actors report; they are called again, with the newest network."""
@@ -85,9 +85,9 @@ class ActorCalls:
             raise MujigaeError(f"actor {actor}: cannot be started again ({error})") from None
         except CallRefusedError as error:
             raise MujigaeError(f"actor {actor}: {error}") from None
-        except (ServerDiedError, NoAnswerError):
+        except (ServerDiedError, NoAnswerError) as error:
             self.num_failures += 1
-            self._num_unanswered[actor] += 1
+            self._num_unanswered[actor] += isinstance(error, ServerDiedError)  # the silent may be slow
             if self._num_unanswered[actor] >= MAX_UNANSWERED:
                 raise MujigaeError(_DIES.format(actor)) from None
             self._rest_until[actor] = time.monotonic() + 0.5

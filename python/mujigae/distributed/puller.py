@@ -68,9 +68,8 @@ class Puller:
         self.shares = Shares(len(shards))
         self.looks: list[Look | None] = [None] * len(shards)
         self.num_added = [0] * len(shards)
-        self.num_lost = (
-            0  # rows that were added, sampled as often as they had to be, and went with their files
-        )
+        # Rows that were added, sampled as often as they had to be, and went with their files.
+        self.num_lost = 0
         self.num_failures = 0
         self._pulls: dict[Any, _Asked] = {}
         self._memories: list[SharedBatches | None] = [None] * len(shards)

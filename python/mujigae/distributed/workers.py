@@ -193,9 +193,8 @@ class ClusterWorkers:
             if base is None:  # files that were lost begin at 0 again
                 base = max(counters.steps - stored, 0) if all(self._puller.looks) else None
             is_filled = not base or stored >= training.config.replay.first_update_steps
-            self._puller.num_lost = (
-                (base or 0) if is_filled else 0
-            )  # till then the first update is waited for again
+            # Till there are enough rows again, the shards wait as they do before the first update.
+            self._puller.num_lost = base if base and is_filled else 0
             counters.steps = max(counters.steps, stored + (base or 0))
             loop.count_episodes(counters, episodes)
             self._refresh(calls, counters.seconds)

@@ -195,9 +195,8 @@ def load_player(
     if network != "untrained":
         try:
             _restore_player(agent, environment, _checkpoint(folder, network))
-        except (
-            CheckpointError
-        ):  # a training that goes on may have replaced it meanwhile; what is corrupt is so again
+        except CheckpointError:
+            # A training that goes on may have replaced it meanwhile; what is corrupt is so again.
             _restore_player(agent, environment, _checkpoint(folder, network))
     return config, environment, agent
 

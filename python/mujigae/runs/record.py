@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from mujigae.pictures import distributions, video
 from mujigae.runs import folder as run_folder
 from mujigae.runs.closing import closed_in_the_end
@@ -45,7 +43,7 @@ def record_run(
         moments = play(agent, environment, seed=seed, max_steps=max_steps)
         paths = [*video.record(game.watch(moments), folder, f"{prefix}play", fps)]
     if game.has_values:
-        rewards = learner_reward(config, np.asarray(game.rewards, np.float64))
+        rewards = learner_reward(config, game.rewards)
         out = folder / f"{prefix}q_values.png"
         paths.append(distributions.draw_values(game, rewards, config.replay.gamma, out))
     if game.has_distributions:

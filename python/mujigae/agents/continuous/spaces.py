@@ -30,12 +30,10 @@ class ActionBounds:
         self._low, self._high = low.astype(np.float64).ravel(), high.astype(np.float64).ravel()
         # Halved before they are added: the sum of two large bounds may be infinite.
         self._centre, self._half = self._high / 2 + self._low / 2, self._high / 2 - self._low / 2
-        is_exact = space.dtype.itemsize < 8  # float32 has the digits of such actions
-        self._precision = torch.float32 if is_exact else torch.float64
-        ends = self._centre, self._half
-        self._centre_there, self._half_there = (
-            torch.from_numpy(end).to(device, self._precision) for end in ends
-        )
+        # The digits of float64 actions may be lost in float32, before the centre is taken away.
+        self._precision = torch.float64 if space.dtype.itemsize > 4 else torch.float32
+        self._device_centre = torch.from_numpy(self._centre).to(device, self._precision)
+        self._device_half = torch.from_numpy(self._half).to(device, self._precision)
         self.num_numbers = math.prod(space.shape)  # A
 
     def to_environment(self, action: NDArray[Any]) -> NDArray[Any]:
@@ -47,7 +45,7 @@ class ActionBounds:
     def to_networks(self, action: Tensor) -> Tensor:
         """Actions [B, *shape] of the Box -> float32 [B, A] in [-1, 1]."""
         numbers = action.reshape(len(action), -1).to(self._precision)
-        return ((numbers - self._centre_there) / self._half_there).float()
+        return ((numbers - self._device_centre) / self._device_half).float()
 
 
 def observation_size(agent: str, space: Any) -> int:
